@@ -1,0 +1,137 @@
+"""What a model page reads and what it says. TypeScript types are generated from this module."""
+
+from typing import Annotated
+
+from pydantic import Field, JsonValue
+
+from orchestrator.contract.base import Bytes, Label, Message, Milliseconds, Text
+from orchestrator.contract.catalog import ModelFile, Validation
+from orchestrator.contract.job import Workload
+from orchestrator.contract.vocabulary import Backend, ErrorSource, EventKind, Phase, Runtime, Task, Weights
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class PageSpec(Message):
+    """A run as the page sees it, frozen. Files lie at `model/<path>` below the page's own address."""
+
+    contract_version: int
+    attempt: str
+    variant: str
+    model: str
+    weights: Weights
+    runtime: Runtime
+    runtime_version: str
+    backend: Backend
+    task: Task
+    options: dict[str, JsonValue]
+    files: list[ModelFile]
+    workload: Workload
+    validation: Validation | None
+
+
+class PageError(Message):
+    """An error as the page heard it, unclassified: the agent decides what it means."""
+
+    source: ErrorSource
+    phase: Phase
+    name: Text = ""
+    message: Text
+    stack: Text = ""
+
+
+class PageEvent(Message):
+    """Posted while the page works, never inside a timed region."""
+
+    seq: Count
+    kind: EventKind
+    phase: Phase
+    at_ms: Milliseconds
+    """Since the page's time origin."""
+    detail: Text = ""
+    error: PageError | None = None
+
+
+class GpuAdapter(Message):
+    """`GPUAdapterInfo` as the browser reports it, with the limits that decide what fits."""
+
+    vendor: Label | None = None
+    architecture: Label | None = None
+    device: Label | None = None
+    description: Label | None = None
+    fallback: bool = False
+    """A software adapter: the CPU pretends to be a GPU."""
+    features: list[str] = Field(default_factory=list)
+    limits: dict[str, float] = Field(default_factory=dict)
+
+
+class GpuMemory(Message):
+    """The ledger around `createBuffer`, `createTexture`, `destroy`."""
+
+    peak_bytes: Bytes
+    live_bytes: Bytes
+    largest_buffer_bytes: Bytes
+    buffers: Count
+
+
+class PageEnvironment(Message):
+    user_agent: Text
+    cross_origin_isolated: bool
+    hardware_concurrency: Count
+    device_memory_gib: float | None = None
+    threads: Count | None = None
+    """WASM threads the runtime used, where it says so."""
+    adapter: GpuAdapter | None = None
+
+
+class GenerationSample(Message):
+    """One generation.
+
+    `decode_ms` runs from the first chunk to the last, and `first_chunk_tokens` came with the first chunk, so
+    decode speed is (tokens_out − first_chunk_tokens) / decode_ms.
+    """
+
+    tokens_in: Count
+    tokens_out: Count
+    first_chunk_tokens: Count = 1
+    ttft_ms: Milliseconds
+    decode_ms: Milliseconds
+    source: Annotated[str, Field(pattern=r"^(clock|runtime)$")] = "clock"
+    """`clock`: the page timed its callbacks; `runtime`: the runtime's own benchmark counters."""
+
+
+class InferenceSample(Message):
+    latency_ms: Milliseconds
+    batch: Count
+
+
+class ValidationOutput(Message):
+    """What the model said to the validation's question: raw, judged by the coordinator."""
+
+    texts: list[Text] = Field(default_factory=list)
+    """Each generation of the validation prompt, the first one first."""
+    vectors: list[list[float | None]] = Field(default_factory=list)
+    """One embedding for each text; null stands for a value that JSON has no word for (NaN, infinity)."""
+
+
+class PageReport(Message):
+    """The page's last word. With an error, whatever was measured before it is still there."""
+
+    attempt: str
+    completed: bool
+    phase: Phase
+    errors: list[PageError] = Field(default_factory=list, max_length=50)
+    environment: PageEnvironment
+    load_ms: Milliseconds | None = None
+    """From the start of the download to a model that is ready, runtime included."""
+    first_inference_ms: Milliseconds | None = None
+    """The first warm-up: where shaders compile."""
+    phases_ms: dict[Phase, Milliseconds] = Field(default_factory=dict)
+    """When each phase began, since the page's time origin."""
+    generation_samples: list[GenerationSample] = Field(default_factory=list, max_length=200)
+    inference_samples: list[InferenceSample] = Field(default_factory=list, max_length=2_000)
+    validation: ValidationOutput | None = None
+    gpu_memory: GpuMemory | None = None
+    wasm_peak_bytes: Bytes | None = None
+    """Sum of the WebAssembly memories seen in the worker, at their largest."""
+    js_heap_bytes: Bytes | None = None

@@ -1,0 +1,151 @@
+"""The words of the field, one per thing (docs/architecture.md explains each)."""
+
+from enum import StrEnum
+
+
+class Runtime(StrEnum):
+    """The library in the page that runs the model."""
+
+    TRANSFORMERS_JS = "transformers.js"
+    MEDIAPIPE_LLM = "mediapipe-llm"
+    LITERT_LM = "litert-lm"
+
+
+class Backend(StrEnum):
+    WEBGPU = "webgpu"
+    WASM = "wasm"
+
+
+class Task(StrEnum):
+    """What a model is for; it decides the workload."""
+
+    TEXT_GENERATION = "text-generation"
+    FEATURE_EXTRACTION = "feature-extraction"
+
+
+class Weights(StrEnum):
+    TRAINED = "trained"
+    SYNTHETIC = "synthetic"
+    """True shapes, random values: right for size, memory and speed, meaningless as text."""
+
+
+class Phase(StrEnum):
+    """Where an attempt is, in order."""
+
+    PREPARE = "prepare"
+    LAUNCH = "launch"
+    OPEN = "open"
+    DOWNLOAD = "download"
+    INIT = "init"
+    WARMUP = "warmup"
+    MEASURE = "measure"
+    VALIDATE = "validate"
+    COLLECT = "collect"
+    CLEANUP = "cleanup"
+
+
+class FaultOrigin(StrEnum):
+    """Who failed. Only `page`, `browser` and `device` speak of the model; the rest is infrastructure."""
+
+    PAGE = "page"
+    BROWSER = "browser"
+    DEVICE = "device"
+    AGENT = "agent"
+    COORDINATOR = "coordinator"
+
+
+class FaultCode(StrEnum):
+    NO_WEBGPU = "no-webgpu"
+    UNSUPPORTED_FEATURE = "unsupported-feature"
+    LIMIT_EXCEEDED = "limit-exceeded"
+    OUT_OF_MEMORY = "out-of-memory"
+    DEVICE_LOST = "device-lost"
+    CRASH = "crash"
+    STORAGE_QUOTA = "storage-quota"
+    DOWNLOAD = "download"
+    BAD_MODEL = "bad-model"
+    WRONG_OUTPUT = "wrong-output"
+    TIMEOUT = "timeout"
+    UNKNOWN = "unknown"
+    HASH_MISMATCH = "hash-mismatch"
+    BROWSER_START = "browser-start"
+    AGENT_ERROR = "agent-error"
+    WORKER_LOST = "worker-lost"
+    LEASE_EXPIRED = "lease-expired"
+
+
+class Verdict(StrEnum):
+    """Of one run."""
+
+    FITS = "fits"
+    TOO_SLOW = "too-slow"
+    WRONG_OUTPUT = "wrong-output"
+    FAILS = "fails"
+
+
+class CellVerdict(StrEnum):
+    """Of a cell: a run's verdict once the runs settle it."""
+
+    FITS = "fits"
+    TOO_SLOW = "too-slow"
+    WRONG_OUTPUT = "wrong-output"
+    FAILS = "fails"
+    UNSETTLED = "unsettled"
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    LEASED = "leased"
+    RUNNING = "running"
+    FINISHED = "finished"
+    INCONCLUSIVE = "inconclusive"
+    """The infrastructure failed more often than the attempt limit allows: never a cell entry."""
+
+
+class JobState(StrEnum):
+    ACTIVE = "active"
+    FINISHED = "finished"
+
+
+class AttemptState(StrEnum):
+    LEASED = "leased"
+    RUNNING = "running"
+    REPORTED = "reported"
+    """Its report is the run's result."""
+    FAULTED = "faulted"
+    """Infrastructure failed; its report is kept as evidence."""
+    LOST = "lost"
+    """Its lease ran out."""
+
+
+class DeviceKind(StrEnum):
+    PHYSICAL = "physical"
+    EMULATED = "emulated"
+
+
+class DeviceState(StrEnum):
+    IDLE = "idle"
+    BUSY = "busy"
+    OFFLINE = "offline"
+    QUARANTINED = "quarantined"
+
+
+class EventKind(StrEnum):
+    """Of a page event. A `phase` event is posted before the phase begins: when a tab dies, the last one says where."""
+
+    PHASE = "phase"
+    ERROR = "error"
+    NOTE = "note"
+
+
+class ErrorSource(StrEnum):
+    """By which of its many ears the page heard of an error."""
+
+    EXCEPTION = "exception"
+    UNHANDLED_REJECTION = "unhandled-rejection"
+    WINDOW_ERROR = "window-error"
+    WORKER_ERROR = "worker-error"
+    GPU_ERROR = "gpu-error"
+    DEVICE_LOST = "device-lost"
+    CONSOLE = "console"
+    WATCHDOG = "watchdog"
