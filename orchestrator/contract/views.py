@@ -1,0 +1,162 @@
+"""What the API answers to people and their tools."""
+
+from typing import Generic, TypeVar
+
+from pydantic import AwareDatetime, Field
+
+from orchestrator.contract.attempt import AttemptReport
+from orchestrator.contract.base import Answer
+from orchestrator.contract.catalog import Variant
+from orchestrator.contract.device import AttemptRef, DeviceRegistration
+from orchestrator.contract.fault import Fault
+from orchestrator.contract.job import Criteria, JobSpec, Workload
+from orchestrator.contract.vocabulary import (
+    AttemptState,
+    Backend,
+    DeviceState,
+    JobState,
+    Phase,
+    RunState,
+    Verdict,
+)
+
+Item = TypeVar("Item")
+
+
+class Listing(Answer, Generic[Item]):
+    """A list, newest first where time matters."""
+
+    items: list[Item]
+
+
+class ProblemField(Answer):
+    """One thing that is wrong with a request."""
+
+    field: str
+    """Dotted path into the request, such as `workload.text-generation.prompt_tokens`."""
+    value: str
+    """What was sent, shortened."""
+    allowed: str
+    """What would have been accepted."""
+
+
+class Problem(Answer):
+    """An error as RFC 9457 problem details."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemField] = Field(default_factory=list)
+
+
+class RunCounts(Answer):
+    queued: int = 0
+    leased: int = 0
+    running: int = 0
+    finished: int = 0
+    inconclusive: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.queued + self.leased + self.running + self.finished + self.inconclusive
+
+
+class JobView(Answer):
+    id: str
+    state: JobState
+    spec: JobSpec
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+    runs: RunCounts
+    cells: int
+    """Cells this job measures."""
+    settled_cells: int
+    left_out: list[str]
+    """Combinations the expansion left out, each with its reason."""
+
+
+class ValidationResult(Answer):
+    """The judgement over one run's output."""
+
+    check: str
+    """Which check was used, in words."""
+    passed: bool
+    score: float | None
+    threshold: float | None
+    detail: str
+
+
+class RunFigures(Answer):
+    """One run's figures: medians over its repetitions; null where not measured."""
+
+    download_bytes: float | None = None
+    peak_memory_bytes: float | None = None
+    webgpu_bytes: float | None = None
+    load_seconds: float | None = None
+    ttft_seconds: float | None = None
+    prefill_tokens_per_second: float | None = None
+    decode_tokens_per_second: float | None = None
+    latency_seconds: float | None = None
+    inferences_per_second: float | None = None
+
+
+class AttemptView(Answer):
+    number: int
+    device_id: str
+    state: AttemptState
+    leased_at: AwareDatetime
+    lease_expires_at: AwareDatetime | None
+    started_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    fault: Fault | None
+    report: AttemptReport | None
+    late_reports: int
+    """Reports that came after the lease was gone: evidence, never counted."""
+
+
+class RunView(Answer):
+    id: str
+    job_id: str
+    variant: str
+    backend: Backend
+    device_id: str
+    device_name: str
+    emulated: bool
+    workload: Workload
+    criteria: Criteria
+    state: RunState
+    verdict: Verdict | None
+    fault: Fault | None
+    phase: Phase | None
+    figures: RunFigures
+    validation: ValidationResult | None
+    attempts: int
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+
+class RunDetail(RunView):
+    attempt_list: list[AttemptView]
+
+
+class DeviceView(Answer):
+    registration: DeviceRegistration
+    agent_id: str
+    state: DeviceState
+    reason: str
+    last_seen_at: AwareDatetime
+    attempt: AttemptRef | None
+    queued_runs: int
+
+
+class VariantView(Answer):
+    variant: Variant
+    built: bool
+    total_bytes: int
+
+
+class Health(Answer):
+    status: str
+    checks: dict[str, str]
+    """Each dependency with `ok` or a sentence on what is wrong."""
