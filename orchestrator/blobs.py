@@ -1,7 +1,6 @@
 """A directory of immutable files named by their SHA-256."""
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ CHUNK_BYTES: Final = 1 << 20
 _SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
-class BlobMismatch(ValueError):
+class BlobMismatchError(ValueError):
     """The bytes are not the ones their name promises."""
 
 
@@ -48,11 +47,11 @@ class BlobStore:
                 temporary = Path(stream.name)
                 with source.open("rb") as reader:
                     shutil.copyfileobj(reader, stream, CHUNK_BYTES)
-            os.replace(temporary, target)
+            temporary.replace(target)
         return digest
 
     def add_chunks(self, chunks: Iterable[bytes], expected_sha256: str) -> Path:
-        """Stores a stream. Raises BlobMismatch, keeping nothing, when it hashes to something else."""
+        """Stores a stream. Raises BlobMismatchError, keeping nothing, when it hashes to something else."""
         target = self.path(expected_sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
@@ -63,9 +62,9 @@ class BlobStore:
                     digest.update(chunk)
                     stream.write(chunk)
                 if digest.hexdigest() != expected_sha256:
-                    raise BlobMismatch(f"expected SHA-256 {expected_sha256}, got {digest.hexdigest()}")
+                    raise BlobMismatchError(f"expected SHA-256 {expected_sha256}, got {digest.hexdigest()}")
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-        os.replace(temporary, target)
+        temporary.replace(target)
         return target
