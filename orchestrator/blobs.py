@@ -4,7 +4,6 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -50,21 +49,9 @@ class BlobStore:
             temporary.replace(target)
         return digest
 
-    def add_chunks(self, chunks: Iterable[bytes], expected_sha256: str) -> Path:
-        """Stores a stream. Raises BlobMismatchError, keeping nothing, when it hashes to something else."""
-        target = self.path(expected_sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as stream:
-            temporary = Path(stream.name)
-            try:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    stream.write(chunk)
-                if digest.hexdigest() != expected_sha256:
-                    raise BlobMismatchError(f"expected SHA-256 {expected_sha256}, got {digest.hexdigest()}")
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-        temporary.replace(target)
-        return target
+    def add_expected(self, source: Path, expected_sha256: str) -> None:
+        """Copies a file in under the name it should have. Raises BlobMismatchError, keeping nothing, otherwise."""
+        actual = sha256_of(source)
+        if actual != expected_sha256:
+            raise BlobMismatchError(f"expected SHA-256 {expected_sha256}, got {actual}")
+        self.add_file(source)

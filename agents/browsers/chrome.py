@@ -1,0 +1,183 @@
+"""Desktop Chrome or Chromium through Selenium and an explicit chromedriver."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.options import PageLoadStrategy
+from selenium.webdriver.remote.command import Command
+from selenium.webdriver.remote.remote_connection import RemoteConnection
+from urllib3.exceptions import HTTPError
+
+from agents.browsers.discovery import ChromeInstallation
+from agents.browsers.protocol import LaunchPlan
+from agents.faults import AttemptStoppedError, BrowserCommandError, BrowserStartError
+from orchestrator.contract.device import Browser
+
+BASE_FLAGS: Final = (
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-quic",
+    "--disable-sync",
+)
+"""Flags that keep a browser quiet without changing what a page can do or how fast it is."""
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written to
+_ENOUGH_SHARED_BYTES = 512 * 2**20
+_COMMAND_SECONDS = 30
+_QUIT_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
+
+
+def host_flags() -> tuple[str, ...]:
+    """Flags without which Chrome does not start, or crashes for want of space, on this very host."""
+    flags: list[str] = []
+    if runs_as_root():
+        flags.append("--no-sandbox")
+    if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).total < _ENOUGH_SHARED_BYTES:
+        flags.append("--disable-dev-shm-usage")
+    return tuple(flags)
+
+
+def runs_as_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@dataclass(frozen=True)
+class ChromeSession:
+    browser: Browser
+    devtools_url: str
+    _driver: webdriver.Chrome
+    _service: Service
+
+    def open(self, url: str) -> None:
+        try:
+            self._driver.get(url)
+        except (WebDriverException, HTTPError, OSError) as error:
+            raise BrowserCommandError(_first_line(error).replace(url, url.split("#")[0])) from error
+
+    def close(self) -> None:
+        # A browser that hangs would hold `quit` for as long as it likes: ask, wait a little, then end its driver.
+        _within(_QUIT_SECONDS, lambda: self._driver.execute(Command.QUIT))
+        _end(self._service)
+        _within(_QUIT_SECONDS, self._driver.quit)
+
+
+@dataclass(frozen=True)
+class ChromeDriver:
+    """Starts one installation of Chrome with the flags of one device."""
+
+    installation: ChromeInstallation
+    flags: tuple[str, ...] = ()
+    headless: bool = True
+
+    @property
+    def binary(self) -> Path:
+        return self.installation.binary
+
+    def arguments(self, profile: Path) -> list[str]:
+        """The browser's whole command line: base, host and device flags, and its profile."""
+        display = ("--headless=new",) if self.headless else ()
+        return [*BASE_FLAGS, *display, *host_flags(), *self.flags, f"--user-data-dir={profile}"]
+
+    def launch(self, plan: LaunchPlan, stop: threading.Event) -> ChromeSession:
+        options = Options()
+        options.binary_location = str(plan.wrapper or self.binary)
+        # The page tells itself how far it is; WebDriver must not wait for a model to load.
+        options.page_load_strategy = PageLoadStrategy.none
+        options.ignore_local_proxy_environment_variables()
+        for argument in self.arguments(plan.profile):
+            options.add_argument(argument)
+        # Above WARNING the driver logs addresses, and with them the attempt's secret.
+        service = Service(str(self.installation.driver), service_args=["--log-level=WARNING", f"--log-path={plan.log}"])
+        driver = self._start(options, service, plan.timeout_s, stop)
+        connection = driver.command_executor
+        if isinstance(connection, RemoteConnection):
+            connection.client_config.timeout = _COMMAND_SECONDS
+        try:
+            devtools_url = _devtools_url(driver.capabilities["goog:chromeOptions"]["debuggerAddress"])
+        except BaseException:
+            _end(service)
+            driver.quit()
+            raise
+        return ChromeSession(self.installation.browser, devtools_url, driver, service)
+
+    def _start(self, options: Options, service: Service, timeout_s: float, stop: threading.Event) -> webdriver.Chrome:
+        """Start driver and browser on a thread, since neither can be told to give up."""
+        started = _in_background(lambda: webdriver.Chrome(options=options, service=service))
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return started.result(_LOOK_SECONDS)
+            except TimeoutError:
+                if started.done():
+                    raise
+                if stop.is_set() or time.monotonic() > deadline:
+                    _end(service)
+                    if stop.is_set():
+                        raise AttemptStoppedError("The agent was told to stop while the browser started.") from None
+                    raise BrowserStartError(f"The browser did not start within {timeout_s:.0f} s.") from None
+            except (WebDriverException, HTTPError, OSError) as error:
+                raise BrowserStartError(f"The browser did not start: {_first_line(error)}") from error
+
+
+def _devtools_url(address: str) -> str:
+    try:
+        answer = httpx.get(f"http://{address}/json/version", timeout=_COMMAND_SECONDS, trust_env=False)
+        return str(answer.raise_for_status().json()["webSocketDebuggerUrl"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise BrowserStartError(f"The browser started, but its DevTools do not answer: {error!r}") from error
+
+
+def _in_background(work: Callable[[], webdriver.Chrome]) -> Future[webdriver.Chrome]:
+    result: Future[webdriver.Chrome] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is read
+            result.set_exception(error)
+
+    threading.Thread(target=run, name="browser-start", daemon=True).start()
+    return result
+
+
+def _within(seconds: float, work: Callable[[], object]) -> None:
+    """Do something that is allowed to fail, and do not wait for it longer than this."""
+
+    def run() -> None:
+        with suppress(WebDriverException, HTTPError, OSError):
+            work()
+
+    thread = threading.Thread(target=run, name="browser-quit", daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def _end(service: Service) -> None:
+    """Kill the driver; without it Selenium's own `quit` and `stop` return at once."""
+    process = getattr(service, "process", None)
+    if process is not None and process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _first_line(error: Exception) -> str:
+    text = error.msg if isinstance(error, WebDriverException) and error.msg else str(error)
+    return text.strip().split("\n")[0] or type(error).__name__

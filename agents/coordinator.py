@@ -1,0 +1,154 @@
+"""The agent's side of the coordinator's HTTP API."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from agents.faults import AgentError
+from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
+from orchestrator.contract.device import (
+    AttemptRef,
+    AttemptStarted,
+    EnrolAnswer,
+    EnrolRequest,
+    Heartbeat,
+    HeartbeatAnswer,
+)
+from orchestrator.contract.views import Problem
+from orchestrator.contract.wire import API_PREFIX
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+_PASSING: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+_UPLOAD_CHUNK_BYTES: Final = 1 << 18
+
+
+class CoordinatorError(AgentError):
+    """The coordinator did not do what it was asked; the text is a sentence for people."""
+
+
+class CoordinatorUnavailableError(CoordinatorError):
+    """It is away or in trouble: the same request may work later."""
+
+
+class CoordinatorRefusedError(CoordinatorError):
+    """It answered no: the same request will not work later."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+    @property
+    def is_about_identity(self) -> bool:
+        """The coordinator does not know this agent's token: enrol again."""
+        return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+class CoordinatorClient:
+    """One coordinator, spoken to as one agent. Safe to use from several threads."""
+
+    def __init__(self, url: str, *, token: str | None = None, seconds: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self.token = token
+        self._http = httpx.Client(base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def enrol(self, request: EnrolRequest, *, shared_token: str | None) -> EnrolAnswer:
+        """Registers the agent and its devices; from then on this client speaks with the token it was given."""
+        answer = self._send("POST", "/agents/enrol", EnrolAnswer, body=request, token=shared_token)
+        self.token = answer.agent_token
+        return answer
+
+    def heartbeat(self, agent_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
+        return self._send("POST", f"/agents/{agent_id}/heartbeat", HeartbeatAnswer, body=heartbeat, token=self.token)
+
+    def start_attempt(self, attempt: AttemptRef) -> AttemptStarted:
+        """Raises CoordinatorRefusedError with status 409 when the attempt has lost its lease."""
+        return self._send(
+            "POST", f"/attempts/{attempt.run_id}/{attempt.number}/start", AttemptStarted, token=self.token
+        )
+
+    def put_report(self, report: AttemptReport) -> ReportReceipt:
+        path = f"/attempts/{report.run_id}/{report.number}/report"
+        return self._send("PUT", path, ReportReceipt, body=report, token=self.token)
+
+    def put_blob(self, sha256: str, source: Path) -> None:
+        with self._translated():
+            response = self._http.put(
+                f"/blobs/{sha256}",
+                content=_chunks(source),
+                headers=_authorization(self.token) | {"Content-Length": str(source.stat().st_size)},
+            )
+        self._check(response)
+
+    def page_build(self, build_id: str) -> PageBuild:
+        return self._send("GET", f"/page-builds/{build_id}", PageBuild, token=self.token)
+
+    @contextmanager
+    def blob(self, sha256: str, *, offset: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """The bytes of a blob from `offset` on: yields where they really begin (0 if ranges are unknown) and them."""
+        headers = _authorization(self.token) | {"Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        with self._translated(), self._http.stream("GET", f"/blobs/{sha256}", headers=headers) as response:
+            if response.is_error:
+                response.read()
+                self._check(response)
+            begin = offset if response.status_code == HTTPStatus.PARTIAL_CONTENT else 0
+            yield begin, response.iter_raw()
+
+    def _send(
+        self, method: str, path: str, answer: type[_Answer], *, token: str | None, body: BaseModel | None = None
+    ) -> _Answer:
+        headers = _authorization(token)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        content = None if body is None else body.model_dump_json(by_alias=True)
+        with self._translated():
+            response = self._http.request(method, path, content=content, headers=headers)
+        self._check(response)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise CoordinatorRefusedError(
+                HTTPStatus.NOT_ACCEPTABLE, f"{self.url} does not answer like a fitmatrix coordinator of this version"
+            ) from error
+
+    def _check(self, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        try:
+            detail = Problem.model_validate_json(response.content).detail
+        except ValidationError:
+            detail = response.reason_phrase
+        if response.is_server_error or response.status_code in _PASSING:
+            raise CoordinatorUnavailableError(f"the coordinator at {self.url} is in trouble: {detail}")
+        raise CoordinatorRefusedError(response.status_code, f"{detail} ({response.status_code} from {self.url})")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.HTTPError as error:
+            raise CoordinatorUnavailableError(
+                f"the coordinator at {self.url} cannot be reached: {str(error) or type(error).__name__}"
+            ) from error
+
+
+def _authorization(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as stream:
+        while chunk := stream.read(_UPLOAD_CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,221 @@
+"""What a worker does with one delivered attempt: start, prepare, run, spool."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from pydantic import ValidationError
+
+from agents.attempt import AttemptOutcome
+from agents.coordinator import (
+    CoordinatorClient,
+    CoordinatorError,
+    CoordinatorRefusedError,
+    CoordinatorUnavailableError,
+)
+from agents.devices.protocol import Device
+from agents.model_cache import CacheStoppedError, HashMismatchError, ModelCache, ModelCacheError, WantedFile
+from agents.page_server import PageServer
+from agents.spool import Spool, SpoolError
+from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild
+from orchestrator.contract.device import AttemptRef
+from orchestrator.contract.fault import Fault
+from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
+from orchestrator.contract.wire import attempt_id
+
+_START_PAUSE_SECONDS: Final = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class AttemptRunner(Protocol):
+    """`agents.attempt.run_attempt`, or what a test puts in its place."""
+
+    def __call__(
+        self,
+        spec: AttemptSpec,
+        *,
+        device: Device,
+        page_server: PageServer,
+        page_files: Mapping[str, Path],
+        media_types: Mapping[str, str],
+        model_files: Mapping[str, Path],
+        scratch: Path,
+        stop: threading.Event,
+    ) -> AttemptOutcome: ...
+
+
+class Delivery:
+    """Handles the attempts of one device, one after the other. Only `stop` and `close` are for other threads."""
+
+    def __init__(
+        self,
+        *,
+        coordinator: CoordinatorClient,
+        cache: ModelCache,
+        spool: Spool,
+        device: Device,
+        page_server: PageServer,
+        run: AttemptRunner,
+        scratch: Path,
+        lease_seconds: float,
+        on_begin: Callable[[AttemptRef, datetime], None],
+        on_end: Callable[[str], None],
+    ) -> None:
+        self._coordinator = coordinator
+        self._cache = cache
+        self._spool = spool
+        self._device = device
+        self._page_server = page_server
+        self._run = run
+        self._scratch = scratch
+        self._lease_seconds = lease_seconds
+        self._on_begin = on_begin
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._current: tuple[AttemptRef, threading.Event] | None = None
+        self._closed = False
+        self.received = 0
+        """Messages so far: shows that the broker's messages arrive."""
+
+    @property
+    def busy(self) -> bool:
+        return self._current is not None
+
+    def stop(self, attempt: AttemptRef) -> None:
+        """Ends this attempt, if it is the current one: its lease is gone."""
+        with self._lock:
+            if self._current is not None and self._current[0] == attempt:
+                self._current[1].set()
+
+    def close(self) -> None:
+        """Ends the current attempt and refuses later ones: the worker is going."""
+        with self._lock:
+            self._closed = True
+            if self._current is not None:
+                self._current[1].set()
+
+    def handle(self, payload: object) -> None:
+        """One message, from its arrival until its report is on disk. Never raises: there is nobody to raise to."""
+        self.received += 1
+        try:
+            spec = AttemptSpec.model_validate(payload)
+        except ValidationError as error:
+            _log.error("a message was dropped, it is no attempt of this version: %s", error)
+            return
+        if spec.device_id != self._device.registration.id:
+            _log.error("attempt %s was dropped, it is for device %s", _name(spec), spec.device_id)
+            return
+        attempt, stop, began = AttemptRef(run_id=spec.run_id, number=spec.number), threading.Event(), datetime.now(UTC)
+        with self._lock:
+            if self._closed:
+                return
+            self._current = (attempt, stop)
+        self._on_begin(attempt, began)
+        outcome = "dropped"
+        try:
+            if self._start(attempt, stop):
+                _log.info("attempt %s: %s on %s", _name(spec), spec.variant.id, spec.backend)
+                outcome = self._measure(spec, began, stop)
+        except Exception as error:
+            _log.exception("attempt %s was lost: %s", _name(spec), error)
+        finally:
+            with self._lock:
+                self._current = None
+            self._on_end(outcome)
+
+    def _start(self, attempt: AttemptRef, stop: threading.Event) -> bool:
+        """Asks for leave to start, for as long as the lease can last."""
+        deadline = time.monotonic() + self._lease_seconds
+        name = attempt_id(attempt.run_id, attempt.number)
+        while not stop.is_set():
+            try:
+                self._coordinator.start_attempt(attempt)
+            except CoordinatorRefusedError as error:
+                if not error.is_about_identity or time.monotonic() >= deadline:
+                    _log.info("attempt %s was dropped: %s", name, error)
+                    return False
+            except CoordinatorUnavailableError as error:
+                if time.monotonic() >= deadline:
+                    _log.warning("attempt %s was dropped: %s", name, error)
+                    return False
+            else:
+                return True
+            stop.wait(_START_PAUSE_SECONDS)
+        return False
+
+    def _measure(self, spec: AttemptSpec, began: datetime, stop: threading.Event) -> str:
+        try:
+            outcome = self._prepare_and_run(spec, stop)
+        except Exception as error:
+            if not isinstance(error, (CoordinatorError, ModelCacheError)):
+                _log.exception("attempt %s failed in the agent", _name(spec))
+            outcome = AttemptOutcome(report=_failed(spec, began, _fault(error)), artifacts={})
+        fault = outcome.report.fault
+        ending = "completed" if fault is None else str(fault.code)
+        try:
+            self._spool.add(outcome.report, outcome.artifacts)
+        except SpoolError as error:
+            _log.error("attempt %s: %s", _name(spec), error)
+            return "dropped"
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        _log.info("attempt %s: %s after %.1f s%s", _name(spec), ending, seconds, _because(fault))
+        return ending
+
+    def _prepare_and_run(self, spec: AttemptSpec, stop: threading.Event) -> AttemptOutcome:
+        build: PageBuild = self._coordinator.page_build(spec.page_build)
+        pages = {file.path: WantedFile(file.sha256, file.bytes) for file in build.files}
+        models = {file.path: WantedFile(file.sha256, file.bytes) for file in spec.variant.files}
+        with ExitStack() as files:
+            page_files = files.enter_context(self._cache.use(pages, source=self._coordinator, stop=stop))
+            model_files = files.enter_context(self._cache.use(models, source=self._coordinator, stop=stop))
+            return self._run(
+                spec,
+                device=self._device,
+                page_server=self._page_server,
+                page_files=page_files,
+                media_types={file.path: file.media_type for file in build.files},
+                model_files=model_files,
+                scratch=self._scratch,
+                stop=stop,
+            )
+
+
+def _fault(error: Exception) -> Fault:
+    """An attempt that the lab could not even begin: always worth another one."""
+    origin, code = FaultOrigin.AGENT, FaultCode.AGENT_ERROR
+    if isinstance(error, HashMismatchError):
+        code = FaultCode.HASH_MISMATCH
+    elif isinstance(error, CacheStoppedError):
+        code = FaultCode.WORKER_LOST
+    elif isinstance(error, CoordinatorError):
+        origin, code = FaultOrigin.COORDINATOR, FaultCode.DOWNLOAD
+    detail = str(error) or type(error).__name__
+    return Fault(origin=origin, code=code, phase=Phase.PREPARE, transient=True, detail=detail[:20_000])
+
+
+def _failed(spec: AttemptSpec, began: datetime, fault: Fault) -> AttemptReport:
+    return AttemptReport(
+        run_id=spec.run_id,
+        number=spec.number,
+        device_id=spec.device_id,
+        started_at=began,
+        finished_at=datetime.now(UTC),
+        phase=fault.phase,
+        fault=fault,
+    )
+
+
+def _name(spec: AttemptSpec) -> str:
+    return attempt_id(spec.run_id, spec.number)
+
+
+def _because(fault: Fault | None) -> str:
+    return (
+        "" if fault is None else f" in {fault.phase}: {fault.detail.splitlines()[0] if fault.detail else 'no detail'}"
+    )

@@ -1,0 +1,46 @@
+"""Which mechanism of this host can make a smaller device of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from agents.devices.cgroup_v1 import find_v1
+from agents.devices.cgroup_v2 import find_v2
+from agents.devices.limits import LimitDriver, LimitError, Limits, remove_group
+from agents.devices.systemd_scope import find_scope
+
+NO_WEBGPU_FLAG = "--disable-blink-features=WebGPU"
+"""Takes `navigator.gpu` from pages and workers, whether there is a GPU or not."""
+
+
+def find_limit_driver() -> LimitDriver | None:
+    """The first mechanism that works here, tried for real; None where a browser cannot be held within limits."""
+    finders: tuple[Callable[[], LimitDriver | None], ...] = (_find_v1, _find_v2, find_scope)
+    for find in finders:
+        driver = find()
+        if driver is not None and _works(driver):
+            return driver
+    return None
+
+
+def _works(driver: LimitDriver) -> bool:
+    try:
+        group = driver.create("trial", Limits(memory_bytes=2**30, cpu_quota=1))
+    except LimitError:
+        return False
+    return not remove_group(group.record) if group.record.directories else True
+
+
+def _find_v1() -> LimitDriver | None:
+    return find_v1(_read("mounts"), _read("self/cgroup"))
+
+
+def _find_v2() -> LimitDriver | None:
+    return find_v2(_read("mounts"))
+
+
+def _read(name: str) -> str:
+    """A file below `/proc`; empty on systems that have none."""
+    try:
+        return (Path("/proc") / name).read_text()
+    except OSError:
+        return ""

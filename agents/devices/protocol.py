@@ -1,0 +1,19 @@
+"""What an attempt needs to know of a device."""
+
+from dataclasses import dataclass
+
+from agents.browsers.protocol import BrowserDriver
+from agents.devices.limits import LimitDriver, Limits
+from orchestrator.contract.device import DeviceRegistration
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that this agent owns: what is said about it and how its browser is opened."""
+
+    registration: DeviceRegistration
+    browser: BrowserDriver
+    limits: Limits | None = None
+    """Bounds of an emulated device; None where the browser may use the whole machine."""
+    limit_driver: LimitDriver | None = None
+    """How the limits are enforced; set when `limits` is."""

@@ -1,0 +1,35 @@
+"""Where things lie below an agent's data directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.file_lock import FileLock
+
+
+@dataclass(frozen=True)
+class DataLayout:
+    root: Path
+
+    @property
+    def agent_id(self) -> Path:
+        return self.root / "agent-id"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def spool(self) -> Path:
+        return self.root / "spool"
+
+    def supervisor_lock(self) -> FileLock:
+        return FileLock(self.root / "supervisor.lock")
+
+    def worker_lock(self, device_id: str) -> FileLock:
+        return FileLock(self.root / "devices" / device_id / "worker.lock")
+
+    def page_port(self, device_id: str) -> Path:
+        return self.root / "devices" / device_id / "page-port"
+
+    def scratch(self, device_id: str) -> Path:
+        return self.root / "devices" / device_id / "scratch"

@@ -1,0 +1,362 @@
+"""Serves pages and models to the browser of this host and hears what the pages say.
+
+It listens on loopback only, in a thread of its own. `http://localhost` is a secure context, so WebGPU and cross-origin
+isolation work without certificates. Each attempt has an address and a secret of its own: without the secret a page
+can be looked at, but nothing it says is heard.
+"""
+
+import asyncio
+import hmac
+import json
+import secrets
+import socket
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from agents.faults import AgentError
+from orchestrator.contract.page import PageEvent, PageReport, PageSpec
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; "
+    "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+KEY_HEADER: Final = "X-Attempt-Key"
+_KEPT_ATTEMPTS: Final = 20
+_MOST_EVENTS: Final = 5_000
+_EVENT_LIMIT: Final = 64 * 2**10
+_REPORT_LIMIT: Final = 8 * 2**20
+_CHUNK: Final = 2**20
+_MODEL_PREFIX: Final = "model/"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Content = TypeVar("Content", bound=BaseModel)
+
+
+class PageServerError(AgentError):
+    """The page server could not start."""
+
+
+@dataclass(frozen=True)
+class ReceivedEvent:
+    received_at: datetime
+    event: PageEvent
+
+
+@dataclass(frozen=True)
+class ServedBytes:
+    """Bodies sent for one attempt while it was open; headers are not counted."""
+
+    by_path: Mapping[str, int]
+    requests: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_path.values())
+
+    @property
+    def model_files(self) -> int:
+        return sum(count for path, count in self.by_path.items() if path.startswith(_MODEL_PREFIX))
+
+
+class AttemptPage:
+    """One attempt's page: where it is, what was sent to it and what it said. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        origin: str,
+        spec: PageSpec,
+        files: Mapping[str, Path],
+        media_types: Mapping[str, str],
+        on_news: Callable[[], None],
+    ) -> None:
+        self.spec = spec
+        self.public_url = f"{origin}/run/{spec.attempt}/"
+        self.files = files
+        self.media_types = media_types
+        self._key = secrets.token_urlsafe(32)
+        self._on_news = on_news
+        self._lock = threading.Lock()
+        self._open = True
+        self._events: list[ReceivedEvent] = []
+        self._seen: set[int] = set()
+        self._report: PageReport | None = None
+        self._sent: Counter[str] = Counter()
+        self._requests = 0
+
+    @property
+    def url(self) -> str:
+        """The address with the attempt's secret: for its browser alone, never for a log."""
+        return f"{self.public_url}#key={self._key}"
+
+    @property
+    def events(self) -> list[ReceivedEvent]:
+        with self._lock:
+            return list(self._events)
+
+    @property
+    def last_event(self) -> ReceivedEvent | None:
+        """The event with the highest number: requests may overtake each other."""
+        with self._lock:
+            return max(self._events, key=lambda received: received.event.seq, default=None)
+
+    @property
+    def report(self) -> PageReport | None:
+        with self._lock:
+            return self._report
+
+    @property
+    def served(self) -> ServedBytes:
+        with self._lock:
+            return ServedBytes(by_path=dict(self._sent), requests=self._requests)
+
+    def close(self) -> None:
+        """End the attempt: its page can still be looked at, but it is neither heard nor counted any more."""
+        with self._lock:
+            self._open = False
+
+    def accepts_key(self, key: str) -> bool:
+        return hmac.compare_digest(key.encode(), self._key.encode())
+
+    def hear_event(self, event: PageEvent) -> bool:
+        """Record an event once; False when the attempt is over or has said too much."""
+        with self._lock:
+            if not self._open or len(self._events) >= _MOST_EVENTS:
+                return False
+            if event.seq not in self._seen:
+                self._seen.add(event.seq)
+                self._events.append(ReceivedEvent(datetime.now(UTC), event))
+        self._on_news()
+        return True
+
+    def hear_report(self, report: PageReport) -> bool:
+        """Record the page's last word; False when it was spoken before or the attempt is over."""
+        with self._lock:
+            if not self._open or self._report is not None:
+                return False
+            self._report = report
+        self._on_news()
+        return True
+
+    def count_request(self) -> None:
+        with self._lock:
+            self._requests += self._open
+
+    def count_bytes(self, path: str, count: int) -> None:
+        with self._lock:
+            if self._open:
+                self._sent[path] += count
+
+
+class PageServer:
+    """An HTTP server on loopback. Start it once and open a page for each attempt."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
+        self._pages: OrderedDict[str, AttemptPage] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def origin(self) -> str:
+        return f"http://localhost:{self._port}"
+
+    def start(self) -> None:
+        """Listen; raises `PageServerError` when the port is taken."""
+        sockets = self._bind()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="page-server", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._serve(sockets), self._loop).result()
+
+    def stop(self) -> None:
+        """Stop listening; harmless when it does not run."""
+        if self._loop is None or self._thread is None or self._runner is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = self._thread = self._runner = None
+
+    def open_attempt(
+        self,
+        spec: PageSpec,
+        *,
+        page_files: Mapping[str, Path],
+        model_files: Mapping[str, Path],
+        media_types: Mapping[str, str],
+        on_news: Callable[[], None] = lambda: None,
+    ) -> AttemptPage:
+        """Offer a page for an attempt.
+
+        `page_files` and `media_types` are keyed by path in the page build, `model_files` by path in the variant.
+        `on_news` is called from the server's thread after each event and report; it must not block.
+        """
+        files = {**page_files, **{f"{_MODEL_PREFIX}{path}": file for path, file in model_files.items()}}
+        page = AttemptPage(self.origin, spec, files, media_types, on_news)
+        with self._lock:
+            self._pages[spec.attempt] = page
+            while len(self._pages) > _KEPT_ATTEMPTS:
+                self._pages.popitem(last=False)
+        return page
+
+    def _bind(self) -> list[socket.socket]:
+        """Both loopback addresses on one port; IPv6 is optional, since some hosts lack it."""
+        try:
+            first = socket.create_server(("127.0.0.1", self._port))
+        except OSError as error:
+            raise PageServerError(f"The page server cannot listen on port {self._port}: {error.strerror}.") from error
+        self._port = int(first.getsockname()[1])
+        try:
+            return [first, socket.create_server(("::1", self._port), family=socket.AF_INET6)]
+        except OSError:
+            return [first]
+
+    async def _serve(self, sockets: list[socket.socket]) -> None:
+        application = web.Application(client_max_size=_REPORT_LIMIT, middlewares=[self._only_localhost])
+        application.on_response_prepare.append(_add_headers)
+        application.router.add_get("/run/{attempt}", _add_slash)
+        application.router.add_get("/run/{attempt}/spec", self._send_spec)
+        application.router.add_post("/run/{attempt}/events", self._receive_event)
+        application.router.add_post("/run/{attempt}/report", self._receive_report)
+        application.router.add_get("/run/{attempt}/{path:.*}", self._send_file)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        for listener in sockets:
+            await web.SockSite(self._runner, listener).start()
+
+    @web.middleware
+    async def _only_localhost(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        # A foreign name that resolves to loopback (DNS rebinding) would otherwise be same-origin with its own pages.
+        if request.headers.get("Host") not in (f"localhost:{self._port}", f"127.0.0.1:{self._port}"):
+            raise web.HTTPForbidden(text="This server answers to localhost only.")
+        return await handler(request)
+
+    def _page(self, request: web.Request) -> AttemptPage:
+        with self._lock:
+            page = self._pages.get(request.match_info["attempt"])
+        if page is None:
+            raise web.HTTPNotFound(text="There is no such attempt here.")
+        return page
+
+    async def _send_spec(self, request: web.Request) -> web.StreamResponse:
+        page = self._page(request)
+        page.count_request()
+        body = page.spec.model_dump_json().encode()
+        page.count_bytes("spec", len(body))
+        return web.Response(body=body, content_type="application/json")
+
+    async def _send_file(self, request: web.Request) -> web.StreamResponse:
+        page = self._page(request)
+        path = request.match_info["path"] or "index.html"
+        file = page.files.get(path)
+        if file is None or not file.is_file():
+            raise web.HTTPNotFound(text=f"This attempt has no file {path}.")
+        page.count_request()
+        media_type = page.media_types.get(path, "application/octet-stream")
+        return await _stream(request, file, media_type, lambda count: page.count_bytes(path, count))
+
+    async def _receive_event(self, request: web.Request) -> web.StreamResponse:
+        page = self._page(request)
+        event = await _authenticated(request, page, PageEvent, _EVENT_LIMIT)
+        if not page.hear_event(event):
+            raise web.HTTPConflict(text="The attempt is over.")
+        return web.Response(status=204)
+
+    async def _receive_report(self, request: web.Request) -> web.StreamResponse:
+        page = self._page(request)
+        report = await _authenticated(request, page, PageReport, _REPORT_LIMIT)
+        if report.attempt != page.spec.attempt:
+            raise web.HTTPBadRequest(text="The report is about another attempt.")
+        if not page.hear_report(report):
+            raise web.HTTPConflict(text="The attempt is over.")
+        return web.Response(status=204)
+
+
+async def _authenticated(request: web.Request, page: AttemptPage, model: type[Content], limit: int) -> Content:
+    """The request's body as `model`, once it has shown the attempt's key."""
+    if not page.accepts_key(request.headers.get(KEY_HEADER, "")):
+        raise web.HTTPForbidden(text="The attempt's key is missing or wrong.")
+    if (request.content_length or 0) > limit:
+        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length or 0)
+    body = await request.read()
+    if len(body) > limit:
+        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=len(body))
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        raise web.HTTPUnprocessableEntity(text=json.dumps(problems), content_type="application/json") from error
+
+
+async def _stream(
+    request: web.Request, file: Path, media_type: str, count: Callable[[int], None]
+) -> web.StreamResponse:
+    """Send a file or the range that was asked for.
+
+    Not `FileResponse`: how much `sendfile` had sent cannot be told when the browser dies in the middle, and the bytes
+    of a download that failed are a figure too.
+    """
+    size = file.stat().st_size
+    try:
+        start, stop, _ = request.http_range.indices(size)
+    except ValueError as error:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"}) from error
+    is_range = "Range" in request.headers
+    if is_range and start >= stop:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    response = web.StreamResponse(status=206 if is_range else 200)
+    response.content_type = media_type
+    response.content_length = stop - start
+    response.headers["Accept-Ranges"] = "bytes"
+    if is_range:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    with file.open("rb") as stream:
+        stream.seek(start)
+        left = stop - start
+        while left:
+            chunk = await asyncio.to_thread(stream.read, min(_CHUNK, left))
+            if not chunk:
+                raise OSError(f"{file} became shorter while it was being sent")
+            try:
+                await response.write(chunk)
+            except ConnectionError:
+                # What still lies in the transport's buffer never left.
+                waiting = request.transport.get_write_buffer_size() if request.transport else 0
+                count(max(0, len(chunk) - waiting))
+                return response
+            count(len(chunk))
+            left -= len(chunk)
+    await response.write_eof()
+    return response
+
+
+async def _add_slash(request: web.Request) -> web.StreamResponse:
+    # The page's own addresses are relative to its folder; the browser carries the fragment over.
+    raise web.HTTPPermanentRedirect(f"/run/{request.match_info['attempt']}/")
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)

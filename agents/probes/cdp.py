@@ -1,0 +1,140 @@
+"""A raw DevTools connection to the whole browser.
+
+WebDriver's own channels miss what workers inside workers fetch and log, so this connection attaches itself to every
+target and, recursively, to what each target starts.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Protocol
+
+import websocket
+
+from agents.faults import AgentError
+
+Parameters = Mapping[str, Any]
+_AUTO_ATTACH: Parameters = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
+_CONNECT_SECONDS = 10.0
+
+
+class CdpError(AgentError):
+    """DevTools refused a command, or the connection is gone."""
+
+
+class CdpListener(Protocol):
+    """Hears DevTools events; called from the connection's thread, so it must be quick."""
+
+    @property
+    def commands(self) -> tuple[tuple[str, Parameters], ...]:
+        """What to send to each new target before it runs its first line, such as `Network.enable`."""
+
+    def hear(self, method: str, parameters: Parameters, session: str | None, /) -> None:
+        """An event of the target with this session; of the browser itself where it is None."""
+
+
+class CdpConnection:
+    """A websocket to the browser's DevTools endpoint with a thread that reads it."""
+
+    def __init__(self, url: str, listeners: list[CdpListener], on_closed: Callable[[], None]) -> None:
+        """Connect; raises `CdpError`. `on_closed` is called when the browser hangs up, not after `close`."""
+        self._listeners = listeners
+        self._on_closed = on_closed
+        self._lock = threading.Lock()
+        self._next_id = 0
+        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._closing = False
+        self._pages: list[str] = []
+        try:
+            # Without an Origin header: Chrome refuses foreign origins.
+            self._socket = websocket.create_connection(url, timeout=_CONNECT_SECONDS, suppress_origin=True)
+        except (OSError, websocket.WebSocketException) as error:
+            raise CdpError(f"DevTools cannot be reached: {error}") from error
+        self._socket.settimeout(None)
+        self._thread = threading.Thread(target=self._read, name="devtools", daemon=True)
+        self._thread.start()
+
+    @property
+    def page_session(self) -> str | None:
+        """The session of the newest page, None before there is one."""
+        return self._pages[-1] if self._pages else None
+
+    def watch_everything(self) -> None:
+        """Attach to all targets there are and will be."""
+        self.call("Target.setDiscoverTargets", {"discover": True})
+        self.call("Target.setAutoAttach", _AUTO_ATTACH)
+
+    def call(
+        self, method: str, parameters: Parameters | None = None, *, session: str | None = None, timeout_s: float = 10.0
+    ) -> dict[str, Any]:
+        """Send a command and wait for its answer; raises `CdpError`. Not from the connection's own thread."""
+        answer: Future[dict[str, Any]] = Future()
+        self._send(method, parameters or {}, session, answer)
+        try:
+            return answer.result(timeout_s)
+        except TimeoutError as error:
+            raise CdpError(f"DevTools did not answer {method} within {timeout_s:.0f} s") from error
+
+    def close(self) -> None:
+        self._closing = True
+        with suppress(OSError, websocket.WebSocketException):
+            self._socket.shutdown()  # type: ignore[no-untyped-call]
+        self._thread.join(timeout=5)
+
+    def _send(
+        self, method: str, parameters: Parameters, session: str | None, answer: Future[dict[str, Any]] | None = None
+    ) -> None:
+        with self._lock:
+            self._next_id += 1
+            message: dict[str, Any] = {"id": self._next_id, "method": method, "params": parameters}
+            if session is not None:
+                message["sessionId"] = session
+            if answer is not None:
+                self._waiting[self._next_id] = answer
+            try:
+                self._socket.send(json.dumps(message))
+            except (OSError, websocket.WebSocketException) as error:
+                raise CdpError(f"DevTools is gone: {error}") from error
+
+    def _read(self) -> None:
+        try:
+            while True:
+                text = self._socket.recv()
+                if not text:
+                    break
+                self._dispatch(json.loads(text))
+        except (OSError, websocket.WebSocketException, CdpError):
+            pass
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            answer.set_exception(CdpError("DevTools is gone"))
+        if not self._closing:
+            self._on_closed()
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        if "id" in message:
+            with self._lock:
+                answer = self._waiting.pop(message["id"], None)
+            if answer is not None and "error" in message:
+                answer.set_exception(CdpError(str(message["error"].get("message"))))
+            elif answer is not None:
+                answer.set_result(message.get("result", {}))
+            return
+        method, parameters, session = message["method"], message.get("params", {}), message.get("sessionId")
+        if method == "Target.attachedToTarget":
+            self._prepare(parameters["sessionId"], parameters["targetInfo"]["type"])
+        for listener in self._listeners:
+            listener.hear(method, parameters, session)
+
+    def _prepare(self, session: str, target_type: str) -> None:
+        """Equip a target that waits for its debugger, then let it run."""
+        if target_type == "page":
+            self._pages.append(session)
+        for listener in self._listeners:
+            for method, parameters in listener.commands:
+                self._send(method, parameters, session)
+        self._send("Target.setAutoAttach", _AUTO_ATTACH, session)
+        self._send("Runtime.runIfWaitingForDebugger", {}, session)

@@ -1,0 +1,194 @@
+"""Memory of the browser's process tree over time, seen from outside."""
+
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from orchestrator.contract.attempt import MemoryFigure
+
+SAMPLE_SECONDS = 0.2
+_SETTLED_SHARE = 0.01
+_SETTLE_SECONDS = 3.0
+_NOISE_PAGES = 128
+_UNNAMED_ROLE = "zygote"
+
+BytesByRole = dict[str, int]
+
+
+class TreeMeter(Protocol):
+    """Reads the memory of a process and its descendants, by Chromium's process type."""
+
+    method: str
+
+    def read(self, root: int) -> BytesByRole: ...
+
+
+@dataclass
+class _Process:
+    role: str
+    resident_pages: int
+    bytes: int
+
+
+@dataclass
+class PssMeter:
+    """Proportional set size, swapped pages included, from Linux' `smaps_rollup`.
+
+    The kernel walks a process's page tables to answer, about 0.1 s of CPU for a whole browser: enough to slow what
+    is being measured. So a process is only walked again when its resident size (`statm`, which is free) has moved by
+    more than 128 pages.
+    """
+
+    proc: Path = Path("/proc")
+    method: str = f"PSS of the browser's process tree, sampled every {SAMPLE_SECONDS * 1000:.0f} ms"
+    _known: dict[int, _Process] = field(default_factory=dict)
+
+    def read(self, root: int) -> BytesByRole:
+        totals: defaultdict[str, int] = defaultdict(int)
+        alive: dict[int, _Process] = {}
+        waiting = [root]
+        while waiting:
+            pid = waiting.pop()
+            try:
+                waiting += self._children(pid)
+                alive[pid] = self._process(pid)
+            except OSError:
+                continue  # It ended while it was being looked at.
+            totals[alive[pid].role] += alive[pid].bytes
+        self._known = alive
+        return dict(totals)
+
+    def _children(self, pid: int) -> list[int]:
+        found: list[int] = []
+        for task in (self.proc / str(pid) / "task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+        return found
+
+    def _process(self, pid: int) -> _Process:
+        folder = self.proc / str(pid)
+        resident = int((folder / "statm").read_text().split()[1])
+        known = self._known.get(pid)
+        if known is not None and abs(known.resident_pages - resident) <= _NOISE_PAGES:
+            return known
+        # A zygote's child takes its own name only after the fork.
+        role = known.role if known and known.role != _UNNAMED_ROLE else role_of((folder / "cmdline").read_text())
+        return _Process(role, resident, _pss_bytes((folder / "smaps_rollup").read_text()))
+
+
+@dataclass
+class RssMeter:
+    """Resident set size, for systems that cannot tell shared pages apart: the sum counts those several times."""
+
+    method: str = f"RSS of the browser's process tree, sampled every {SAMPLE_SECONDS * 1000:.0f} ms"
+
+    def read(self, root: int) -> BytesByRole:
+        totals: defaultdict[str, int] = defaultdict(int)
+        try:
+            parent = psutil.Process(root)
+            processes = [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return {}
+        for process in processes:
+            try:
+                totals[role_of("\0".join(process.cmdline()))] += process.memory_info().rss
+            except psutil.Error:
+                continue
+        return dict(totals)
+
+
+def tree_meter() -> TreeMeter:
+    """The best meter this system has."""
+    return PssMeter() if Path("/proc/self/smaps_rollup").exists() else RssMeter()
+
+
+def role_of(command_line: str) -> str:
+    """Chromium's process type from a NUL-separated command line: `browser`, `renderer`, `gpu-process`, …"""
+    for argument in command_line.replace("\0", " ").split(" "):
+        if argument.startswith("--type="):
+            return argument.removeprefix("--type=")
+    return "browser"
+
+
+def _pss_bytes(rollup: str) -> int:
+    kibibytes = 0
+    for line in rollup.splitlines():
+        if line.startswith(("Pss:", "SwapPss:")):
+            kibibytes += int(line.split()[1])
+    return kibibytes * 1024
+
+
+class MemorySampler:
+    """Samples a process tree on a thread of its own."""
+
+    def __init__(self, root: int, meter: TreeMeter) -> None:
+        self._root = root
+        self._meter = meter
+        self._samples: list[tuple[float, BytesByRole]] = []
+        self._baseline = 0
+        self._started = time.monotonic()
+        self._condition = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def settle(self) -> int:
+        """Wait until the idle browser's memory rests and take it as the baseline, in bytes; 3 s at most."""
+
+        def rests() -> bool:
+            if self._stopping or len(self._samples) < 3:
+                return self._stopping
+            totals = [sum(roles.values()) for _, roles in self._samples[-3:]]
+            return max(totals) - min(totals) <= _SETTLED_SHARE * max(totals)
+
+        with self._condition:
+            self._condition.wait_for(rests, timeout=_SETTLE_SECONDS)
+            self._baseline = sum(self._samples[-1][1].values()) if self._samples else 0
+        return self._baseline
+
+    @property
+    def figure(self) -> MemoryFigure | None:
+        """None when there was nothing to see."""
+        with self._condition:
+            totals = [sum(roles.values()) for _, roles in self._samples]
+        if not totals:
+            return None
+        return MemoryFigure(
+            method=self._meter.method, baseline_bytes=self._baseline, peak_bytes=max(totals), samples=len(totals)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        with self._condition:
+            samples = list(self._samples)
+        return {
+            "method": self._meter.method,
+            "baseline_bytes": self._baseline,
+            "samples": [
+                {"at_ms": round(at * 1000), "total_bytes": sum(roles.values()), "by_role": roles}
+                for at, roles in samples
+            ],
+        }
+
+    def _sample(self) -> None:
+        while True:
+            at = time.monotonic() - self._started
+            roles = self._meter.read(self._root)
+            with self._condition:
+                if roles:
+                    self._samples.append((at, roles))
+                    self._condition.notify_all()
+                if self._stopping or self._condition.wait_for(lambda: self._stopping, SAMPLE_SECONDS):
+                    return

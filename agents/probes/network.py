@@ -1,0 +1,75 @@
+"""Bytes by DevTools' count: bodies and headers, of the page and of all its workers."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agents.probes.cdp import Parameters
+
+_MOST_REQUESTS = 5_000
+
+
+@dataclass
+class _Request:
+    url: str
+    status: int | None = None
+    received_bytes: int = 0
+    state: str = "open"
+
+
+class NetworkProbe:
+    """Counts what DevTools' Network domain saw of one origin.
+
+    The browser keeps no bodies for DevTools (`maxTotalBufferSize` 0): they would be charged to the memory that is
+    being measured.
+    """
+
+    commands: tuple[tuple[str, Parameters], ...] = (
+        ("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0}),
+    )
+
+    def __init__(self, origin: str) -> None:
+        self._origin = f"{origin}/"
+        self._requests: dict[str, _Request] = {}
+
+    def hear(self, method: str, parameters: Parameters, _session: str | None, /) -> None:
+        if not method.startswith("Network."):
+            return
+        # A worker's own script is reported to its parent and to itself under one request id.
+        request_id = parameters.get("requestId", "")
+        if method == "Network.requestWillBeSent":
+            self._begin(request_id, parameters)
+            return
+        request = self._requests.get(request_id)
+        if request is None or request.state != "open":
+            return
+        if method == "Network.responseReceived":
+            request.status = parameters["response"]["status"]
+            request.received_bytes = max(request.received_bytes, int(parameters["response"]["encodedDataLength"]))
+        elif method == "Network.dataReceived":
+            request.received_bytes += int(parameters["encodedDataLength"])
+        elif method == "Network.loadingFinished":
+            request.received_bytes = int(parameters["encodedDataLength"])
+            request.state = "finished"
+        elif method == "Network.loadingFailed":
+            request.state = f"failed: {parameters.get('errorText', '')}"
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything received from the origin; a request that broke off counts with what had arrived."""
+        return sum(request.received_bytes for request in list(self._requests.values()))
+
+    def as_json(self) -> list[dict[str, Any]]:
+        return [asdict(request) for request in list(self._requests.values())]
+
+    def _begin(self, request_id: str, parameters: Parameters) -> None:
+        url: str = parameters["request"]["url"]
+        if not url.startswith(self._origin):
+            return
+        redirect = parameters.get("redirectResponse")
+        if redirect is not None and request_id in self._requests:
+            redirected = self._requests.pop(request_id)
+            redirected.status, redirected.state = redirect["status"], "redirected"
+            redirected.received_bytes = int(redirect["encodedDataLength"])
+            self._requests[f"{request_id} redirect {len(self._requests)}"] = redirected
+        if len(self._requests) < _MOST_REQUESTS:
+            self._requests.setdefault(request_id, _Request(url=url.split("#")[0]))

@@ -1,0 +1,35 @@
+"""The agent's settings, read once from the command line and `FITMATRIX_AGENT_…` variables."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import platformdirs
+from pydantic import Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB: Final = 1 << 30
+
+
+class AgentSettings(BaseSettings):
+    """What a maintainer decides about one lab host."""
+
+    model_config = SettingsConfigDict(env_prefix="FITMATRIX_AGENT_", frozen=True)
+
+    coordinator: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", strip_whitespace=True)]
+    """Where the coordinator answers, such as `http://lab:8000`."""
+    data: Path = Field(default_factory=lambda: platformdirs.user_data_path("fitmatrix") / "agent")
+    """Identity, model cache and unsent reports of this host."""
+    devices: Path | None = None
+    """A file that declares emulated devices and flags; without it, this machine is the only device."""
+    chrome: Path | None = None
+    """The Chrome or Chromium to use instead of the one that is found."""
+    token: SecretStr | None = None
+    """Proves to the coordinator that this host may enrol, where it asks for that."""
+    cache_gib: float = Field(default=50, gt=0, le=100_000)
+    """How much of the disk cached models and pages may take."""
+    metrics_port: int = Field(default=0, ge=0, le=65_535)
+    """Where Prometheus finds this agent's metrics on the loopback interface; 0 turns them off."""
+
+    @property
+    def cache_bytes(self) -> int:
+        return int(self.cache_gib * GIB)

@@ -1,0 +1,235 @@
+"""The Celery worker of one device: `python -m agents.worker`, started by the supervisor only."""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from celery import Celery, bootsteps, signals
+from celery.worker import WorkController
+from celery.worker import state as celery_state
+
+from agents.attempt import run_attempt
+from agents.consumption import ConsumptionWatch
+from agents.coordinator import CoordinatorClient
+from agents.delivery import AttemptRunner, Delivery
+from agents.devices.declared import discover_devices
+from agents.devices.protocol import Device
+from agents.layout import DataLayout
+from agents.model_cache import ModelCache
+from agents.page_server import PageServer, PageServerError
+from agents.spool import Spool
+from agents.worker_link import SHUTDOWN_SECONDS, SupervisorLink, WorkerCommand, WorkerConfig, WorkerExit, WorkerState
+from orchestrator.contract.device import AttemptRef
+from orchestrator.contract.wire import ATTEMPT_TASK, device_queue
+
+_PR_SET_PDEATHSIG: Final = 1
+
+_log = logging.getLogger(__name__)
+
+FindDevice = Callable[[WorkerConfig], Device | None]
+
+
+def celery_app(broker_url: str, handle: Callable[[object], None]) -> Celery:
+    """An application that delivers attempts and does nothing else: no results, no events, no remote control."""
+    app = Celery("fitmatrix-agent", broker=broker_url)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"socket_connect_timeout": 5, "socket_keepalive": True},
+    )
+
+    @app.task(name=ATTEMPT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # celery is untyped
+    def attempt(spec: object) -> None:
+        handle(spec)
+
+    return app
+
+
+class DeviceWorker:
+    """One device's worker, from its configuration to its exit status."""
+
+    def __init__(self, link: SupervisorLink, config: WorkerConfig, device: Device, run: AttemptRunner) -> None:
+        layout = DataLayout(config.data)
+        self._link = link
+        self._device_id = config.device_id
+        self._state = WorkerState(consuming=False)
+        self._state_lock = threading.Lock()
+        self._coordinator = CoordinatorClient(config.coordinator, token=config.agent_token)
+        self._page_server = PageServer(port=config.page_port)
+        self._delivery = Delivery(
+            coordinator=self._coordinator,
+            cache=ModelCache(layout.cache, cap_bytes=config.cache_bytes),
+            spool=Spool(layout.spool),
+            device=device,
+            page_server=self._page_server,
+            run=run,
+            scratch=layout.scratch(config.device_id),
+            lease_seconds=config.lease_seconds,
+            on_begin=self._on_begin,
+            on_end=self._on_end,
+        )
+        self._app = celery_app(config.broker_url, self._delivery.handle)
+        self._queue = device_queue(config.device_id)
+        self._watch = ConsumptionWatch(self._app, self._queue, self._delivery, on_stall=_leave_stalled)
+
+    def run(self) -> WorkerExit:
+        """Consumes until told to stop."""
+        try:
+            self._page_server.start()
+        except PageServerError as error:
+            _log.warning("%s", error)
+            return WorkerExit.PORT_TAKEN
+        try:
+            self._consume()
+        finally:
+            self._page_server.stop()
+            self._coordinator.close()
+        return WorkerExit.FAILED if celery_state.should_stop is None else WorkerExit.DONE
+
+    def _consume(self) -> None:
+        self._app.steps["consumer"].add(_consuming_step(self._on_consuming))
+        worker = WorkController(
+            app=self._app,
+            hostname=self._device_id,
+            pool_cls="solo",
+            concurrency=1,
+            queues=[self._queue],
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        self._link.listen(self._on_command, self.shut_down)
+        self._watch.start()
+        worker.start()
+
+    def shut_down(self) -> None:
+        """Ends the current attempt and then the worker; bounded."""
+        _exit_after(SHUTDOWN_SECONDS)
+        self._delivery.close()
+        celery_state.should_stop = WorkerExit.DONE.value
+
+    def _on_command(self, command: WorkerCommand) -> None:
+        match command.action:
+            case "stop-attempt" if command.attempt is not None:
+                self._delivery.stop(command.attempt)
+            case "renew-token":
+                self._coordinator.token = command.agent_token
+            case "drain":
+                celery_state.should_stop = WorkerExit.DONE.value
+            case "shutdown":
+                self.shut_down()
+
+    def _on_begin(self, attempt: AttemptRef, began: datetime) -> None:
+        self._say(attempt=attempt, begun_at=began)
+
+    def _on_end(self, outcome: str) -> None:
+        self._say(attempt=None, begun_at=None, ended=outcome)
+
+    def _on_consuming(self, consuming: bool) -> None:
+        if consuming:
+            _log.info("takes jobs")
+        self._watch.consuming = consuming
+        self._say(consuming=consuming)
+
+    def _say(self, **change: Any) -> None:
+        with self._state_lock:
+            self._state = self._state.model_copy(update={"ended": None} | change)
+            self._link.say(self._state)
+
+
+def _consuming_step(on_change: Callable[[bool], None]) -> type[bootsteps.StartStopStep]:
+    """Celery's own extension point that runs at every (re)connection, which its signals do not."""
+
+    class ConsumingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def start(self, _consumer: object) -> None:
+            on_change(True)
+
+        def stop(self, _consumer: object) -> None:
+            on_change(False)
+
+        shutdown = stop
+
+    return ConsumingStep
+
+
+def _leave_stalled() -> None:
+    _log.warning("messages wait but do not arrive; the worker starts again")
+    os._exit(WorkerExit.STALLED)
+
+
+def _exit_after(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, args=(WorkerExit.DONE.value,))
+    timer.daemon = True
+    timer.start()
+
+
+def _die_with_supervisor() -> None:
+    """On Linux the kernel says when the supervisor dies; elsewhere only the end of standard input does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _log_to_stderr(device_id: str) -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {device_id}: %(message)s", datefmt="%H:%M:%S"
+    )
+    for name in ("httpx", "celery", "kombu", "selenium", "urllib3", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.CRITICAL if name in ("celery", "kombu") else logging.WARNING)
+
+
+def _on_unknown_message(message: object = None, exc: object = None, **_: object) -> None:
+    _log.error("a message was dropped, it is no attempt: %s", exc)
+
+
+def find_device(config: WorkerConfig) -> Device | None:
+    """The configured device as it is found again in this process; the supervisor has already said what is odd."""
+    devices = discover_devices(config.devices, agent_id=config.agent_id, chrome=config.chrome, notice=_log.debug)
+    return next((device for device in devices if device.registration.id == config.device_id), None)
+
+
+def run_worker(*, run: AttemptRunner = run_attempt, find: FindDevice = find_device) -> int:
+    """The whole life of a worker process; returns its exit status."""
+    _die_with_supervisor()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    link = SupervisorLink.open()
+    try:
+        config = link.config()
+    except EOFError:
+        return WorkerExit.DONE
+    _log_to_stderr(config.device_id)
+    lock = DataLayout(config.data).worker_lock(config.device_id)
+    if not lock.acquire(seconds=SHUTDOWN_SECONDS):
+        _log.error("another worker of this device is still running")
+        return WorkerExit.DEVICE_GONE
+    device = find(config)
+    if device is None:
+        _log.error("the device is gone")
+        return WorkerExit.DEVICE_GONE
+    signals.task_unknown.connect(_on_unknown_message, weak=False)
+    signals.task_rejected.connect(_on_unknown_message, weak=False)
+    worker = DeviceWorker(link, config, device, run)
+    # In a thread of its own: what it locks may be locked by the very code that the signal interrupts.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=worker.shut_down).start())
+    return worker.run()
+
+
+if __name__ == "__main__":
+    sys.exit(run_worker())

@@ -1,0 +1,45 @@
+"""The application: routers, errors, limits."""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from orchestrator.api import health, lab, people
+from orchestrator.api.limits import BodyLimit
+from orchestrator.api.problems import install_problem_handlers
+from orchestrator.api.state import ApiState
+from orchestrator.contract.wire import API_PREFIX
+
+DESCRIPTION = """
+Measures which in-browser language models fit on which devices.
+
+Errors are problem details (RFC 9457): `detail` is a sentence for people, `errors` names each field that is
+wrong, its value and what is allowed. A rejected request changes nothing.
+"""
+
+
+def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> FastAPI:
+    """The API over its services. `allowed_hosts` keeps other sites from reaching a loopback server by DNS tricks."""
+    app = FastAPI(
+        title="fitmatrix",
+        version=version,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,  # the stock pages load scripts from a CDN
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.fitmatrix = state
+    install_problem_handlers(app)
+    app.include_router(people.router, prefix=API_PREFIX)
+    app.include_router(lab.router, prefix=API_PREFIX)
+    app.include_router(health.router)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,111 @@
+"""What agents call, and the blobs that both sides share."""
+
+import tempfile
+from http import HTTPStatus
+from pathlib import Path as FilePath
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import FileResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from orchestrator.api.access import CallingAgent, State, require_agent, require_anyone, require_user
+from orchestrator.api.problems import NOT_FOUND, RESPONSES, STALE
+from orchestrator.blobs import BlobMismatchError
+from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
+from orchestrator.contract.device import AttemptStarted, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
+from orchestrator.domain.errors import InvalidRequestError, NotFoundError, UnauthorizedError
+
+router = APIRouter(responses=RESPONSES)
+
+Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the bytes, lower-case hex.")]
+Number = Annotated[int, Path(ge=1, le=10**6, description="The attempt's number: its fencing token.")]
+Identifier = Annotated[str, Path(max_length=200)]
+
+
+@router.post(
+    "/agents/enrol", tags=["agents"], summary="Enrol an agent", dependencies=[Depends(require_user)], responses=STALE
+)
+def enrol(request: EnrolRequest, state: State) -> EnrolAnswer:
+    """Registers an agent's devices and answers with its token and the broker's address."""
+    return state.agents.enrol(request)
+
+
+@router.post("/agents/{agent_id}/heartbeat", tags=["agents"], summary="Say that an agent is alive")
+def heartbeat(agent_id: Identifier, body: Heartbeat, agent: CallingAgent, state: State) -> HeartbeatAnswer:
+    """Renews the leases of the attempts named; answers with those whose lease is gone."""
+    if agent.id != agent_id:
+        raise UnauthorizedError("this token belongs to another agent")
+    return state.agents.heartbeat(agent_id, body)
+
+
+@router.post("/attempts/{run_id}/{number}/start", tags=["agents"], summary="Start an attempt", responses=STALE)
+def start_attempt(run_id: Identifier, number: Number, agent: CallingAgent, state: State) -> AttemptStarted:
+    """Once: a stale or repeated message gets 409 and is to be dropped."""
+    state.ledger.start(agent.id, run_id, number)
+    return AttemptStarted(run_id=run_id, number=number)
+
+
+@router.put(
+    "/attempts/{run_id}/{number}/report", tags=["agents"], summary="Report an attempt", responses=STALE | NOT_FOUND
+)
+def report_attempt(
+    run_id: Identifier, number: Number, report: AttemptReport, agent: CallingAgent, state: State
+) -> ReportReceipt:
+    """Idempotent. A report that comes after its lease ended is kept as evidence and not counted."""
+    if (report.run_id, report.number) != (run_id, number):
+        raise InvalidRequestError("the report is about another attempt than its address")
+    return state.ledger.accept(agent.id, report)
+
+
+@router.get(
+    "/page-builds/{build_id}",
+    tags=["blobs"],
+    summary="Show a page build",
+    dependencies=[Depends(require_agent)],
+    responses=NOT_FOUND,
+)
+def show_page_build(build_id: Digest, state: State) -> PageBuild:
+    """The files of a build; each is a blob."""
+    build = state.page_builds.get(build_id)
+    if build is None:
+        raise NotFoundError(f"there is no page build {build_id}")
+    return build
+
+
+@router.get(
+    "/blobs/{sha256}",
+    tags=["blobs"],
+    summary="Read a blob",
+    dependencies=[Depends(require_anyone)],
+    response_class=FileResponse,
+    responses=NOT_FOUND | {200: {"content": {"application/octet-stream": {}}, "description": "The bytes."}},
+)
+def read_blob(sha256: Digest, state: State) -> FileResponse:
+    """Model files, page files and artifacts, by content. Ranges are honoured."""
+    path = state.blobs.path(sha256)
+    if not path.is_file():
+        raise NotFoundError(f"there is no blob {sha256}")
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type="application/octet-stream", headers=headers)
+
+
+@router.put(
+    "/blobs/{sha256}",
+    tags=["blobs"],
+    summary="Store an artifact",
+    dependencies=[Depends(require_agent)],
+    status_code=HTTPStatus.NO_CONTENT,
+)
+async def store_blob(sha256: Digest, request: Request, state: State) -> Response:
+    """Idempotent. Bytes that hash to something else are refused and not kept."""
+    with tempfile.TemporaryDirectory(prefix="fitmatrix-upload-") as directory:
+        path = FilePath(directory) / "body"
+        with path.open("wb") as stream:
+            async for chunk in request.stream():
+                stream.write(chunk)
+        try:
+            await run_in_threadpool(state.blobs.add_expected, path, sha256)
+        except BlobMismatchError as error:
+            raise InvalidRequestError(str(error)) from error
+    return Response(status_code=HTTPStatus.NO_CONTENT)

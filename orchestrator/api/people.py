@@ -1,0 +1,100 @@
+"""What QA and readers call."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
+
+from orchestrator.api.access import State, require_user
+from orchestrator.api.examples import JOB_EXAMPLES, MATRIX
+from orchestrator.api.problems import NOT_FOUND, RESPONSES, documented
+from orchestrator.contract.job import JobSpec
+from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.views import DeviceView, JobView, Listing, RunDetail, RunView, VariantView
+from orchestrator.contract.vocabulary import RunState
+
+router = APIRouter(dependencies=[Depends(require_user)], responses=RESPONSES)
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most items to return, newest first.")]
+Identifier = Annotated[str, Path(max_length=200)]
+
+
+@router.post(
+    "/jobs",
+    status_code=HTTPStatus.CREATED,
+    tags=["jobs"],
+    summary="Submit a job",
+    responses=documented(CONFLICT="The idempotency key was used for another job.")
+    | {200: {"model": JobView, "description": "The idempotency key was seen before: the job of then."}},
+)
+def submit_job(
+    spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)],
+    state: State,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> JobView:
+    """Expands the job to runs in one transaction; the same `Idempotency-Key` again makes no second job."""
+    job, created = state.submission.submit(spec, idempotency_key)
+    if not created:
+        response.status_code = HTTPStatus.OK
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return state.reading.job(job.id)
+
+
+@router.get("/jobs", tags=["jobs"], summary="List jobs")
+def list_jobs(state: State, limit: Limit = 50) -> Listing[JobView]:
+    """Newest first."""
+    return Listing(items=state.reading.jobs(limit))
+
+
+@router.get("/jobs/{job_id}", tags=["jobs"], summary="Show a job", responses=NOT_FOUND)
+def show_job(job_id: Identifier, state: State) -> JobView:
+    """The job with its progress."""
+    return state.reading.job(job_id)
+
+
+@router.get("/runs", tags=["runs"], summary="List runs")
+def list_runs(
+    state: State,
+    job: Annotated[str | None, Query(max_length=200, description="Of this job only.")] = None,
+    run_state: Annotated[RunState | None, Query(alias="state", description="In this state only.")] = None,
+    device: Annotated[str | None, Query(max_length=200, description="On this device only.")] = None,
+    limit: Limit = 100,
+) -> Listing[RunView]:
+    """Newest first."""
+    return Listing(items=state.reading.runs(job_id=job, state=run_state, device_id=device, limit=limit))
+
+
+@router.get("/runs/{run_id}", tags=["runs"], summary="Show a run", responses=NOT_FOUND)
+def show_run(run_id: Identifier, state: State) -> RunDetail:
+    """The run with every attempt and its raw report."""
+    return state.reading.run(run_id)
+
+
+@router.get("/devices", tags=["devices"], summary="List devices")
+def list_devices(state: State) -> Listing[DeviceView]:
+    """Every device that was ever registered, with its state and, where it cannot work, the reason."""
+    return Listing(items=state.reading.devices())
+
+
+@router.get("/devices/{device_id}", tags=["devices"], summary="Show a device", responses=NOT_FOUND)
+def show_device(device_id: Identifier, state: State) -> DeviceView:
+    """One device with its facts."""
+    return state.reading.device(device_id)
+
+
+@router.get("/models", tags=["models"], summary="List the model catalog")
+def list_models(state: State) -> Listing[VariantView]:
+    """Every variant; those not built yet have no files."""
+    return Listing(items=state.reading.models())
+
+
+@router.get(
+    "/matrix",
+    tags=["matrix"],
+    summary="Show the fits-on-device matrix",
+    responses={200: {"content": {"application/json": {"example": MATRIX}}}},
+)
+def show_matrix(state: State) -> Matrix:
+    """Every cell. A measured figure is `{median, p25, p75, n}`; what was not measured is null."""
+    return state.reading.matrix()

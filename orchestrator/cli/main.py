@@ -1,0 +1,56 @@
+"""`fitmatrix`: one module for each group of commands; each imports what it needs only when it runs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import devices, jobs, matrix, models, runs, serving
+
+app = typer.Typer(
+    name="fitmatrix",
+    help="Measures which in-browser language models fit on which devices.",
+    epilog="\n\n".join(
+        [
+            "First steps:",
+            "  $ fitmatrix models build",
+            "  $ fitmatrix up",
+            "  $ fitmatrix submit JOB.yaml --wait",
+            "  $ fitmatrix matrix",
+        ]
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+for group in (serving, jobs, runs, devices, models, matrix):
+    group.register(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"fitmatrix {version('fitmatrix')}")
+        raise typer.Exit
+
+
+@app.callback()
+def fitmatrix(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The console script. A character that the terminal cannot show becomes `?` instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()
+
+
+if __name__ == "__main__":
+    main()

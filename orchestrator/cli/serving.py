@@ -1,0 +1,97 @@
+"""`up` and `coordinator`: what stays in the foreground until it is stopped."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.console import ExitCode, epilog, fail, needing_extra
+from orchestrator.cli.options import DEFAULT_PORT, Data, Port, data_directory
+
+SERVED = (
+    "0 stopped by Ctrl-C or SIGTERM",
+    "2 bad input",
+    "3 could not start: port taken, data of a newer version, no broker, no browser",
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=epilog(
+            "fitmatrix up",
+            "fitmatrix up --port 8700 --data ./lab --devices devices.yaml",
+            exits=(*SERVED, "otherwise what the part that ended by itself ended with"),
+        )
+    )(up)
+    app.command(
+        epilog=epilog(
+            "fitmatrix coordinator --host 0.0.0.0",
+            "fitmatrix coordinator --broker-url redis://broker:6379/0 --database-url postgresql+psycopg://lab@db/lab",
+            exits=SERVED,
+        )
+    )(coordinator)
+
+
+def up(
+    port: Port = DEFAULT_PORT,
+    data: Data = None,
+    devices: Annotated[
+        Path | None,
+        typer.Option("--devices", exists=True, dir_okay=False, help="File that declares this host's devices."),
+    ] = None,
+    agent: Annotated[bool, typer.Option("--agent/--no-agent", help="Run an agent for this machine.")] = True,
+) -> None:
+    """Run everything on this machine: coordinator, broker and an agent, as one process tree.
+
+    Ctrl-C stops the agent, then the coordinator; a second Ctrl-C does not wait for them.
+    """
+    from orchestrator.cli.tree import TreePlan, run_tree
+
+    with needing_extra("coordinator"):
+        import celery  # noqa: F401 - better missed here than in a child process
+        import fastapi  # noqa: F401
+    if agent:
+        with needing_extra("agent"):
+            import aiohttp  # noqa: F401
+            import selenium  # noqa: F401
+    code = run_tree(TreePlan(port=port, data=data_directory(data), devices=devices, agent=agent))
+    raise typer.Exit(code)
+
+
+def coordinator(
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on.  [default: 127.0.0.1, this machine only]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help=f"Port to listen on.  [default: {DEFAULT_PORT}]")
+    ] = None,
+    data: Data = None,
+    broker_url: Annotated[
+        str | None,
+        typer.Option("--broker-url", metavar="URL", help="Redis or Valkey to use.  [default: an embedded one]"),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", metavar="URL", help="Database to use.  [default: SQLite in the data directory]"),
+    ] = None,
+) -> None:
+    """Run the coordinator alone; agents on lab hosts connect to it.
+
+    What is not given here is read from the environment: FITMATRIX_HOST, FITMATRIX_PORT, FITMATRIX_DATA,
+    FITMATRIX_BROKER_URL, FITMATRIX_DATABASE_URL, FITMATRIX_TOKEN.
+    """
+    with needing_extra("coordinator"):
+        from pydantic import ValidationError
+
+        from orchestrator.main import serve
+        from orchestrator.settings import CoordinatorSettings, StartupError
+
+    given = {"host": host, "port": port, "data": data, "broker_url": broker_url, "database_url": database_url}
+    try:
+        serve(CoordinatorSettings(**{name: value for name, value in given.items() if value is not None}))
+    except StartupError as error:
+        fail(str(error), ExitCode.UNAVAILABLE)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        setting = "_".join(map(str, first["loc"])).upper()
+        fail(f"the setting FITMATRIX_{setting} is not usable: {first['msg']}", ExitCode.BAD_INPUT)

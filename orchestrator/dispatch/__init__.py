@@ -1,0 +1,1 @@
+"""Delivery: the broker, the Celery application, and the thread that dispatches and reaps."""

@@ -1,0 +1,51 @@
+"""Sending attempts through Celery."""
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from orchestrator.contract.attempt import AttemptSpec
+from orchestrator.contract.wire import ATTEMPT_TASK, device_queue
+from orchestrator.services.ports import CourierError
+
+CONNECT_SECONDS = 2
+
+
+class CeleryCourier:
+    """Only delivers: no result backend, no retries of its own, nothing derived from events."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._app = Celery("fitmatrix", broker=broker_url)
+        self._app.conf.update(
+            task_serializer="json",
+            accept_content=["json"],
+            task_ignore_result=True,
+            broker_connection_timeout=CONNECT_SECONDS,
+            broker_transport_options={
+                "socket_connect_timeout": CONNECT_SECONDS,
+                "socket_timeout": CONNECT_SECONDS,
+                "max_retries": 0,
+            },
+        )
+
+    def send(self, spec: AttemptSpec) -> None:
+        try:
+            self._app.send_task(
+                ATTEMPT_TASK,
+                args=[spec.model_dump(mode="json", by_alias=True)],
+                queue=device_queue(spec.device_id),
+                ignore_result=True,
+                retry=False,
+            )
+        except (OperationalError, OSError) as error:
+            raise CourierError(str(error)) from error
+
+    def check(self) -> None:
+        """Raises CourierError when the broker does not answer."""
+        try:
+            with self._app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=0, timeout=CONNECT_SECONDS)
+        except (OperationalError, OSError) as error:
+            raise CourierError("the broker does not answer") from error
+
+    def close(self) -> None:
+        self._app.close()

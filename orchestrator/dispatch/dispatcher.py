@@ -1,0 +1,65 @@
+"""The thread that gives work to idle devices and takes it back from silent ones."""
+
+import logging
+import secrets
+import threading
+
+from orchestrator.services.agents import AgentTimes
+from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.dispatching import Dispatching
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Sleeps until something happened: a job, a report, a heartbeat. The sweep catches what an event missed."""
+
+    def __init__(self, dispatching: Dispatching, ledger: AttemptLedger, times: AgentTimes) -> None:
+        self._dispatching = dispatching
+        self._ledger = ledger
+        self._times = times
+        self._wakeup = threading.Event()
+        self._stopping = threading.Event()
+        self._holder = secrets.token_hex(8)
+        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
+
+    def wake(self) -> None:
+        self._wakeup.set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._wakeup.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=15)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _loop(self) -> None:
+        leads = False
+        sweep = self._times.sweep.total_seconds()
+        while not self._stopping.is_set():
+            woken = self._wakeup.wait(sweep)
+            self._wakeup.clear()
+            if self._stopping.is_set():
+                break
+            try:
+                if not woken or not leads:
+                    leads = self._dispatching.lead(self._holder, self._times.leadership)
+                    if not leads:
+                        self._stopping.wait(sweep / 3)
+                        continue
+                    self._ledger.reap()
+                    self._dispatching.resend()
+                self._dispatching.dispatch()
+            except Exception:
+                # The dispatcher must outlive a locked database or a full disk: the next sweep tries again.
+                log.exception("the dispatcher stumbled")
+                leads = False
+                self._stopping.wait(1)
+        if leads:
+            self._dispatching.resign(self._holder)

@@ -1,0 +1,29 @@
+"""What can go wrong in a use case; the API maps each type to problem details."""
+
+from collections.abc import Sequence
+
+from orchestrator.contract.views import ProblemField
+
+
+class FitmatrixError(Exception):
+    """Base of every error that the coordinator's rules raise; the message is one sentence for people."""
+
+
+class InvalidRequestError(FitmatrixError):
+    """The request cannot be carried out as it stands; nothing was changed."""
+
+    def __init__(self, message: str, fields: Sequence[ProblemField] = ()) -> None:
+        super().__init__(message)
+        self.fields = list(fields)
+
+
+class NotFoundError(FitmatrixError):
+    """There is no such thing."""
+
+
+class ConflictError(FitmatrixError):
+    """The request contradicts the present state, such as a stale fencing token."""
+
+
+class UnauthorizedError(FitmatrixError):
+    """The caller did not say who it is, or said it wrongly."""

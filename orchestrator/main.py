@@ -1,0 +1,169 @@
+"""The coordinator's wiring."""
+
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+from fastapi import FastAPI
+
+from orchestrator.api.app import create_app
+from orchestrator.api.state import ApiState
+from orchestrator.blobs import BlobStore
+from orchestrator.contract.catalog import Variant
+from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
+from orchestrator.dispatch.courier import CeleryCourier
+from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.models.catalog import load_catalog
+from orchestrator.models.definition import CatalogError
+from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
+from orchestrator.services.agents import AgentRegistry, AgentTimes
+from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.reading import Reading
+from orchestrator.services.submission import Submission
+from orchestrator.settings import CoordinatorSettings, StartupError
+from orchestrator.store.database import Database, DatabaseError
+from orchestrator.telemetry import StateCollector, Telemetry
+
+log = logging.getLogger("fitmatrix")
+
+
+class DirectoryCatalog:
+    """The catalog as it is on disk now: a variant built while the coordinator runs is seen at once."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    def variants(self) -> Mapping[str, Variant]:
+        return load_catalog(self._data).variants
+
+
+def serve(settings: CoordinatorSettings) -> None:
+    """Runs the coordinator until SIGINT or SIGTERM. Raises StartupError with one sentence when it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if not settings.is_loopback and settings.token is None:
+        raise StartupError(
+            f"refusing to listen on {settings.host} without a token: set FITMATRIX_TOKEN, or listen on 127.0.0.1"
+        )
+    with ExitStack() as stack:
+        listener = _listen(settings)
+        stack.callback(listener.close)
+        stack.enter_context(_own(settings.data))
+        app = _assemble(settings, stack)
+        port = listener.getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        log.info("listening on http://%s:%s, data in %s", host, port, settings.data)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
+    database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
+    stack.callback(database.close)
+    blobs = BlobStore(settings.data / "blobs")
+    page_builds = PageBuilds(settings.data / "page-builds", blobs)
+    catalog = DirectoryCatalog(settings.data)
+    try:
+        database.migrate()
+        page_build = page_builds.add(PACKAGED_BUILD)
+        catalog.variants()
+        broker_url = settings.broker_url
+        if broker_url is None:
+            broker = EmbeddedBroker(settings.data / "broker")
+            broker.start()
+            stack.callback(broker.stop)
+            broker_url = broker.url
+    except (DatabaseError, PagesMissingError, CatalogError, BrokerError) as error:
+        raise StartupError(str(error)) from error
+    except OSError as error:
+        raise StartupError(f"the data directory {settings.data} cannot be used: {error}") from error
+
+    courier = CeleryCourier(broker_url)
+    stack.callback(courier.close)
+    times = AgentTimes(timedelta(seconds=settings.heartbeat_seconds), timedelta(seconds=settings.lease_seconds))
+    product_version = version("fitmatrix")
+    telemetry = Telemetry(product_version)
+    wake = _Relay()
+    ledger = AttemptLedger(database, _now, wake, telemetry)
+    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id)
+    dispatcher = Dispatcher(dispatching, ledger, times)
+    wake.target = dispatcher
+    reading = Reading(database, catalog, _now, times)
+    telemetry.registry.register(StateCollector(reading))
+
+    def dispatcher_runs() -> None:
+        if not dispatcher.is_alive:
+            raise RuntimeError("the dispatcher has stopped")
+
+    state = ApiState(
+        submission=Submission(database, catalog, _now, wake),
+        reading=reading,
+        agents=AgentRegistry(database, _now, wake, broker_url, times),
+        ledger=ledger,
+        blobs=blobs,
+        page_builds=page_builds,
+        registry=telemetry.registry,
+        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs},
+        token=settings.token.get_secret_value() if settings.token else None,
+    )
+    hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
+    app = create_app(state, product_version, hosts)
+    dispatcher.start()
+    stack.callback(dispatcher.stop)
+    return app
+
+
+class _Relay:
+    """Breaks the circle between the services, which wake the dispatcher, and the dispatcher, which calls them."""
+
+    def __init__(self) -> None:
+        self.target: Dispatcher | None = None
+
+    def __call__(self) -> None:
+        if self.target is not None:
+            self.target.wake()
+
+
+def _listen(settings: CoordinatorSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise StartupError(
+            f"port {settings.port} on {settings.host} cannot be used ({error.strerror}): choose another with --port"
+        ) from error
+    listener.listen(128)
+    return listener
+
+
+def _own(data: Path) -> IO[str]:
+    """Makes the data directory ours alone, until the file returned is closed."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (data / "coordinator.lock").open("w")
+    except OSError as error:
+        raise StartupError(f"the data directory {data} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise StartupError(f"another coordinator uses {data}: stop it, or choose another with --data") from error
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

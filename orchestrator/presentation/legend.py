@@ -1,0 +1,63 @@
+"""What the signs of a grid mean: only those that occur in it, so that the legend stays short."""
+
+from typing import Final
+
+from orchestrator.contract.vocabulary import CellVerdict
+from orchestrator.presentation.grid import Grid
+from orchestrator.presentation.words import (
+    EMULATED,
+    NO_RUN,
+    SOFTWARE_GPU,
+    STANDARD_WORKLOADS,
+    SYMBOLS,
+    SYNTHETIC,
+    VERDICT_WORDS,
+    criteria_words,
+    runs_on_software_gpu,
+)
+
+_MEANINGS: Final[dict[CellVerdict, str]] = {
+    CellVerdict.FITS: "loads, answers right and is fast enough",
+    CellVerdict.TOO_SLOW: "answers right, but slower than the criteria allow",
+    CellVerdict.WRONG_OUTPUT: "runs, but does not say what these weights should say",
+    CellVerdict.FAILS: "does not run; the fault is named, with the @phase it died in",
+    CellVerdict.UNSETTLED: "too few runs, or too mixed, to say yet",
+}
+
+
+def legend(grid: Grid) -> list[tuple[str, str]]:
+    """Pairs of sign and meaning, verdicts first."""
+    return [*_verdicts(grid), *_numbers(grid), *_caveats(grid)]
+
+
+def _verdicts(grid: Grid) -> list[tuple[str, str]]:
+    seen = {cell.verdict for cells in grid.slots.values() for cell in cells}
+    signs = [
+        (f"{SYMBOLS[verdict]} {VERDICT_WORDS[verdict]}", _MEANINGS[verdict]) for verdict in SYMBOLS if verdict in seen
+    ]
+    if len(grid.slots) < len(grid.rows) * len(grid.columns):
+        signs.append((NO_RUN, "no run"))
+    return signs
+
+
+def _numbers(grid: Grid) -> list[tuple[str, str]]:
+    signs = [("5/5 62–100 %", "runs that fit of all runs, and the 95 % interval of the chance that a run fits")]
+    if len(grid.criteria) == 1:
+        signs.append(("fast enough", criteria_words(grid.criteria[0])))
+    others = sorted({row.workload for row in grid.rows} - set(STANDARD_WORKLOADS))
+    if others:
+        standard = " and ".join(STANDARD_WORKLOADS)
+        signs.append((", ".join(others), f"not the standard workload ({standard}): compare figures of one row only"))
+    return signs
+
+
+def _caveats(grid: Grid) -> list[tuple[str, str]]:
+    signs: list[tuple[str, str]] = []
+    if any(column.emulated for column in grid.columns):
+        signs.append((EMULATED, "a host held to less memory or CPU, not a real device of that kind"))
+    if any(row.is_synthetic for row in grid.rows):
+        signs.append((SYNTHETIC, "true shapes, random values: right for size, memory and speed, meaningless as text"))
+    if any(runs_on_software_gpu(cell) for cells in grid.slots.values() for cell in cells):
+        signs.append((SOFTWARE_GPU, "WebGPU ran on the CPU: its speed says nothing about a GPU"))
+    signs += [(note, f"Chrome was started with {' '.join(flags)}") for flags, note in grid.flag_notes.items()]
+    return signs

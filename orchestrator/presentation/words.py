@@ -1,0 +1,142 @@
+"""Symbols, names and figures as a person reads them."""
+
+from typing import Final
+
+from orchestrator.contract.job import Criteria, FeatureExtractionWorkload, TextGenerationWorkload
+from orchestrator.contract.matrix import Cell
+from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Verdict
+
+SYMBOLS: Final[dict[CellVerdict, str]] = {
+    CellVerdict.FITS: "✔",
+    CellVerdict.TOO_SLOW: "◐",
+    CellVerdict.WRONG_OUTPUT: "≠",
+    CellVerdict.FAILS: "✘",
+    CellVerdict.UNSETTLED: "?",
+}
+"""The symbol carries the meaning; colour only repeats it."""
+
+VERDICT_WORDS: Final[dict[CellVerdict, str]] = {
+    CellVerdict.FITS: "fits",
+    CellVerdict.TOO_SLOW: "too slow",
+    CellVerdict.WRONG_OUTPUT: "wrong output",
+    CellVerdict.FAILS: "fails",
+    CellVerdict.UNSETTLED: "unsettled",
+}
+
+MEANINGS: Final[dict[CellVerdict, str]] = {
+    CellVerdict.FITS: "loads, answers right and is fast enough",
+    CellVerdict.TOO_SLOW: "answers right, but slower than the criteria allow",
+    CellVerdict.WRONG_OUTPUT: "runs, but its output is not what these weights should say",
+    CellVerdict.FAILS: "does not run: the fault, @ the phase it died in",
+    CellVerdict.UNSETTLED: "too few runs, or too mixed, to say yet",
+}
+
+NO_RUN: Final = "·"
+EMULATED: Final = "⚙ emulated"
+SYNTHETIC: Final = "◇ synthetic"
+SOFTWARE_GPU: Final = "software GPU"
+
+STANDARD_WORKLOADS: Final = (TextGenerationWorkload().label, FeatureExtractionWorkload().label)
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """One printable line: what comes from outside cannot break a table, move a cursor or turn the text around."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to `digits` significant digits, never in scientific notation."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}".replace(",", " ")
+    decimals = digits - 1
+    size = abs(value)
+    while size < 1 and decimals < digits + 5:
+        size *= 10
+        decimals += 1
+    while size >= 10:
+        size /= 10
+        decimals -= 1
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def byte_count(count: float) -> str:
+    """Decimal units, as downloads are advertised."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{significant(count / size)} {unit}"
+    return f"{count:.0f} B"
+
+
+def parameter_count(count: int) -> str:
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{significant(count / size)} {unit}"
+    return str(count)
+
+
+def seconds(value: float) -> str:
+    if value < 1:
+        return f"{significant(value * 1000)} ms"
+    if value < 120:
+        return f"{significant(value)} s"
+    return f"{int(value // 60)} min {int(value % 60):02d} s"
+
+
+def rate(value: float) -> str:
+    return f"{significant(value)} tok/s"
+
+
+def percent_interval(interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{low * 100:.0f}–{high * 100:.0f} %"
+
+
+def criteria_words(criteria: Criteria) -> str:
+    return (
+        f"decode ≥ {significant(criteria.min_decode_tokens_per_second)} tok/s, "
+        f"first token ≤ {seconds(criteria.max_ttft_seconds)}, "
+        f"embedding latency ≤ {seconds(criteria.max_latency_seconds)}"
+    )
+
+
+def verdict_symbol(verdict: Verdict | CellVerdict) -> str:
+    return SYMBOLS[CellVerdict(verdict.value)]
+
+
+def verdict_words(verdict: Verdict | CellVerdict, fault: FaultCode | None = None) -> str:
+    """`fits`, `wrong output`, or for a failure the name of its fault."""
+    if verdict.value == Verdict.FAILS and fault is not None:
+        return fault.value
+    return VERDICT_WORDS[CellVerdict(verdict.value)]
+
+
+def cell_lines(cell: Cell) -> list[str]:
+    """What a cell says, most important first: symbol and verdict, phase or figure, count with interval, caveat."""
+    lines = [f"{verdict_symbol(cell.verdict)} {verdict_words(cell.verdict, cell.fault)}"]
+    if cell.verdict is CellVerdict.FAILS and cell.phase is not None:
+        lines.append(f"@{cell.phase.value}")
+    figure = key_figure(cell)
+    if figure is not None and cell.verdict is not CellVerdict.FAILS:
+        lines.append(figure)
+    lines.append(f"{cell.successes}/{cell.runs} {percent_interval(cell.interval)}")
+    if runs_on_software_gpu(cell):
+        lines.append(SOFTWARE_GPU)
+    return lines
+
+
+def key_figure(cell: Cell) -> str | None:
+    """What a reader wants first: speed of text, else time of an inference; None where neither was measured."""
+    if cell.decode_tokens_per_second is not None:
+        return rate(cell.decode_tokens_per_second.median)
+    if cell.latency_seconds is not None:
+        return seconds(cell.latency_seconds.median)
+    return None
+
+
+def runs_on_software_gpu(cell: Cell) -> bool:
+    """Only where WebGPU computed: a WASM run does not care which adapter the browser has."""
+    return cell.backend is Backend.WEBGPU and cell.fallback_adapter is True

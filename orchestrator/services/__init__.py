@@ -1,0 +1,1 @@
+"""Use cases, one transaction each; what they need is declared in `ports`."""

@@ -1,0 +1,36 @@
+"""The coordinator's settings, from flags and the environment (`FITMATRIX_…`)."""
+
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_PORT = 8600
+
+
+class StartupError(Exception):
+    """The coordinator cannot start; the message is one sentence that says what to do."""
+
+
+class CoordinatorSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="FITMATRIX_", extra="ignore")
+
+    data: Path = Field(default_factory=lambda: user_data_path("fitmatrix"))
+    """Database, models, artifacts and the embedded broker's files."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65_535)
+    """0 takes any free port."""
+    broker_url: str | None = None
+    """Redis or Valkey; without one an embedded Valkey is started."""
+    database_url: str | None = None
+    """SQLAlchemy URL; without one SQLite in the data directory."""
+    token: SecretStr | None = None
+    """Bearer token that people, their tools and enrolling agents must send; required beyond loopback."""
+    lease_seconds: float = Field(default=30, gt=0, le=3600)
+    heartbeat_seconds: float = Field(default=5, gt=0, le=600)
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK

@@ -1,0 +1,168 @@
+"""The engine, transactions and migrations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from orchestrator.contract.vocabulary import RunState, Verdict
+from orchestrator.services.ports import RunTally
+from orchestrator.store.repositories import (
+    AgentRepository,
+    AttemptRepository,
+    CellRepository,
+    DeviceRepository,
+    JobRepository,
+    LeaseRepository,
+    RunRepository,
+    VariantRepository,
+)
+from orchestrator.store.rows import LeadershipRow, RunRow
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_MS = 15_000
+WRITES = "fitmatrix_writes"
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as it is; the message says why and what to do."""
+
+
+class SqlTransaction:
+    """The repositories over one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @cached_property
+    def jobs(self) -> JobRepository:
+        return JobRepository(self._session)
+
+    @cached_property
+    def runs(self) -> RunRepository:
+        return RunRepository(self._session)
+
+    @cached_property
+    def attempts(self) -> AttemptRepository:
+        return AttemptRepository(self._session)
+
+    @cached_property
+    def leases(self) -> LeaseRepository:
+        return LeaseRepository(self._session)
+
+    @cached_property
+    def devices(self) -> DeviceRepository:
+        return DeviceRepository(self._session)
+
+    @cached_property
+    def agents(self) -> AgentRepository:
+        return AgentRepository(self._session)
+
+    @cached_property
+    def cells(self) -> CellRepository:
+        return CellRepository(self._session)
+
+    @cached_property
+    def variants(self) -> VariantRepository:
+        return VariantRepository(self._session)
+
+    def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
+        row = self._session.get(LeadershipRow, "dispatcher")
+        if row is None:
+            self._session.execute(insert(LeadershipRow).values(role="dispatcher", holder=holder, expires_at=expires_at))
+            return True
+        if row.holder != holder and row.expires_at > now:
+            return False
+        self._session.execute(
+            update(LeadershipRow).where(LeadershipRow.role == "dispatcher").values(holder=holder, expires_at=expires_at)
+        )
+        return True
+
+    def tally_runs(self) -> list[RunTally]:
+        query = select(RunRow.state, RunRow.verdict, RunRow.fault_code, func.count()).group_by(
+            RunRow.state, RunRow.verdict, RunRow.fault_code
+        )
+        return [
+            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs)
+            for state, verdict, fault_code, runs in self._session.execute(query)
+        ]
+
+
+class Database:
+    """SQLite (WAL) or PostgreSQL behind the services' `Store` port."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _create_engine(url)
+        self._writer = self._engine.execution_options(**{WRITES: True})
+
+    def migrate(self) -> None:
+        """Brings the schema up to date. Raises DatabaseError for one that is newer than this program."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        try:
+            with self._writer.begin() as connection:
+                current = MigrationContext.configure(connection).get_current_heads()
+                unknown = set(current) - known
+                if unknown:
+                    raise DatabaseError(
+                        f"the database was written by a newer fitmatrix (schema {', '.join(sorted(unknown))}): "
+                        "install that version or choose another data directory"
+                    )
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except SQLAlchemyError as error:
+            raise DatabaseError(f"the database {self._engine.url!r} cannot be opened: {error}") from error
+
+    @contextmanager
+    def write(self) -> Iterator[SqlTransaction]:
+        with Session(self._writer) as session, session.begin():
+            yield SqlTransaction(session)
+
+    @contextmanager
+    def read(self) -> Iterator[SqlTransaction]:
+        with Session(self._engine) as session:
+            yield SqlTransaction(session)
+
+    def check(self) -> None:
+        """Raises SQLAlchemyError when the database does not answer."""
+        with self._engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _create_engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by us, not by the driver
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged report must survive a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer takes the lock at once, so that writers queue; upgrading a read lock later would fail.
+        writes = connection.get_execution_options().get(WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

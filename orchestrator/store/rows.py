@@ -1,0 +1,169 @@
+"""The tables. What is queried is a column; the rest is JSON as the contract writes it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, String, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes, kept as UTC also where the database has no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON(), str: String(200)}  # noqa: RUF012 (SQLAlchemy's own pattern)
+
+
+class JobRow(Base):
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    state: Mapped[str]
+    priority: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+    spec: Mapped[dict[str, Any]]
+    left_out: Mapped[list[str]]
+
+
+class VariantRow(Base):
+    __tablename__ = "variants"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(index=True)
+    content: Mapped[dict[str, Any]]
+
+
+class RunRow(Base):
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index(
+            "ix_runs_queue",
+            "state",
+            "device_id",
+            "priority",
+            "job_created_at",
+            "repeat",
+            "variant_bytes",
+        ),
+        Index("ix_runs_cell_key_finished_at", "cell_key", "finished_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    variant_digest: Mapped[str] = mapped_column(ForeignKey("variants.digest"))
+    variant_id: Mapped[str]
+    variant_bytes: Mapped[int] = mapped_column(BigInteger)
+    backend: Mapped[str]
+    device_id: Mapped[str]
+    workload: Mapped[dict[str, Any]]
+    criteria: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    priority: Mapped[int]
+    job_created_at: Mapped[datetime]
+    repeat: Mapped[int]
+    attempts: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+    verdict: Mapped[str | None]
+    fault_code: Mapped[str | None]
+    fault: Mapped[dict[str, Any] | None]
+    phase: Mapped[str | None]
+    figures: Mapped[dict[str, Any]]
+    validation: Mapped[dict[str, Any] | None]
+    cell_key: Mapped[str | None]
+
+
+class AttemptRow(Base):
+    __tablename__ = "attempts"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[str] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(index=True)
+    leased_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    fault: Mapped[dict[str, Any] | None]
+    report: Mapped[dict[str, Any] | None]
+    late_reports: Mapped[int]
+
+
+class LeaseRow(Base):
+    """The primary key holds what matters: one lease for each group of devices that share hardware."""
+
+    __tablename__ = "leases"
+
+    exclusive_group: Mapped[str] = mapped_column(primary_key=True)
+    device_id: Mapped[str] = mapped_column(unique=True)
+    run_id: Mapped[str]
+    number: Mapped[int]
+    expires_at: Mapped[datetime]
+
+
+class AgentRow(Base):
+    __tablename__ = "agents"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    hostname: Mapped[str]
+    version: Mapped[str]
+    token_digest: Mapped[str] = mapped_column(unique=True)
+    last_seen_at: Mapped[datetime]
+
+
+class DeviceRow(Base):
+    __tablename__ = "devices"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agents.id"), index=True)
+    available: Mapped[bool]
+    reason: Mapped[str] = mapped_column(String(20_000))
+    last_seen_at: Mapped[datetime]
+    registration: Mapped[dict[str, Any]]
+
+
+class CellRow(Base):
+    __tablename__ = "cells"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    variant_id: Mapped[str] = mapped_column(index=True)
+    device_id: Mapped[str] = mapped_column(index=True)
+    verdict: Mapped[str]
+    updated_at: Mapped[datetime]
+    cell: Mapped[dict[str, Any]]
+
+
+class LeadershipRow(Base):
+    """One row at most: the active dispatcher."""
+
+    __tablename__ = "leadership"
+
+    role: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    expires_at: Mapped[datetime]

@@ -1,0 +1,117 @@
+"""Every metric of the coordinator, declared once."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Histogram, Info
+from prometheus_client import Counter as PromCounter
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from orchestrator.contract.fault import Fault
+from orchestrator.contract.vocabulary import CellVerdict, DeviceState, RunState
+from orchestrator.services.reading import Reading
+
+WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+CELL_LABELS = ("variant", "backend", "device", "browser", "workload")
+
+
+class Telemetry:
+    """What is counted as it happens; hears from the services."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._wait = Histogram(
+            "fitmatrix_dispatch_wait_seconds",
+            "Time from a run's creation to the lease of one of its attempts.",
+            buckets=WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._attempts = PromCounter(
+            "fitmatrix_attempts_total",
+            "Attempts that ended, by fault code (none: the model ran).",
+            ["fault", "infrastructure"],
+            registry=self.registry,
+        )
+        Info("fitmatrix_build", "Version of the coordinator.", registry=self.registry).info({"version": version})
+
+    def attempt_dispatched(self, waited_seconds: float) -> None:
+        self._wait.observe(waited_seconds)
+
+    def attempt_ended(self, fault: Fault | None) -> None:
+        code = fault.code if fault else "none"
+        infrastructure = "true" if fault and fault.is_infrastructure else "false"
+        self._attempts.labels(fault=code, infrastructure=infrastructure).inc()
+
+
+class StateCollector(Collector):
+    """What the database says, read at each scrape."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        yield from self._runs()
+        yield from self._devices()
+        yield from self._cells()
+
+    def _runs(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        by_state: Counter[str] = Counter(dict.fromkeys(RunState, 0))
+        results = CounterMetricFamily(
+            "fitmatrix_results", "Runs that ended with a result, by verdict and fault.", labels=["verdict", "fault"]
+        )
+        for tally in self._reading.tally():
+            by_state[tally.state] += tally.runs
+            if tally.state is RunState.FINISHED and tally.verdict is not None:
+                results.add_metric([tally.verdict, tally.fault_code or "none"], tally.runs)
+        states = GaugeMetricFamily("fitmatrix_runs", "Runs by state.", labels=["state"])
+        for state, runs in by_state.items():
+            states.add_metric([state], runs)
+        yield states
+        yield results
+
+    def _devices(self) -> Iterator[GaugeMetricFamily]:
+        counted: Counter[tuple[str, str]] = Counter()
+        queued = GaugeMetricFamily("fitmatrix_device_queued_runs", "Runs waiting for a device.", labels=["device"])
+        for view in self._reading.devices():
+            counted[view.state, view.registration.kind] += 1
+            queued.add_metric([view.registration.id], view.queued_runs)
+        devices = GaugeMetricFamily("fitmatrix_devices", "Devices by state and kind.", labels=["state", "kind"])
+        for state in DeviceState:
+            for kind in ("physical", "emulated"):
+                devices.add_metric([state, kind], counted[state, kind])
+        yield devices
+        yield queued
+
+    def _cells(self) -> Iterator[GaugeMetricFamily]:
+        cells = self._reading.matrix().cells
+        verdicts = Counter(cell.verdict for cell in cells)
+        by_verdict = GaugeMetricFamily("fitmatrix_cells", "Cells of the matrix by verdict.", labels=["verdict"])
+        for verdict in CellVerdict:
+            by_verdict.add_metric([verdict], verdicts[verdict])
+        yield by_verdict
+        probability = GaugeMetricFamily(
+            "fitmatrix_cell_fit_probability", "Probability that a run fits.", labels=CELL_LABELS
+        )
+        decode = GaugeMetricFamily(
+            "fitmatrix_cell_decode_tokens_per_second", "Median decode speed of a cell.", labels=CELL_LABELS
+        )
+        latency = GaugeMetricFamily("fitmatrix_cell_latency_seconds", "Median latency of a cell.", labels=CELL_LABELS)
+        memory = GaugeMetricFamily(
+            "fitmatrix_cell_peak_memory_bytes", "Median peak of the browser tree above baseline.", labels=CELL_LABELS
+        )
+        updated = GaugeMetricFamily(
+            "fitmatrix_cell_last_run_timestamp_seconds", "When a cell's newest run ended.", labels=CELL_LABELS
+        )
+        for cell in cells:
+            labels = [cell.variant, cell.backend, cell.device, cell.browser, cell.workload]
+            probability.add_metric(labels, cell.probability)
+            updated.add_metric(labels, cell.updated_at.timestamp())
+            for family, figure in (
+                (decode, cell.decode_tokens_per_second),
+                (latency, cell.latency_seconds),
+                (memory, cell.peak_memory_bytes),
+            ):
+                if figure is not None:
+                    family.add_metric(labels, figure.median)
+        yield from (probability, decode, latency, memory, updated)

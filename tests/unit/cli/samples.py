@@ -1,0 +1,431 @@
+"""Hand-made answers of a coordinator: plausible values that no test of behaviour depends on."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.contract.attempt import Artifact, AttemptReport, CgroupFigure, DownloadCount, MemoryFigure
+from orchestrator.contract.catalog import ModelFile, Variant
+from orchestrator.contract.device import AttemptRef, Browser, DeviceFacts, DeviceRegistration, Emulation
+from orchestrator.contract.fault import Fault
+from orchestrator.contract.job import Criteria, JobSpec, TextGenerationWorkload
+from orchestrator.contract.matrix import Cell, Figure, Matrix
+from orchestrator.contract.page import (
+    GenerationSample,
+    GpuAdapter,
+    GpuMemory,
+    PageEnvironment,
+    PageError,
+    PageReport,
+)
+from orchestrator.contract.views import (
+    AttemptView,
+    DeviceView,
+    JobView,
+    RunCounts,
+    RunDetail,
+    RunFigures,
+    RunView,
+    ValidationResult,
+    VariantView,
+)
+from orchestrator.contract.vocabulary import (
+    AttemptState,
+    Backend,
+    CellVerdict,
+    DeviceKind,
+    DeviceState,
+    ErrorSource,
+    FaultCode,
+    FaultOrigin,
+    JobState,
+    Phase,
+    RunState,
+    Runtime,
+    Task,
+    Verdict,
+    Weights,
+)
+
+NOW = datetime(2026, 11, 21, 21, 30, tzinfo=UTC)
+LATER = datetime(2026, 11, 21, 21, 31, 5, tzinfo=UTC)
+POISON = 'a|b\n[red]x[/red]<script>alert(1)</script>\x1b[31m"\u202e`c`*d*'
+"""A name that would break a table, a terminal, a page or a spreadsheet that believed it."""
+SHA = "ab" * 32
+SHORT = TextGenerationWorkload(prompt_tokens=32, generated_tokens=16, repetitions=2)
+
+
+def figure(median: float, n: int = 5) -> Figure:
+    return Figure(median=median, p25=median * 0.9, p75=median * 1.1, n=n)
+
+
+def cell(**changes: Any) -> Cell:
+    """A trained text model that fits on WASM of a real device."""
+    values: dict[str, Any] = {
+        "variant": "smollm2-135m-instruct-q8",
+        "model": "SmolLM2-135M-Instruct",
+        "size_class": "tiny",
+        "parameters": 134_515_008,
+        "weights": Weights.TRAINED,
+        "runtime": Runtime.TRANSFORMERS_JS,
+        "runtime_version": "3.8.0",
+        "quantization": "q8",
+        "backend": Backend.WASM,
+        "workload": "pp32/tg16",
+        "criteria": Criteria(),
+        "device": "this-machine",
+        "device_name": "This machine",
+        "device_model": "x86_64 desktop",
+        "device_class": "desktop",
+        "emulated": False,
+        "chrome_flags": [],
+        "gpu_adapter": None,
+        "fallback_adapter": None,
+        "browser": "chromium 156",
+        "verdict": CellVerdict.FITS,
+        "fault": None,
+        "phase": None,
+        "runs": 5,
+        "successes": 5,
+        "probability": 0.917,
+        "interval": (0.621, 0.999),
+        "download_bytes": figure(160e6),
+        "model_bytes": 137_000_000,
+        "peak_memory_bytes": figure(612e6),
+        "webgpu_bytes": None,
+        "load_seconds": figure(2.31),
+        "ttft_seconds": figure(0.612),
+        "prefill_tokens_per_second": figure(52.3),
+        "decode_tokens_per_second": figure(11.3),
+        "latency_seconds": None,
+        "inferences_per_second": None,
+        "last_run": "run-1",
+        "updated_at": NOW,
+    }
+    return Cell(**(values | changes))
+
+
+def matrix(*cells: Cell) -> Matrix:
+    return Matrix(generated_at=NOW, cells=list(cells))
+
+
+SOFTWARE_GPU: dict[str, Any] = {
+    "backend": Backend.WEBGPU,
+    "device": "this-machine-swiftshader",
+    "device_name": "This machine, no GPU",
+    "chrome_flags": ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+    "gpu_adapter": "SwiftShader",
+    "fallback_adapter": True,
+}
+LOW_END: dict[str, Any] = {
+    "device": "low-end-a",
+    "device_name": "Emulated 512 MB",
+    "device_class": "low-end",
+    "emulated": True,
+}
+NO_GPU: dict[str, Any] = {
+    "device": "low-end-b",
+    "device_name": "Emulated half a CPU, no WebGPU",
+    "device_class": "low-end",
+    "emulated": True,
+}
+NOTHING_MEASURED: dict[str, Any] = {
+    "ttft_seconds": None,
+    "prefill_tokens_per_second": None,
+    "decode_tokens_per_second": None,
+    "load_seconds": None,
+}
+FAILS: dict[str, Any] = {
+    **NOTHING_MEASURED,
+    "verdict": CellVerdict.FAILS,
+    "runs": 2,
+    "successes": 0,
+    "probability": 0.167,
+    "interval": (0.0, 0.667),
+}
+MINILM: dict[str, Any] = {
+    **NOTHING_MEASURED,
+    "variant": "all-minilm-l6-v2-int8",
+    "model": "all-MiniLM-L6-v2",
+    "parameters": 22_713_216,
+    "quantization": "int8",
+    "model_bytes": 23_000_000,
+    "workload": "b1/len128",
+    "latency_seconds": figure(0.047),
+    "inferences_per_second": figure(21.0),
+}
+GEMMA: dict[str, Any] = {
+    "variant": "tiny-gemma-int8-bin",
+    "model": "Gemma (tiny)",
+    "parameters": 4_000_000,
+    "weights": Weights.SYNTHETIC,
+    "runtime": Runtime.MEDIAPIPE_LLM,
+    "model_bytes": 4_900_000,
+}
+
+
+def demo_matrix() -> Matrix:
+    """One of every kind of cell."""
+    no_webgpu = {"backend": Backend.WEBGPU, "fault": FaultCode.NO_WEBGPU, "phase": Phase.INIT}
+    return matrix(
+        cell(),
+        cell(**LOW_END, **FAILS, fault=FaultCode.OUT_OF_MEMORY, phase=Phase.DOWNLOAD),
+        cell(
+            **NO_GPU,
+            verdict=CellVerdict.TOO_SLOW,
+            successes=0,
+            runs=2,
+            interval=(0.0, 0.667),
+            decode_tokens_per_second=figure(1.83, 2),
+        ),
+        cell(**SOFTWARE_GPU, verdict=CellVerdict.WRONG_OUTPUT, successes=0, runs=2, interval=(0.0, 0.667)),
+        cell(**MINILM),
+        cell(**(MINILM | LOW_END), verdict=CellVerdict.UNSETTLED, runs=4, successes=3, interval=(0.29, 0.96)),
+        cell(**(MINILM | SOFTWARE_GPU), last_run="run-2"),
+        cell(**(MINILM | NO_GPU | FAILS | no_webgpu)),
+        cell(**(GEMMA | SOFTWARE_GPU), decode_tokens_per_second=figure(31.4)),
+        cell(**(GEMMA | NO_GPU | FAILS | no_webgpu)),
+    )
+
+
+def variant(**changes: Any) -> Variant:
+    values: dict[str, Any] = {
+        "id": "smollm2-135m-instruct-q8",
+        "model": "SmolLM2-135M-Instruct",
+        "parameters": 134_515_008,
+        "size_class": "tiny",
+        "task": Task.TEXT_GENERATION,
+        "runtime": Runtime.TRANSFORMERS_JS,
+        "runtime_version": "3.8.0",
+        "format": "onnx",
+        "quantization": "q8",
+        "weights": Weights.TRAINED,
+        "backends": [Backend.WASM, Backend.WEBGPU],
+        "licence": "Apache-2.0",
+        "source": "converted from the original weights",
+        "files": [ModelFile(path="model.onnx", sha256=SHA, bytes=137_000_000)],
+    }
+    return Variant(**(values | changes))
+
+
+def variant_view(**changes: Any) -> VariantView:
+    one = variant(**changes)
+    return VariantView(variant=one, built=one.is_built, total_bytes=one.total_bytes)
+
+
+def registration(**changes: Any) -> DeviceRegistration:
+    facts = DeviceFacts(
+        os="linux",
+        os_version="6.1",
+        arch="x86_64",
+        cpu_model="Some CPU",
+        cpu_count=2,
+        ram_bytes=8_000_000_000,
+        browser=Browser(name="chromium", version="156.0.1.2"),
+        emulation=changes.pop("emulation", None),
+    )
+    values: dict[str, Any] = {
+        "id": "this-machine",
+        "name": "This machine",
+        "kind": DeviceKind.PHYSICAL,
+        "model": "x86_64 desktop",
+        "device_class": "desktop",
+        "facts": facts,
+        "page_origin": "http://localhost:8700",
+    }
+    return DeviceRegistration(**(values | changes))
+
+
+def low_end_registration() -> DeviceRegistration:
+    return registration(
+        id="low-end-a",
+        name="Emulated 512 MB",
+        kind=DeviceKind.EMULATED,
+        emulation=Emulation(memory_bytes=512_000_000, cpu_quota=0.5, webgpu=False),
+    )
+
+
+def device(**changes: Any) -> DeviceView:
+    values: dict[str, Any] = {
+        "registration": registration(),
+        "agent_id": "agent-1",
+        "state": DeviceState.BUSY,
+        "reason": "",
+        "last_seen_at": NOW,
+        "attempt": AttemptRef(run_id="run-2", number=1),
+        "queued_runs": 3,
+    }
+    return DeviceView(**(values | changes))
+
+
+def job_spec(**changes: Any) -> JobSpec:
+    values: dict[str, Any] = {"name": "nightly", "variants": ["smollm2-135m-instruct-q8", "all-minilm-l6-v2-int8"]}
+    return JobSpec.model_validate(
+        values | {"workload": {"text-generation": {"prompt_tokens": 32, "generated_tokens": 16}}} | changes
+    )
+
+
+def job(**changes: Any) -> JobView:
+    values: dict[str, Any] = {
+        "id": "job-1",
+        "state": JobState.FINISHED,
+        "spec": job_spec(),
+        "created_at": NOW,
+        "finished_at": LATER,
+        "runs": RunCounts(finished=5),
+        "cells": 2,
+        "settled_cells": 2,
+        "left_out": ["tiny-gemma-int8-bin on wasm: the build has no WASM path"],
+    }
+    return JobView(**(values | changes))
+
+
+def _run_values() -> dict[str, Any]:
+    return {
+        "id": "run-1",
+        "job_id": "job-1",
+        "variant": "smollm2-135m-instruct-q8",
+        "backend": Backend.WASM,
+        "device_id": "this-machine",
+        "device_name": "This machine",
+        "emulated": False,
+        "workload": SHORT,
+        "criteria": Criteria(),
+        "state": RunState.FINISHED,
+        "verdict": Verdict.FITS,
+        "fault": None,
+        "phase": Phase.COLLECT,
+        "figures": RunFigures(
+            download_bytes=160e6,
+            peak_memory_bytes=612e6,
+            webgpu_bytes=48e6,
+            load_seconds=2.31,
+            ttft_seconds=0.612,
+            prefill_tokens_per_second=52.3,
+            decode_tokens_per_second=11.3,
+        ),
+        "validation": ValidationResult(
+            check="text contains 'Paris' and repeats the reference",
+            passed=True,
+            score=1.0,
+            threshold=0.95,
+            detail="100 % of the reference repeated",
+        ),
+        "attempts": 1,
+        "created_at": NOW,
+        "finished_at": LATER,
+    }
+
+
+def run(**changes: Any) -> RunView:
+    return RunView(**(_run_values() | changes))
+
+
+def page_report(**changes: Any) -> PageReport:
+    values: dict[str, Any] = {
+        "attempt": "run-1.1",
+        "completed": True,
+        "phase": Phase.VALIDATE,
+        "environment": PageEnvironment(
+            user_agent="Chromium/156",
+            cross_origin_isolated=True,
+            hardware_concurrency=2,
+            threads=2,
+            adapter=GpuAdapter(vendor="google", architecture="swiftshader", fallback=True),
+        ),
+        "load_ms": 2310,
+        "generation_samples": [
+            GenerationSample(tokens_in=32, tokens_out=16, ttft_ms=612, decode_ms=1327),
+            GenerationSample(tokens_in=32, tokens_out=16, ttft_ms=640, decode_ms=1400),
+        ],
+        "gpu_memory": GpuMemory(peak_bytes=48_000_000, live_bytes=0, largest_buffer_bytes=28_000_000, buffers=210),
+        "wasm_peak_bytes": 420_000_000,
+    }
+    return PageReport(**(values | changes))
+
+
+def attempt_report(**changes: Any) -> AttemptReport:
+    values: dict[str, Any] = {
+        "run_id": "run-1",
+        "number": 1,
+        "device_id": "this-machine",
+        "started_at": NOW,
+        "finished_at": LATER,
+        "phase": Phase.VALIDATE,
+        "browser": Browser(name="chromium", version="156.0.1.2"),
+        "chrome_flags": ["--enable-unsafe-webgpu"],
+        "page": page_report(),
+        "page_url": "http://localhost:8700/run/run-1.1/s3cret/",
+        "phases_ms": {Phase.LAUNCH: 812.0, Phase.OPEN: 96.0},
+        "download": DownloadCount(
+            page_server_bytes=160_000_000, devtools_bytes=160_012_345, model_file_bytes=137_000_000, requests=17
+        ),
+        "memory": MemoryFigure(
+            method="PSS of the browser tree, sampled every 200 ms",
+            baseline_bytes=156_000_000,
+            peak_bytes=768_000_000,
+            samples=88,
+        ),
+        "cgroup": CgroupFigure(version="v1", limit_bytes=1_000_000_000, peak_bytes=800_000_000, oom_kills=0),
+        "artifacts": [
+            Artifact(name="screenshot.png", media_type="image/png", sha256=SHA, bytes=20_480),
+            Artifact(name="console.log", media_type="text/plain", sha256="cd" * 32, bytes=900),
+        ],
+    }
+    return AttemptReport(**(values | changes))
+
+
+def attempt(**changes: Any) -> AttemptView:
+    values: dict[str, Any] = {
+        "number": 1,
+        "device_id": "this-machine",
+        "state": AttemptState.REPORTED,
+        "leased_at": NOW,
+        "lease_expires_at": None,
+        "started_at": NOW,
+        "finished_at": LATER,
+        "fault": None,
+        "report": attempt_report(),
+        "late_reports": 0,
+    }
+    return AttemptView(**(values | changes))
+
+
+def run_detail(**changes: Any) -> RunDetail:
+    return RunDetail(**(_run_values() | {"attempt_list": [attempt()]} | changes))
+
+
+def out_of_memory_run() -> RunDetail:
+    """A model that died on an emulated device, after an attempt lost to the lab."""
+    fault = Fault(
+        origin=FaultOrigin.DEVICE,
+        code=FaultCode.OUT_OF_MEMORY,
+        phase=Phase.DOWNLOAD,
+        transient=False,
+        detail="The kernel killed the renderer.",
+        evidence=["cgroup oom_kill went from 0 to 1", "Inspector.targetCrashed: killed, code 9"],
+    )
+    lost = Fault(
+        origin=FaultOrigin.COORDINATOR, code=FaultCode.LEASE_EXPIRED, phase=Phase.OPEN, transient=True, detail="Silence"
+    )
+    error = PageError(
+        source=ErrorSource.UNHANDLED_REJECTION, phase=Phase.DOWNLOAD, name="RangeError", message="no room"
+    )
+    report = attempt_report(
+        number=2, fault=fault, phase=Phase.DOWNLOAD, page=page_report(completed=False, errors=[error])
+    )
+    return run_detail(
+        id="run-7",
+        verdict=Verdict.FAILS,
+        emulated=True,
+        device_id="low-end-a",
+        device_name="Emulated 512 MB",
+        fault=fault,
+        phase=Phase.DOWNLOAD,
+        figures=RunFigures(download_bytes=90e6),
+        validation=None,
+        attempts=2,
+        attempt_list=[
+            attempt(state=AttemptState.LOST, fault=lost, report=None, late_reports=1),
+            attempt(number=2, fault=fault, report=report),
+        ],
+    )

@@ -1,0 +1,33 @@
+/** Text to fill a prompt with: plain words, so that tokenizers of any make cut it into similar numbers of tokens. */
+const PASSAGE =
+  'The river runs down from the hills and turns the wheel of the old mill by the bridge. ' +
+  'People of the town come there in the evening to talk about the harvest, the weather and the price of bread. ' +
+  'Children play on the bank while the miller counts his sacks and writes the numbers into a book. ' +
+  'When the bell rings in the tower, everybody walks home along the narrow road under the trees. ';
+
+const WORDS = PASSAGE.trim().split(' ');
+
+/** The passage again and again, up to `count` words. */
+export function words(count: number): string {
+  return Array.from({ length: count }, (_, index) => WORDS[index % WORDS.length]).join(' ');
+}
+
+/**
+ * The most words whose token count does not exceed `target`.
+ *
+ * @param measure counts the tokens of a text; it grows with the number of words.
+ */
+export function fit(target: number, measure: (text: string) => number): string {
+  let low = 1;
+  let high = 2;
+  while (measure(words(high)) <= target) {
+    low = high;
+    high *= 2;
+  }
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (measure(words(middle)) <= target) low = middle;
+    else high = middle;
+  }
+  return words(low);
+}

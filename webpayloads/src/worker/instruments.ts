@@ -1,0 +1,56 @@
+/** Everything that must be in place before a runtime's first line: imported first by each worker. */
+import type { FromWorker, Observed } from '../messages';
+import { toPageErrors } from '../errors';
+import { GpuLedger, watchGpu, type GpuScope } from './gpu_ledger';
+import { Hearing } from './hearing';
+import { WasmMemories, watchWasm } from './wasm_memory';
+
+export function send(message: FromWorker): void {
+  self.postMessage(message);
+}
+
+export const hearing = new Hearing((error) => {
+  send({ type: 'heard', error });
+});
+
+const ledger = new GpuLedger();
+const memories = new WasmMemories();
+
+export function observe(): Observed {
+  const { memory } = performance as { memory?: { usedJSHeapSize: number } };
+  return {
+    gpu_memory: ledger.memory,
+    wasm_peak_bytes: memories.peakBytes,
+    js_heap_bytes: memory?.usedJSHeapSize ?? null,
+  };
+}
+
+watchWasm(WebAssembly, memories);
+if ('gpu' in navigator) {
+  watchGpu(self as unknown as GpuScope, ledger, {
+    adapter(adapter) {
+      send({ type: 'adapter', adapter });
+    },
+    lost(info) {
+      hearing.hear({ message: `${info.reason}: ${info.message}` }, 'device-lost', true);
+    },
+    uncaptured(error) {
+      hearing.hear(error, 'gpu-error', true);
+    },
+  });
+}
+
+self.addEventListener('unhandledrejection', (event) => {
+  hearing.hear(event.reason, 'unhandled-rejection', true);
+});
+self.addEventListener('error', (event) => {
+  hearing.hear(event.error ?? { message: event.message }, 'worker-error', true);
+});
+
+const logError = console.error.bind(console);
+console.error = (...words: unknown[]) => {
+  // Runtimes log warnings this way as well: not mortal, and the page keeps it for runs that fail.
+  const text = words.map((word) => (typeof word === 'string' ? word : toPageErrors(word, 'console', 'init')[0]?.message));
+  hearing.hear({ message: text.join(' ') }, 'console', false);
+  logError(...words);
+};

@@ -1,0 +1,92 @@
+/** The variant's files as the runtime reads them: counted as they stream, never held twice. */
+import type { ModelFile } from '../contract';
+
+/** Files that hold a model's weights, and not its words or settings. */
+const WEIGHTS = /\.(onnx|onnx_data(_\d+)?|bin|task|litertlm)$/;
+
+export interface ModelFilesListener {
+  progress(loaded: number, total: number): void;
+  /**
+   * The weights are all here and nothing else is on its way. The end of the last stream is held back until
+   * this is done, so that the runtime cannot begin with the model before.
+   */
+  complete(): Promise<void>;
+}
+
+export class ModelFiles {
+  /** Where files lie, with a slash at the end. */
+  readonly root: string;
+  readonly #files: readonly ModelFile[];
+  readonly #listener: ModelFilesListener;
+  readonly #fetch: typeof fetch;
+  readonly #missingWeights: Set<string>;
+  readonly #total: number;
+  #loaded = 0;
+  #open = 0;
+
+  constructor(base: string, files: readonly ModelFile[], listener: ModelFilesListener, fetcher?: typeof fetch) {
+    this.root = new URL('model/', base).href;
+    this.#files = files;
+    this.#listener = listener;
+    this.#fetch = fetcher ?? ((input, init) => fetch(input, init));
+    this.#total = files.reduce((sum, file) => sum + file.bytes, 0);
+    const weights = files.filter((file) => WEIGHTS.test(file.path));
+    this.#missingWeights = new Set((weights.length > 0 ? weights : files).map((file) => file.path));
+  }
+
+  /** The only file of a variant that has one. */
+  get single(): ModelFile {
+    const [file] = this.#files;
+    if (file === undefined) throw new Error('the variant has no files');
+    return file;
+  }
+
+  /** The body of one of the variant's files. @throws Error when the server does not have it. */
+  async stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    const url = this.root + path;
+    const response = await this.fetch(url);
+    if (response.body === null || !response.ok) {
+      throw new Error(`Failed to fetch model: ${url} (${response.status})`);
+    }
+    return response.body;
+  }
+
+  /**
+   * `fetch` for libraries that build addresses themselves. A file that is missing is their business (some ask
+   * for optional ones); any other failure is not.
+   *
+   * @throws Error
+   */
+  readonly fetch: typeof fetch = async (input, init) => {
+    const url = addressOf(input);
+    const response = await this.#fetch(input, init);
+    if (!url.startsWith(this.root) || response.status === 404) return response;
+    if (response.body === null || !response.ok) {
+      throw new Error(`Failed to fetch model: ${url} (${response.status})`);
+    }
+    const path = url.slice(this.root.length);
+    this.#open += 1;
+    const counted = response.body.pipeThrough(
+      new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+        transform: (chunk, controller) => {
+          this.#loaded += chunk.byteLength;
+          this.#listener.progress(this.#loaded, this.#total);
+          controller.enqueue(chunk);
+        },
+        flush: () => this.#finish(path),
+      }),
+    );
+    return new Response(counted, { status: response.status, headers: response.headers });
+  };
+
+  async #finish(path: string): Promise<void> {
+    this.#open -= 1;
+    this.#missingWeights.delete(path);
+    if (this.#open === 0 && this.#missingWeights.size === 0) await this.#listener.complete();
+  }
+}
+
+function addressOf(input: RequestInfo | URL): string {
+  if (typeof input === 'string') return new URL(input, location.href).href;
+  return input instanceof URL ? input.href : input.url;
+}
