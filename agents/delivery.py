@@ -101,7 +101,7 @@ class Delivery:
                 self._current[1].set()
 
     def handle(self, payload: object) -> None:
-        """One message, from its arrival until its report is on disk. Never raises: there is nobody to raise to."""
+        """One message, from its arrival until its report is on disk."""
         self.received += 1
         try:
             spec = AttemptSpec.model_validate(payload)
@@ -122,8 +122,6 @@ class Delivery:
             if self._start(attempt, stop):
                 _log.info("attempt %s: %s on %s", _name(spec), spec.variant.id, spec.backend)
                 outcome = self._measure(spec, began, stop)
-        except Exception as error:
-            _log.exception("attempt %s was lost: %s", _name(spec), error)
         finally:
             with self._lock:
                 self._current = None
@@ -152,7 +150,7 @@ class Delivery:
     def _measure(self, spec: AttemptSpec, began: datetime, stop: threading.Event) -> str:
         try:
             outcome = self._prepare_and_run(spec, stop)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever broke, the coordinator must hear of it
             if not isinstance(error, (CoordinatorError, ModelCacheError)):
                 _log.exception("attempt %s failed in the agent", _name(spec))
             outcome = AttemptOutcome(report=_failed(spec, began, _fault(error)), artifacts={})
@@ -216,6 +214,4 @@ def _name(spec: AttemptSpec) -> str:
 
 
 def _because(fault: Fault | None) -> str:
-    return (
-        "" if fault is None else f" in {fault.phase}: {fault.detail.splitlines()[0] if fault.detail else 'no detail'}"
-    )
+    return "" if fault is None else f" in {fault.phase}: {fault.detail.partition(chr(10))[0] or 'no detail'}"

@@ -153,7 +153,8 @@ class SpoolSender:
 
     def send_all(self) -> bool:
         """One pass over all devices; False when something has to be tried again. A stuck device holds up no other."""
-        return all([self._send_device(device_id) for device_id in self._spool.devices()])
+        outcomes = [self._send_device(device_id) for device_id in self._spool.devices()]
+        return all(outcomes)
 
     def _send_device(self, device_id: str) -> bool:
         for entry in self._spool.pending(device_id):

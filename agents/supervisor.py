@@ -170,10 +170,8 @@ class Supervisor:
         token = self._settings.token
         self._enrol_tried_at = time.monotonic()
         self._enrol_wanted.clear()
-        before, self._answer = (
-            self._answer,
-            self._coordinator.enrol(request, shared_token=token.get_secret_value() if token else None),
-        )
+        answer = self._coordinator.enrol(request, shared_token=token.get_secret_value() if token else None)
+        before, self._answer = self._answer, answer
         if before is None:
             _log.info("enrolled as %s at %s", self._agent_id, self._coordinator.url)
             for device in registrations:

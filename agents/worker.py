@@ -191,11 +191,15 @@ def _log_to_stderr(device_id: str) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {device_id}: %(message)s", datefmt="%H:%M:%S"
     )
-    for name in ("httpx", "celery", "kombu", "selenium", "urllib3", "aiohttp.access"):
-        logging.getLogger(name).setLevel(logging.CRITICAL if name in ("celery", "kombu") else logging.WARNING)
+    for name in ("httpx", "selenium", "urllib3", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A lost broker is said once, by `ConsumptionWatch`, instead of with every try.
+    for name in ("celery", "kombu"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
 
 
-def _on_unknown_message(message: object = None, exc: object = None, **_: object) -> None:
+def _on_unknown_message(exc: object = None, **_: object) -> None:
     _log.error("a message was dropped, it is no attempt: %s", exc)
 
 

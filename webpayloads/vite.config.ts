@@ -12,16 +12,20 @@ const modules = join(here, 'node_modules');
 const RUNTIMES = {
   'transformers.js': {
     package: '@huggingface/transformers',
+    worker: 'transformers_js',
     from: 'onnxruntime-web/dist',
     files: /^ort-wasm-simd-threaded\.asyncify\.(mjs|wasm)$/,
   },
   'mediapipe-llm': {
     package: '@mediapipe/tasks-genai',
+    worker: 'mediapipe_llm',
     from: '@mediapipe/tasks-genai/wasm',
-    files: /^genai_wasm_(nosimd_)?internal\.(js|wasm)$/,
+    // The build without SIMD is left out: no browser has WebGPU and no SIMD.
+    files: /^genai_wasm_internal\.(js|wasm)$/,
   },
   'litert-lm': {
     package: '@litert-lm/core',
+    worker: 'litert_lm',
     from: '@litert-lm/core/wasm',
     files: /^litertlm_wasm_.*\.(js|wasm)$/,
   },
@@ -36,7 +40,7 @@ const versions = Object.fromEntries(
   Object.entries(RUNTIMES).map(([runtime, { package: name }]) => [runtime, versionOf(name)]),
 );
 
-/** Puts the runtimes' WASM files beside the workers, and prints what each runtime weighs. */
+/** Puts each runtime's WASM files beside its worker, where they look for each other, and prints what it weighs. */
 function runtimeFiles(): Plugin {
   let out = '';
   return {
@@ -46,19 +50,16 @@ function runtimeFiles(): Plugin {
       out = join(config.build.outDir, 'assets');
     },
     closeBundle() {
-      for (const [runtime, { from, files }] of Object.entries(RUNTIMES)) {
+      for (const [runtime, { worker, from, files }] of Object.entries(RUNTIMES)) {
         const source = join(modules, from);
-        const target = join(here, out, runtime);
+        const target = join(here, out, worker);
         mkdirSync(target, { recursive: true });
-        const names = readdirSync(source).filter((name) => files.test(name));
-        for (const name of names) copyFileSync(join(source, name), join(target, name));
-        const scripts = readdirSync(join(here, out)).filter((name) => name.startsWith(`${runtime.replace('.', '_').replace('-', '_')}-`));
-        const sizes = [
-          ...scripts.map((name) => ({ name, bytes: statSync(join(here, out, name)).size })),
-          ...names.map((name) => ({ name, bytes: statSync(join(target, name)).size })),
-        ];
+        for (const name of readdirSync(source).filter((name) => files.test(name))) {
+          copyFileSync(join(source, name), join(target, name));
+        }
+        const sizes = readdirSync(target).map((name) => ({ name, bytes: statSync(join(target, name)).size }));
         const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
-        console.log(`\n${runtime} ${versions[runtime] ?? ''}: ${megabytes(total)} in all; a browser loads one build of it`);
+        console.log(`\n${runtime} ${versions[runtime] ?? ''}: ${megabytes(total)}`);
         for (const { name, bytes } of sizes) console.log(`  ${megabytes(bytes).padStart(9)}  ${name}`);
       }
     },
@@ -76,7 +77,7 @@ export default defineConfig({
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   build: { target: 'es2022', assetsInlineLimit: 0, modulePreload: { polyfill: false }, chunkSizeWarningLimit: 2_000 },
   // Classic workers: two of the runtimes load their WASM glue with importScripts.
-  worker: { format: 'iife', rolldownOptions: { output: { entryFileNames: 'assets/[name]-[hash].js' } } },
+  worker: { format: 'iife', rolldownOptions: { output: { entryFileNames: 'assets/[name]/worker-[hash].js' } } },
   plugins: [runtimeFiles()],
   test: { include: ['test/**/*.test.ts'] },
 });

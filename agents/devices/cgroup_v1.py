@@ -12,8 +12,27 @@ _PERIOD_MICROSECONDS = 100_000
 @dataclass(frozen=True)
 class V1Group:
     memory: Path
+    cpu: Path
     limits: Limits
-    record: GroupRecord
+
+    @property
+    def record(self) -> GroupRecord:
+        return GroupRecord(directories=[self.memory, self.cpu])
+
+    def make(self) -> None:
+        try:
+            self.memory.mkdir(exist_ok=True)
+            self.cpu.mkdir(exist_ok=True)
+            if self.limits.memory_bytes is not None:
+                (self.memory / "memory.limit_in_bytes").write_text(str(self.limits.memory_bytes))
+                with_swap = self.memory / "memory.memsw.limit_in_bytes"
+                if with_swap.exists():
+                    with_swap.write_text(str(self.limits.memory_bytes))
+            if self.limits.cpu_quota is not None:
+                (self.cpu / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
+                (self.cpu / "cpu.cfs_quota_us").write_text(str(round(self.limits.cpu_quota * _PERIOD_MICROSECONDS)))
+        except OSError as error:
+            raise LimitError(f"The cgroup {self.memory} could not be made: {error.strerror}.") from error
 
     def wrap(self, binary: Path) -> str:
         return enter_and_run([directory / "cgroup.procs" for directory in self.record.directories], binary)
@@ -37,30 +56,12 @@ class V1LimitDriver:
     memory: Path
     cpu: Path
 
-    def create(self, name: str, limits: Limits) -> V1Group:
-        memory, cpu = self.memory / f"{GROUP_PREFIX}{name}", self.cpu / f"{GROUP_PREFIX}{name}"
-        group = V1Group(memory, limits, GroupRecord(directories=[memory, cpu]))
-        try:
-            memory.mkdir(exist_ok=True)
-            cpu.mkdir(exist_ok=True)
-            if limits.memory_bytes is not None:
-                (memory / "memory.limit_in_bytes").write_text(str(limits.memory_bytes))
-                with_swap = memory / "memory.memsw.limit_in_bytes"
-                if with_swap.exists():
-                    with_swap.write_text(str(limits.memory_bytes))
-            if limits.cpu_quota is not None:
-                (cpu / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
-                (cpu / "cpu.cfs_quota_us").write_text(str(round(limits.cpu_quota * _PERIOD_MICROSECONDS)))
-        except OSError as error:
-            raise LimitError(f"The cgroup {memory} could not be made: {error.strerror}.") from error
-        return group
+    def plan(self, name: str, limits: Limits) -> V1Group:
+        return V1Group(self.memory / f"{GROUP_PREFIX}{name}", self.cpu / f"{GROUP_PREFIX}{name}", limits)
 
 
-def find_v1(mounts: str, own_groups: str) -> V1LimitDriver | None:
-    """The driver for a host with these `/proc/mounts` and `/proc/self/cgroup`, None without both hierarchies.
-
-    Groups are made below the agent's own where the mount shows it, so that the limits on the agent still hold.
-    """
+def find_v1(mounts: str) -> V1LimitDriver | None:
+    """The driver for a host with these `/proc/mounts`, None without both hierarchies."""
     points: dict[str, Path] = {}
     for line in mounts.splitlines():
         _, point, kind, options, *_ = line.split(" ")
@@ -69,9 +70,4 @@ def find_v1(mounts: str, own_groups: str) -> V1LimitDriver | None:
                 points.setdefault(controller, Path(point))
     if points.keys() != {"memory", "cpu"}:
         return None
-    for line in own_groups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in points.keys() & set(controllers.split(",")):
-            own = points[controller] / path.lstrip("/")
-            points[controller] = own if own.is_dir() else points[controller]
     return V1LimitDriver(memory=points["memory"], cpu=points["cpu"])

@@ -17,7 +17,22 @@ _PERIOD_MICROSECONDS = 100_000
 class V2Group:
     directory: Path
     limits: Limits
-    record: GroupRecord
+
+    @property
+    def record(self) -> GroupRecord:
+        return GroupRecord(directories=[self.directory])
+
+    def make(self) -> None:
+        try:
+            self.directory.mkdir(exist_ok=True)
+            if self.limits.memory_bytes is not None:
+                (self.directory / "memory.max").write_text(str(self.limits.memory_bytes))
+                (self.directory / "memory.swap.max").write_text("0")
+            if self.limits.cpu_quota is not None:
+                quota = round(self.limits.cpu_quota * _PERIOD_MICROSECONDS)
+                (self.directory / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
+        except OSError as error:
+            raise LimitError(f"The cgroup {self.directory} could not be made: {error.strerror}.") from error
 
     def wrap(self, binary: Path) -> str:
         return enter_and_run([self.directory / "cgroup.procs"], binary)
@@ -40,19 +55,8 @@ class V2LimitDriver:
 
     root: Path
 
-    def create(self, name: str, limits: Limits) -> V2Group:
-        directory = self.root / f"{GROUP_PREFIX}{name}"
-        try:
-            directory.mkdir(exist_ok=True)
-            if limits.memory_bytes is not None:
-                (directory / "memory.max").write_text(str(limits.memory_bytes))
-                (directory / "memory.swap.max").write_text("0")
-            if limits.cpu_quota is not None:
-                quota = round(limits.cpu_quota * _PERIOD_MICROSECONDS)
-                (directory / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
-        except OSError as error:
-            raise LimitError(f"The cgroup {directory} could not be made: {error.strerror}.") from error
-        return V2Group(directory, limits, GroupRecord(directories=[directory]))
+    def plan(self, name: str, limits: Limits) -> V2Group:
+        return V2Group(self.root / f"{GROUP_PREFIX}{name}", limits)
 
 
 def find_v2(mounts: str) -> V2LimitDriver | None:

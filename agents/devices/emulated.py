@@ -1,5 +1,6 @@
 """Which mechanism of this host can make a smaller device of it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,24 +24,27 @@ def find_limit_driver() -> LimitDriver | None:
 
 
 def _works(driver: LimitDriver) -> bool:
+    group = driver.plan(f"trial-{os.getpid()}", Limits(memory_bytes=2**30, cpu_quota=1))
     try:
-        group = driver.create("trial", Limits(memory_bytes=2**30, cpu_quota=1))
+        group.make()
     except LimitError:
         return False
-    return not remove_group(group.record) if group.record.directories else True
+    finally:
+        problems = remove_group(group.record)
+    return not problems
 
 
 def _find_v1() -> LimitDriver | None:
-    return find_v1(_read("mounts"), _read("self/cgroup"))
+    return find_v1(_read_mounts())
 
 
 def _find_v2() -> LimitDriver | None:
-    return find_v2(_read("mounts"))
+    return find_v2(_read_mounts())
 
 
-def _read(name: str) -> str:
-    """A file below `/proc`; empty on systems that have none."""
+def _read_mounts() -> str:
+    """What is mounted where; empty on systems that do not say."""
     try:
-        return (Path("/proc") / name).read_text()
+        return Path("/proc/mounts").read_text()
     except OSError:
         return ""

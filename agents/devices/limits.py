@@ -48,7 +48,11 @@ class LimitedGroup(Protocol):
     """A group of processes within limits."""
 
     @property
-    def record(self) -> GroupRecord: ...
+    def record(self) -> GroupRecord:
+        """Known before the group is made, so that it can be written down first."""
+
+    def make(self) -> None:
+        """Raises `LimitError`."""
 
     def wrap(self, binary: Path) -> str:
         """The text of a POSIX shell script that starts `binary` inside the group, in its own place."""
@@ -62,8 +66,8 @@ class LimitedGroup(Protocol):
 class LimitDriver(Protocol):
     """One mechanism of one host."""
 
-    def create(self, name: str, limits: Limits) -> LimitedGroup:
-        """Make a group; raises `LimitError`."""
+    def plan(self, name: str, limits: Limits) -> LimitedGroup:
+        """A group that has yet to be made."""
 
 
 def enter_and_run(entry_files: list[Path], binary: Path) -> str:

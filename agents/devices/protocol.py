@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from agents.browsers.protocol import BrowserDriver
-from agents.devices.limits import LimitDriver, Limits
+from agents.devices.limits import LimitDriver, LimitedGroup, Limits
 from orchestrator.contract.device import DeviceRegistration
 
 
@@ -16,4 +16,10 @@ class Device:
     limits: Limits | None = None
     """Bounds of an emulated device; None where the browser may use the whole machine."""
     limit_driver: LimitDriver | None = None
-    """How the limits are enforced; set when `limits` is."""
+    """How the limits are enforced."""
+
+    def limited_group(self, name: str) -> LimitedGroup | None:
+        """The group to open this device's browser in, yet to be made; None where there is nothing to limit."""
+        if self.limits is None or self.limit_driver is None:
+            return None
+        return self.limit_driver.plan(name, self.limits)

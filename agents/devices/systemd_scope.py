@@ -39,13 +39,18 @@ class ScopeGroup:
     scope: str
     limits: Limits
     systemd_version: int
-    record: GroupRecord = field(init=False)
     _directory: Path | None = None
     _last: CgroupFigure = field(init=False)
 
     def __post_init__(self) -> None:
-        self.record = GroupRecord(scope=self.scope)
         self._last = CgroupFigure(version="v2", limit_bytes=self.limits.memory_bytes, oom_kills=0)
+
+    @property
+    def record(self) -> GroupRecord:
+        return GroupRecord(scope=self.scope)
+
+    def make(self) -> None:
+        """Nothing yet: `systemd-run` makes the scope when the browser starts."""
 
     def wrap(self, binary: Path) -> str:
         command = scope_command(self.scope, self.limits, self.systemd_version, binary)
@@ -82,7 +87,7 @@ class ScopeGroup:
 class ScopeLimitDriver:
     systemd_version: int
 
-    def create(self, name: str, limits: Limits) -> ScopeGroup:
+    def plan(self, name: str, limits: Limits) -> ScopeGroup:
         return ScopeGroup(f"{GROUP_PREFIX}{name}.scope", limits, self.systemd_version)
 
 

@@ -19,7 +19,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             sys.exit("the parent ended before its child began")
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

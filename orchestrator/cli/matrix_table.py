@@ -1,13 +1,15 @@
 """The matrix on a terminal."""
 
+import io
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.console import PIPE_WIDTH
 from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.vocabulary import CellVerdict
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
@@ -129,3 +131,11 @@ def _legend(grid: Grid) -> Table:
     for sign, meaning in legend(grid):
         table.add_row(Text(sign), Text(meaning))
     return table
+
+
+def matrix_text(matrix: Matrix, width: int = PIPE_WIDTH) -> str:
+    """The table as plain text, for a file."""
+    out = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False, no_color=True)
+    with out.capture() as captured:
+        out.print(matrix_renderable(matrix, width))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"

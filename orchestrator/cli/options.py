@@ -26,7 +26,7 @@ Data = Annotated[
         "--data",
         envvar="FITMATRIX_DATA",
         file_okay=False,
-        help="Directory of database, models and artifacts.  [default: fitmatrix in the user's data directory]",
+        help="Directory of database, models and artifacts; by default the user's data directory for fitmatrix.",
     ),
 ]
 

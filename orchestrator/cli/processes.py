@@ -61,15 +61,9 @@ class Child:
         self._reader.start()
         threading.Thread(target=self._await_end, name=f"{name} end", daemon=True).start()
 
-    @property
-    def code(self) -> int | None:
-        """Exit code, negative for a signal; None while it runs."""
-        return self._process.returncode
-
     def ask_to_stop(self) -> None:
         """Tells the child itself; what it started is its own to stop, in its own order."""
-        if self.code is None:
-            self._process.terminate()
+        self._process.terminate()
 
     def kill(self) -> None:
         """Ends the child's whole process group."""

@@ -1,7 +1,7 @@
 """`up` and `coordinator`: what stays in the foreground until it is stopped."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,7 +43,7 @@ def up(
 ) -> None:
     """Run everything on this machine: coordinator, broker and an agent, as one process tree.
 
-    Ctrl-C stops the agent, then the coordinator; a second Ctrl-C does not wait for them.
+    Ctrl-C stops the agent, then the coordinator; a further Ctrl-C kills the one that is being waited for.
     """
     from orchestrator.cli.tree import TreePlan, run_tree
 
@@ -60,25 +60,24 @@ def up(
 
 def coordinator(
     host: Annotated[
-        str | None, typer.Option("--host", help="Address to listen on.  [default: 127.0.0.1, this machine only]")
+        str | None, typer.Option("--host", help="Address to listen on; by default 127.0.0.1, this machine only.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=1, max=65535, help=f"Port to listen on.  [default: {DEFAULT_PORT}]")
+        int | None, typer.Option("--port", min=1, max=65535, help=f"Port to listen on; by default {DEFAULT_PORT}.")
     ] = None,
     data: Data = None,
     broker_url: Annotated[
         str | None,
-        typer.Option("--broker-url", metavar="URL", help="Redis or Valkey to use.  [default: an embedded one]"),
+        typer.Option("--broker-url", metavar="URL", help="Redis or Valkey to use; by default an embedded one."),
     ] = None,
     database_url: Annotated[
         str | None,
-        typer.Option("--database-url", metavar="URL", help="Database to use.  [default: SQLite in the data directory]"),
+        typer.Option("--database-url", metavar="URL", help="Database to use; by default SQLite in the data directory."),
     ] = None,
 ) -> None:
     """Run the coordinator alone; agents on lab hosts connect to it.
 
-    What is not given here is read from the environment: FITMATRIX_HOST, FITMATRIX_PORT, FITMATRIX_DATA,
-    FITMATRIX_BROKER_URL, FITMATRIX_DATABASE_URL, FITMATRIX_TOKEN.
+    Each option can be given as FITMATRIX_<OPTION> instead; the bearer token only as FITMATRIX_TOKEN.
     """
     with needing_extra("coordinator"):
         from pydantic import ValidationError
@@ -86,9 +85,10 @@ def coordinator(
         from orchestrator.main import serve
         from orchestrator.settings import CoordinatorSettings, StartupError
 
-    given = {"host": host, "port": port, "data": data, "broker_url": broker_url, "database_url": database_url}
+    options = {"host": host, "port": port, "data": data, "broker_url": broker_url, "database_url": database_url}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
-        serve(CoordinatorSettings(**{name: value for name, value in given.items() if value is not None}))
+        serve(CoordinatorSettings(**given))
     except StartupError as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     except ValidationError as error:

@@ -24,6 +24,9 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 """Longest time a child may take to stop before it is killed: an agent has a browser to close."""
 POLL_SECONDS: Final = 0.1
+TOKEN: Final = "FITMATRIX_TOKEN"  # noqa: S105 - a name, not a secret
+AGENT_TOKEN: Final = "FITMATRIX_AGENT_TOKEN"  # noqa: S105
+"""What an agent enrols with: the coordinator's own token."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class _Tree:
         self._out = out
         self._write_lock = threading.Lock()
         self._children: list[Child] = []
+        self._ended: set[str] = set()
 
     def start(self) -> None:
         if _is_taken(self._plan.port):
@@ -82,7 +86,7 @@ class _Tree:
                 ExitCode.UNAVAILABLE,
                 f"fitmatrix: port {self._plan.port} is taken: stop what uses it, or choose another with --port",
             )
-        with Client(self._plan.url, token=os.environ.get("FITMATRIX_TOKEN")) as client:
+        with Client(self._plan.url, token=os.environ.get(TOKEN)) as client:
             self._begin("coordinator", self._plan.coordinator_command())
             if not self._wait_for(client.ready):
                 raise _Ended(ExitCode.UNAVAILABLE, f"fitmatrix: not ready after {START_SECONDS:.0f} seconds")
@@ -105,7 +109,7 @@ class _Tree:
     def say(self, line: str) -> None:
         with self._write_lock:
             try:
-                print(line, file=self._out, flush=True)  # noqa: T201 - the output of the command
+                print(line, file=self._out, flush=True)
             except (BrokenPipeError, ValueError):
                 # Nobody reads any more; the children still have to be looked after.
                 self._out = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the tree
@@ -114,7 +118,10 @@ class _Tree:
         self.say(f"{name:<11} │ {line}")
 
     def _begin(self, name: str, command: list[str]) -> None:
-        self._children.append(Child(name, command, self.events, self._log, os.environ))
+        environment = dict(os.environ)
+        if TOKEN in environment:
+            environment.setdefault(AGENT_TOKEN, environment[TOKEN])
+        self._children.append(Child(name, command, self.events, self._log, environment))
 
     def _wait_for(self, condition: Callable[[], bool]) -> bool:
         """Whether the condition came true in time; ends the tree when a child does or a stop is asked for."""
@@ -136,6 +143,7 @@ class _Tree:
         if isinstance(event, StopAsked):
             self.say("Stopping…")
             raise _Ended(ExitCode.DONE)
+        self._ended.add(event.name)
         (child,) = (one for one in self._children if one.name == event.name)
         how = f"exit code {event.code}" if event.code >= 0 else f"signal {-event.code}"
         said = f": {child.last_line}" if child.last_line else ""
@@ -143,9 +151,10 @@ class _Tree:
         raise _Ended(max(event.code, 1), f"The {event.name} ended with {how}{said}\nStopping the rest.{hint}")
 
     def _stop_child(self, child: Child) -> None:
-        child.ask_to_stop()
+        if child.name not in self._ended:
+            child.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS
-        while child.code is None:
+        while child.name not in self._ended:
             try:
                 event = self.events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
@@ -153,7 +162,9 @@ class _Tree:
                 child.kill()
                 deadline = time.monotonic() + STOP_SECONDS
                 continue
-            if isinstance(event, StopAsked):
+            if isinstance(event, ChildEnded):
+                self._ended.add(event.name)
+            else:
                 child.kill()
 
 

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import threading
+import time
 
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.attempts import AttemptLedger
@@ -42,24 +43,24 @@ class Dispatcher:
     def _loop(self) -> None:
         leads = False
         sweep = self._times.sweep.total_seconds()
+        next_sweep = 0.0
         while not self._stopping.is_set():
-            woken = self._wakeup.wait(sweep)
+            self._wakeup.wait(max(0.0, next_sweep - time.monotonic()))
             self._wakeup.clear()
             if self._stopping.is_set():
                 break
             try:
-                if not woken or not leads:
+                if time.monotonic() >= next_sweep:
+                    next_sweep = time.monotonic() + sweep
                     leads = self._dispatching.lead(self._holder, self._times.leadership)
-                    if not leads:
-                        self._stopping.wait(sweep / 3)
-                        continue
-                    self._ledger.reap()
-                    self._dispatching.resend()
-                self._dispatching.dispatch()
+                    if leads:
+                        self._ledger.reap()
+                        self._dispatching.resend()
+                if leads:
+                    self._dispatching.dispatch()
             except Exception:
                 # The dispatcher must outlive a locked database or a full disk: the next sweep tries again.
                 log.exception("the dispatcher stumbled")
                 leads = False
-                self._stopping.wait(1)
         if leads:
             self._dispatching.resign(self._holder)

@@ -31,7 +31,7 @@ function describe(thing: unknown): Pick<PageError, 'name' | 'message' | 'stack'>
     // GPUError, DOMException of another realm and the like: not an Error, but with a message.
     const name = (thing.constructor as { name?: string } | undefined)?.name ?? '';
     const message = 'message' in thing && typeof thing.message === 'string' ? thing.message : asJson(thing);
-    return { name: cut(name), message: cut(message), stack: '' };
+    return { name: name === 'Object' ? '' : cut(name), message: cut(message), stack: '' };
   }
   // Emscripten throws a pointer to its C++ exception as a bare number.
   return { name: typeof thing, message: cut(String(thing)), stack: '' };

@@ -32,7 +32,7 @@ export class RunRecord {
   readonly #heard: PageError[] = [];
   readonly #console: PageError[] = [];
   #lastWords: PageError[] = [];
-  #observed: Observed = { gpu_memory: null, wasm_peak_bytes: null, js_heap_bytes: null };
+  #observed: Observed = { gpu_memory: null, wasm_peak_bytes: null };
 
   constructor(attempt: string, host: RunRecord['environmentOfHost']) {
     this.attempt = attempt;

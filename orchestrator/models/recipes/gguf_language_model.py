@@ -88,7 +88,8 @@ def export(checkpoint: Path, target: Path, cache: Path) -> None:
     """Runs onnxruntime-genai's model builder, which is a command and no library."""
     arguments = ["-i", str(checkpoint), "-o", str(target), "-e", "cpu", "-p", "fp32", "-c", str(cache)]
     before = sys.argv
-    sys.argv = [BUILDER, *arguments, "--extra_options", "hf_token=false"]
+    # A shared table would reach the embedding through a Transpose, and the quantizer would leave it in float32.
+    sys.argv = [BUILDER, *arguments, "--extra_options", "hf_token=false", "shared_embeddings=false"]
     try:
         runpy.run_module(BUILDER, run_name="__main__")
     finally:
@@ -151,7 +152,8 @@ def generate(onnx_file: Path, tokenizer_folder: Path, prompt: str, max_tokens: i
     }
     outputs = ["logits", *(name.replace("past_key_values.", "present.") for name in cache_inputs)]
     message = [{"role": "user", "content": prompt}]
-    ids = tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=True)["input_ids"]
+    question = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+    ids = tokenizer(question, add_special_tokens=False)["input_ids"]
     feeds["input_ids"] = numpy.array([ids], dtype=numpy.int64)
     answer: list[int] = []
     length = len(ids)

@@ -41,7 +41,10 @@ export class Host {
     const { hearing, observe, send } = this.#parts;
     try {
       await this.#run(spec, base);
-      send({ type: 'finished', observed: observe() });
+      // Before the runtime is closed and gives its memory back.
+      const observed = observe();
+      await this.#dispose();
+      send({ type: 'finished', observed });
     } catch (thrown) {
       // What kept a call from settling has been told as it was heard, and comes before this.
       const source = thrown instanceof NeverSettled ? 'watchdog' : 'exception';
@@ -85,7 +88,6 @@ export class Host {
       const output = await hearing.watch(adapter.validate(validation));
       await this.#pass({ at: 'validation', output });
     }
-    await this.#dispose();
   }
 
   /** Closing is a courtesy to the next one on this device: a runtime that hangs in it has done its work. */

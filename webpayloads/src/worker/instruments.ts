@@ -17,12 +17,7 @@ const ledger = new GpuLedger();
 const memories = new WasmMemories();
 
 export function observe(): Observed {
-  const { memory } = performance as { memory?: { usedJSHeapSize: number } };
-  return {
-    gpu_memory: ledger.memory,
-    wasm_peak_bytes: memories.peakBytes,
-    js_heap_bytes: memory?.usedJSHeapSize ?? null,
-  };
+  return { gpu_memory: ledger.memory, wasm_peak_bytes: memories.peakBytes };
 }
 
 watchWasm(WebAssembly, memories);

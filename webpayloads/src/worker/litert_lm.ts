@@ -121,4 +121,4 @@ function textOf(message: unknown): string {
   return content.map((part: unknown) => (part as { text?: string }).text ?? '').join('');
 }
 
-serve(new LiteRtLm(), 'litert-lm');
+serve(new LiteRtLm());

@@ -130,4 +130,4 @@ function tokenRoom({ workload, validation }: PageSpec): number {
   return Math.max(measured, validated) + SPARE_TOKENS;
 }
 
-serve(new MediaPipeLlm(), 'mediapipe-llm');
+serve(new MediaPipeLlm());

@@ -21,15 +21,16 @@ export class ModelFiles {
   readonly #fetch: typeof fetch;
   readonly #missingWeights: Set<string>;
   readonly #total: number;
-  #loaded = 0;
-  #open = 0;
+  /** Bytes by path: a library may read a file twice, or look whether it is there and not read it at all. */
+  readonly #loaded = new Map<string, number>();
+  readonly #reading = new Set<string>();
 
   constructor(base: string, files: readonly ModelFile[], listener: ModelFilesListener, fetcher?: typeof fetch) {
     this.root = new URL('model/', base).href;
     this.#files = files;
     this.#listener = listener;
     this.#fetch = fetcher ?? ((input, init) => fetch(input, init));
-    this.#total = files.reduce((sum, file) => sum + file.bytes, 0);
+    this.#total = sum(files.map((file) => file.bytes));
     const weights = files.filter((file) => WEIGHTS.test(file.path));
     this.#missingWeights = new Set((weights.length > 0 ? weights : files).map((file) => file.path));
   }
@@ -65,12 +66,14 @@ export class ModelFiles {
       throw new Error(`Failed to fetch model: ${url} (${response.status})`);
     }
     const path = url.slice(this.root.length);
-    this.#open += 1;
+    let read = 0;
     const counted = response.body.pipeThrough(
       new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
         transform: (chunk, controller) => {
-          this.#loaded += chunk.byteLength;
-          this.#listener.progress(this.#loaded, this.#total);
+          this.#reading.add(path);
+          read += chunk.byteLength;
+          this.#loaded.set(path, read);
+          this.#listener.progress(sum(this.#loaded.values()), this.#total);
           controller.enqueue(chunk);
         },
         flush: () => this.#finish(path),
@@ -80,10 +83,16 @@ export class ModelFiles {
   };
 
   async #finish(path: string): Promise<void> {
-    this.#open -= 1;
+    this.#reading.delete(path);
     this.#missingWeights.delete(path);
-    if (this.#open === 0 && this.#missingWeights.size === 0) await this.#listener.complete();
+    if (this.#reading.size === 0 && this.#missingWeights.size === 0) await this.#listener.complete();
   }
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }
 
 function addressOf(input: RequestInfo | URL): string {

@@ -1,12 +1,11 @@
-/** Makes a worker out of an adapter. */
+/** Makes a worker out of an adapter. The runtime's WASM files lie beside the worker's script. */
 import type { ToWorker } from '../messages';
 import type { RuntimeAdapter } from '../runtime';
 import { Host } from './host';
 import { hearing, observe, send } from './instruments';
 
-/** `folder` is where this runtime's WASM files lie beside the worker's script. */
-export function serve(adapter: RuntimeAdapter, folder: string): void {
-  const host = new Host(adapter, new URL(`${folder}/`, self.location.href).href, { hearing, observe, send });
+export function serve(adapter: RuntimeAdapter): void {
+  const host = new Host(adapter, new URL('./', self.location.href).href, { hearing, observe, send });
   self.addEventListener('message', (event: MessageEvent<ToWorker>) => {
     if (event.data.type === 'start') {
       // Never given back: the page is granted the same lock in the moment this worker dies.

@@ -70,7 +70,8 @@ class TransformersJs implements RuntimeAdapter {
     env.allowLocalModels = true;
     env.useBrowserCache = false;
     env.useWasmCache = false;
-    env.localModelPath = new URL('..', hooks.files.root).href;
+    // A path and not an address: the library looks for no optional file, and no tokenizer, behind an address.
+    env.localModelPath = new URL('..', hooks.files.root).pathname;
     env.fetch = hooks.files.fetch;
     const wasm = env.backends.onnx.wasm;
     if (wasm === undefined) throw new Error('onnxruntime-web has no WASM settings');
@@ -155,7 +156,7 @@ class TransformersJs implements RuntimeAdapter {
       : this.#encode(prompt);
     const clock = new TokenClock(this.#alive);
     const output = await this.#generate(inputs, { max_new_tokens: max_tokens, streamer: clock });
-    const answer = output.slice(null, [inputs.input_ids.dims[1] ?? 0, null]);
+    const answer = output.slice(null, [inputs.input_ids.dims[1] ?? 0, output.dims[1] ?? 0]);
     return tokenizer.batch_decode(answer, { skip_special_tokens: true })[0] ?? '';
   }
 
@@ -212,4 +213,4 @@ function dtypeOf(spec: PageSpec): DataType {
   return dtype as DataType;
 }
 
-serve(new TransformersJs(), 'transformers.js');
+serve(new TransformersJs());

@@ -1,0 +1,352 @@
+"""One try at a run: the phases of an attempt, from preparation to cleanup.
+
+The page works by itself and posts its progress to the page server; this module opens it, waits for its report or its
+death, and collects what was seen from outside. A report always comes out, and cleanup always runs.
+"""
+
+import hashlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agents.browsers.protocol import BrowserSession, LaunchPlan
+from agents.devices.limits import GroupRecord, LimitedGroup
+from agents.devices.protocol import Device
+from agents.faults import AttemptStoppedError, BrowserStartError, Ending, Evidence, classify, ending_of
+from agents.leftovers import AttemptRecord, Leftovers, sweep
+from agents.page_server import AttemptPage, PageServer
+from agents.probes.cdp import CdpError
+from agents.probes.witness import Witness
+from orchestrator.contract.attempt import Artifact, AttemptReport, AttemptSpec, CgroupFigure, DownloadCount
+from orchestrator.contract.fault import Fault
+from orchestrator.contract.page import PageSpec
+from orchestrator.contract.vocabulary import Phase
+from orchestrator.contract.wire import attempt_id
+
+_LAUNCH_SECONDS = 60.0
+_LOOK_SECONDS = 0.25
+
+
+@dataclass
+class AttemptOutcome:
+    """What an attempt hands to the spool."""
+
+    report: AttemptReport
+    artifacts: dict[str, Path]
+    """A file for each artifact in the report; they lie in the scratch directory until its next attempt."""
+    problems: list[str] = field(default_factory=list)
+    """Sentences on what cleanup could not do: the device should not be used until somebody has looked at it."""
+
+
+def run_attempt(
+    spec: AttemptSpec,
+    *,
+    device: Device,
+    page_server: PageServer,
+    page_files: Mapping[str, Path],
+    media_types: Mapping[str, str],
+    model_files: Mapping[str, Path],
+    scratch: Path,
+    stop: threading.Event,
+) -> AttemptOutcome:
+    """Run one attempt and report what came of it.
+
+    Every failure is a fault in the report, infrastructure included; only `KeyboardInterrupt` and `SystemExit` are
+    raised, after cleanup. Once `stop` is set, the attempt ends within about a second, plus cleanup.
+    """
+    attempt = _Attempt(spec, device, scratch, stop)
+    try:
+        try:
+            with attempt.phase(Phase.PREPARE):
+                page = attempt.prepare(page_server, page_files, media_types, model_files)
+            with attempt.phase(Phase.LAUNCH):
+                session = attempt.launch(page_server.origin)
+            with attempt.phase(Phase.OPEN):
+                attempt.open(session, page)
+            attempt.await_report(page)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, a report must come out
+            attempt.end(error)
+        with attempt.phase(Phase.COLLECT):
+            attempt.collect()
+    finally:
+        with attempt.phase(Phase.CLEANUP):
+            attempt.cleanup()
+    return attempt.outcome()
+
+
+class _EndedError(Exception):
+    """The attempt ended by something that was seen, not by an exception."""
+
+    def __init__(self, ending: Ending, detail: str) -> None:
+        super().__init__(detail)
+        self.ending = ending
+
+
+class _Attempt:
+    def __init__(self, spec: AttemptSpec, device: Device, scratch: Path, stop: threading.Event) -> None:
+        self._spec = spec
+        self._device = device
+        self._scratch = scratch
+        self._stop = stop
+        self._leftovers = Leftovers(scratch)
+        self._started_at = datetime.now(UTC)
+        self._deadline = time.monotonic() + spec.timeouts.whole
+        self._phase = Phase.PREPARE
+        self._phases_ms: dict[Phase, float] = {}
+        self._news = threading.Event()
+        self._death: _EndedError | None = None
+        self._page: AttemptPage | None = None
+        self._group: LimitedGroup | None = None
+        self._session: BrowserSession | None = None
+        self._witness: Witness | None = None
+        self._ended: tuple[Ending, str] | None = None
+        self._cgroup: CgroupFigure | None = None
+        self._artifacts: dict[str, Path] = {}
+        self._problems: list[str] = []
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        """Time one of the agent's own phases."""
+        if phase not in (Phase.COLLECT, Phase.CLEANUP):
+            self._phase = phase
+            self._leftovers.enter(phase)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._phases_ms[phase] = (time.monotonic() - began) * 1000
+
+    # The phases, in order.
+
+    def prepare(
+        self,
+        page_server: PageServer,
+        page_files: Mapping[str, Path],
+        media_types: Mapping[str, str],
+        model_files: Mapping[str, Path],
+    ) -> AttemptPage:
+        sweep(self._scratch)
+        spec = self._spec
+        self._group = self._device.limited_group(self._attempt_id)
+        self._leftovers.begin(
+            AttemptRecord(
+                run_id=spec.run_id,
+                number=spec.number,
+                device_id=spec.device_id,
+                phase=Phase.PREPARE,
+                group=self._group.record if self._group else GroupRecord(),
+            )
+        )
+        if self._group is not None:
+            self._group.make()
+        self._page = page_server.open_attempt(
+            _page_spec(spec),
+            page_files=page_files,
+            model_files=model_files,
+            media_types=media_types,
+            on_news=self._news.set,
+        )
+        return self._page
+
+    def launch(self, origin: str) -> BrowserSession:
+        plan = LaunchPlan(
+            profile=self._leftovers.profile,
+            log=self._leftovers.driver_log,
+            wrapper=self._write_wrapper(),
+            timeout_s=min(_LAUNCH_SECONDS, self._spec.timeouts.whole),
+        )
+        self._session = self._device.browser.launch(plan, self._stop)
+        try:
+            self._witness = Witness(
+                self._session.devtools_url, page_origin=origin, on_crash=self._on_crash, on_gone=self._on_gone
+            )
+        except CdpError as error:
+            raise BrowserStartError(f"The browser started, but then was gone: {error}") from error
+        self._witness.settle()
+        return self._session
+
+    def open(self, session: BrowserSession, page: AttemptPage) -> None:
+        session.open(page.url)
+        self._await(page, lambda: page.last_event is not None or page.report is not None)
+
+    def await_report(self, page: AttemptPage) -> None:
+        self._await(page, lambda: page.report is not None)
+        report = page.report
+        if report is not None and not report.completed:
+            first = next(iter(report.errors), None)
+            raise _EndedError(Ending.PAGE_ERROR, first.message if first else "it gave up without saying why")
+
+    def end(self, error: Exception) -> None:
+        """Note how the attempt ended; what that means is decided once the counters are read."""
+        if isinstance(error, _EndedError):
+            self._ended = error.ending, str(error)
+        else:
+            self._ended = ending_of(error), str(error) or repr(error)
+
+    def collect(self) -> None:
+        """Read every counter and write the artifacts while there is still something to look at."""
+        if self._page is not None:
+            self._page.close()
+        try:
+            self._write_artifacts()
+            self._cgroup = self._group.figure() if self._group else None
+        except Exception as error:  # noqa: BLE001 - evidence that cannot be kept must not cost the report
+            self.end(error)
+
+    def cleanup(self) -> None:
+        if self._witness is not None:
+            self._witness.stop()
+        if self._session is not None:
+            self._session.close()
+        self._problems = self._leftovers.take_away()
+
+    def outcome(self) -> AttemptOutcome:
+        page, witness = self._page, self._witness
+        report = AttemptReport(
+            run_id=self._spec.run_id,
+            number=self._spec.number,
+            device_id=self._spec.device_id,
+            started_at=self._started_at,
+            finished_at=datetime.now(UTC),
+            phase=self._last_phase(),
+            fault=self._fault(),
+            browser=self._session.browser if self._session else None,
+            chrome_flags=list(self._device.browser.flags),
+            page=page.report if page else None,
+            page_url=page.public_url if page else None,
+            phases_ms=self._phases_ms,
+            download=_download(page, witness) if page else None,
+            memory=witness.memory if witness else None,
+            cgroup=self._cgroup,
+            artifacts=[_artifact(name, file) for name, file in self._artifacts.items()],
+        )
+        return AttemptOutcome(report, self._artifacts, self._problems)
+
+    # What the phases are made of.
+
+    @property
+    def _attempt_id(self) -> str:
+        return attempt_id(self._spec.run_id, self._spec.number)
+
+    def _write_wrapper(self) -> Path | None:
+        if self._group is None:
+            return None
+        wrapper = self._leftovers.wrapper
+        wrapper.write_text(self._group.wrap(self._device.browser.binary))
+        wrapper.chmod(0o755)
+        return wrapper
+
+    def _on_crash(self, status: str) -> None:
+        self._death = self._death or _EndedError(Ending.TAB_CRASHED, status)
+        self._news.set()
+
+    def _on_gone(self) -> None:
+        self._death = self._death or _EndedError(Ending.BROWSER_GONE, "its DevTools connection ended")
+        self._news.set()
+
+    def _await(self, page: AttemptPage, done: Callable[[], bool]) -> None:
+        """Wait until `done`; raises whatever else ends an attempt."""
+        heard, heard_at = len(page.events), time.monotonic()
+        timeouts = self._spec.timeouts
+        while not done():
+            if self._death is not None:
+                raise self._death
+            if self._stop.is_set():
+                raise AttemptStoppedError("The agent was told to stop.")
+            if time.monotonic() > self._deadline:
+                raise _EndedError(Ending.WHOLE_TIMEOUT, f"the attempt took longer than {timeouts.whole:g} s")
+            if time.monotonic() > heard_at + timeouts.silence:
+                raise _EndedError(Ending.SILENCE, f"the page said nothing for {timeouts.silence:g} s")
+            self._news.wait(_LOOK_SECONDS)
+            self._news.clear()
+            events = page.events
+            if len(events) > heard:
+                heard, heard_at = len(events), time.monotonic()
+                # On disk too, so that the phase is known even if this process is killed in it.
+                self._leftovers.enter(self._last_phase())
+
+    def _last_phase(self) -> Phase:
+        """Where the attempt was before collection: the page's word if it spoke, else the agent's own phase."""
+        if self._page is not None and self._page.report is not None:
+            return self._page.report.phase
+        last = self._page.last_event if self._page is not None else None
+        return last.event.phase if last is not None else self._phase
+
+    def _fault(self) -> Fault | None:
+        if self._ended is None:
+            return None
+        ending, detail = self._ended
+        page, last = self._page, self._page.last_event if self._page else None
+        told = [received.event.error for received in page.events if received.event.error] if page else []
+        return classify(
+            Evidence(
+                ending=ending,
+                phase=self._last_phase(),
+                detail=detail,
+                errors=[*(page.report.errors if page and page.report else []), *told],
+                oom_kills=(0, self._cgroup.oom_kills) if self._cgroup else None,
+                last_event=f"{last.event.kind} {last.event.phase} at {last.event.at_ms:.0f} ms {last.event.detail}"
+                if last
+                else None,
+            )
+        )
+
+    def _write_artifacts(self) -> None:
+        folder = self._scratch / "artifacts"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        files: list[Path] = []
+        if self._page is not None:
+            events = [
+                {"received_at": received.received_at.isoformat(), **received.event.model_dump(mode="json")}
+                for received in self._page.events
+            ]
+            files.append(folder / "events.json")
+            files[-1].write_text(json.dumps(events, indent=1))
+        if self._witness is not None:
+            files += self._witness.write_logs(folder)
+            screenshot = folder / "screenshot.png"
+            if self._death is None and self._witness.write_screenshot(screenshot):
+                files.append(screenshot)
+        self._artifacts = {file.name: file for file in files}
+
+
+def _page_spec(spec: AttemptSpec) -> PageSpec:
+    variant = spec.variant
+    return PageSpec(
+        contract_version=spec.contract_version,
+        attempt=attempt_id(spec.run_id, spec.number),
+        variant=variant.id,
+        model=variant.model,
+        weights=variant.weights,
+        runtime=variant.runtime,
+        runtime_version=variant.runtime_version,
+        backend=spec.backend,
+        task=variant.task,
+        options=variant.options,
+        files=variant.files,
+        workload=spec.workload,
+        validation=variant.validation,
+    )
+
+
+def _download(page: AttemptPage, witness: Witness | None) -> DownloadCount:
+    served = page.served
+    return DownloadCount(
+        page_server_bytes=served.total,
+        devtools_bytes=witness.devtools_bytes if witness else None,
+        model_file_bytes=served.model_files,
+        requests=served.requests,
+    )
+
+
+def _artifact(name: str, file: Path) -> Artifact:
+    content = file.read_bytes()
+    media_type = "image/png" if file.suffix == ".png" else "application/json"
+    return Artifact(name=name, media_type=media_type, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

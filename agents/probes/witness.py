@@ -1,0 +1,76 @@
+"""Everything that looks at one browser while an attempt runs in it."""
+
+import base64
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from agents.probes.cdp import CdpConnection, CdpError
+from agents.probes.console import ConsoleProbe
+from agents.probes.crash import CrashProbe
+from agents.probes.memory import MemorySampler, tree_meter
+from agents.probes.network import NetworkProbe
+from orchestrator.contract.attempt import MemoryFigure
+
+_SCREENSHOT_SECONDS = 5.0
+
+
+class Witness:
+    """Network, console, crashes and memory of one browser, from the moment it is attached."""
+
+    def __init__(
+        self, devtools_url: str, *, page_origin: str, on_crash: Callable[[str], None], on_gone: Callable[[], None]
+    ) -> None:
+        """Attach to a running browser; raises `CdpError`. Callbacks come from another thread."""
+        self._network = NetworkProbe(page_origin)
+        self._console = ConsoleProbe()
+        self._connection = CdpConnection(
+            devtools_url, [self._network, self._console, CrashProbe(on_crash)], on_closed=on_gone
+        )
+        self._connection.watch_everything()
+        self._memory = MemorySampler(self._browser_process(), tree_meter())
+        self._memory.start()
+
+    def settle(self) -> None:
+        """Wait until the idle browser rests, and take its memory as the baseline."""
+        self._memory.settle()
+
+    def stop(self) -> None:
+        self._memory.stop()
+        self._connection.close()
+
+    @property
+    def devtools_bytes(self) -> int:
+        return self._network.total_bytes
+
+    @property
+    def memory(self) -> MemoryFigure | None:
+        return self._memory.figure
+
+    def write_screenshot(self, file: Path) -> bool:
+        """A picture of the page; False when the page could not give one, as a dead tab cannot."""
+        with suppress(CdpError):
+            answer = self._connection.call(
+                "Page.captureScreenshot", session=self._connection.page_session, timeout_s=_SCREENSHOT_SECONDS
+            )
+            file.write_bytes(base64.b64decode(answer["data"]))
+            return True
+        return False
+
+    def write_logs(self, folder: Path) -> list[Path]:
+        """`console.json`, `memory.json` and `network.json`."""
+        logs = {
+            "console.json": self._console.as_json(),
+            "memory.json": self._memory.as_json(),
+            "network.json": self._network.as_json(),
+        }
+        for name, content in logs.items():
+            (folder / name).write_text(json.dumps(content, indent=1))
+        return [folder / name for name in logs]
+
+    def _browser_process(self) -> int:
+        for process in self._connection.call("SystemInfo.getProcessInfo")["processInfo"]:
+            if process["type"] == "browser":
+                return int(process["id"])
+        raise CdpError("DevTools does not name the browser's process")

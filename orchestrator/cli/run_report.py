@@ -1,0 +1,110 @@
+"""Everything about one run, on the terminal."""
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.listings import moment, outcome
+from orchestrator.client import Client
+from orchestrator.contract.attempt import AttemptReport
+from orchestrator.contract.fault import Fault
+from orchestrator.contract.views import AttemptView, RunDetail
+from orchestrator.presentation.run_facts import (
+    Fact,
+    download_facts,
+    environment_facts,
+    figure_facts,
+    memory_facts,
+    sample_lines,
+    validation_words,
+)
+from orchestrator.presentation.words import EMULATED, criteria_words, plain
+
+
+def run_report(run: RunDetail, client: Client) -> RenderableType:
+    parts: list[RenderableType] = [_facts(_head(run, client.url))]
+    if run.fault:
+        parts += [_title("Why"), *_fault_lines(run.fault)]
+    figures = figure_facts(run.figures)
+    if figures:
+        parts += [_title("Figures"), _facts(figures)]
+    if run.validation:
+        parts += [_title("Validation"), Text(validation_words(run.validation))]
+    for attempt in run.attempt_list:
+        parts += [_title(f"Attempt {attempt.number}"), *_attempt(attempt, client)]
+    return Group(*parts)
+
+
+def _head(run: RunDetail, server: str) -> Iterator[tuple[str, str | Text]]:
+    yield "run", run.id
+    yield "outcome", outcome(run)
+    yield "variant", f"{plain(run.variant)} on {run.backend.value}"
+    emulated = f"  {EMULATED}" if run.emulated else ""
+    yield "device", f"{plain(run.device_name)} ({plain(run.device_id)}){emulated}"
+    yield "workload", f"{run.workload.label}, {run.workload.repetitions} repetitions"
+    yield "fits when", criteria_words(run.criteria)
+    yield "job", run.job_id
+    yield "created", moment(run.created_at)
+    yield "finished", moment(run.finished_at)
+    yield "page", f"{server}/runs/{run.id}"
+
+
+def _fault_lines(fault: Fault) -> Iterator[Text]:
+    retry = "another attempt may help" if fault.transient else "another attempt would not help"
+    where = f"{fault.code.value} @{fault.phase.value}"
+    yield Text.assemble((where, "bold red"), f"  from the {fault.origin.value}; {retry}")
+    if fault.detail:
+        yield Text(plain(fault.detail, limit=2000))
+    for evidence in fault.evidence:
+        yield Text(f"  • {plain(evidence, limit=2000)}", style="dim")
+
+
+def _attempt(attempt: AttemptView, client: Client) -> Iterator[RenderableType]:
+    yield _facts(_attempt_head(attempt))
+    if attempt.fault:
+        yield from _fault_lines(attempt.fault)
+    if attempt.report:
+        yield from _report(attempt.report, client)
+
+
+def _attempt_head(attempt: AttemptView) -> Iterator[Fact]:
+    yield "state", attempt.state.value
+    yield "device", plain(attempt.device_id)
+    yield "leased", moment(attempt.leased_at)
+    if attempt.lease_expires_at:
+        yield "lease until", moment(attempt.lease_expires_at)
+    yield "started", moment(attempt.started_at)
+    yield "finished", moment(attempt.finished_at)
+    if attempt.late_reports:
+        yield "late reports", f"{attempt.late_reports}, kept and not counted"
+
+
+def _report(report: AttemptReport, client: Client) -> Iterator[RenderableType]:
+    yield _facts(environment_facts(report))
+    yield _facts([*download_facts(report), *memory_facts(report)])
+    if report.page:
+        for line in sample_lines(report.page):
+            yield Text(line, style="dim")
+        for error in report.page.errors:
+            message = plain(f"{error.name} {error.message}", limit=2000)
+            yield Text(f"  page error from {error.source.value} @{error.phase.value}: {message}", style="red")
+    if report.artifacts:
+        yield _facts((plain(one.name), client.blob_url(one.sha256)) for one in report.artifacts)
+    if report.page_url:
+        yield Text(f"Open this page yourself, on the device's host: {plain(report.page_url)}", style="bold")
+
+
+def _title(text: str) -> Rule:
+    return Rule(Text(text), align="left", style="dim")
+
+
+def _facts(facts: Iterable[tuple[str, str | Text]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", min_width=12)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name), value if isinstance(value, Text) else Text(value))
+    return table

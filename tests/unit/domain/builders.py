@@ -1,0 +1,118 @@
+"""Values the domain's tests share."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.contract.attempt import AttemptReport, DownloadCount, MemoryFigure
+from orchestrator.contract.catalog import ModelFile, TextValidation, Variant
+from orchestrator.contract.device import Browser, DeviceFacts, DeviceRegistration, Emulation
+from orchestrator.contract.job import Criteria, TextGenerationWorkload
+from orchestrator.contract.page import (
+    GenerationSample,
+    GpuMemory,
+    PageEnvironment,
+    PageReport,
+    ValidationOutput,
+)
+from orchestrator.contract.vocabulary import Backend, DeviceKind, Phase, RunState, Runtime, Task, Weights
+from orchestrator.domain.records import Run
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GIB = 1 << 30
+
+
+def variant(identifier: str = "talker.q8", **changes: Any) -> Variant:
+    values: dict[str, Any] = {
+        "id": identifier,
+        "model": "Talker",
+        "parameters": 135_000_000,
+        "size_class": "S",
+        "task": Task.TEXT_GENERATION,
+        "runtime": Runtime.TRANSFORMERS_JS,
+        "runtime_version": "4.3.1",
+        "format": "onnx",
+        "quantization": "q8",
+        "weights": Weights.TRAINED,
+        "backends": [Backend.WASM],
+        "licence": "Apache-2.0",
+        "source": "a test",
+        "files": [ModelFile(path="model.onnx", sha256="0" * 64, bytes=1000)],
+        "validation": TextValidation(prompt="Capital of France?", max_tokens=8, expected_substring="Paris"),
+    }
+    return Variant(**(values | changes))
+
+
+def device(identifier: str = "lab.desk", *, emulation: Emulation | None = None, **changes: Any) -> DeviceRegistration:
+    facts = DeviceFacts(
+        os="linux",
+        os_version="12",
+        arch="x86_64",
+        cpu_model="Test CPU",
+        cpu_count=8,
+        ram_bytes=16 * GIB,
+        browser=Browser(name="chromium", version="156.0.1"),
+        chrome_flags=changes.pop("chrome_flags", []),
+        emulation=emulation,
+    )
+    values: dict[str, Any] = {
+        "id": identifier,
+        "name": identifier,
+        "kind": DeviceKind.EMULATED if emulation else DeviceKind.PHYSICAL,
+        "model": "Test machine",
+        "device_class": "desktop",
+        "facts": facts,
+    }
+    return DeviceRegistration(**(values | changes))
+
+
+def run(identifier: str = "r-1", **changes: Any) -> Run:
+    values: dict[str, Any] = {
+        "id": identifier,
+        "job_id": "j-1",
+        "variant_digest": "d",
+        "variant_id": "talker.q8",
+        "backend": Backend.WASM,
+        "device_id": "lab.desk",
+        "workload": TextGenerationWorkload(),
+        "criteria": Criteria(),
+        "state": RunState.RUNNING,
+        "repeat": 0,
+        "variant_bytes": 1000,
+        "created_at": NOW,
+        "attempts": 1,
+    }
+    return Run(**(values | changes))
+
+
+def page_report(texts: list[str] | None = None, **changes: Any) -> PageReport:
+    said = ["It is Paris.", "It is Paris."] if texts is None else texts
+    values: dict[str, Any] = {
+        "attempt": "r-1.1",
+        "completed": True,
+        "phase": Phase.VALIDATE,
+        "environment": PageEnvironment(user_agent="test", cross_origin_isolated=True, hardware_concurrency=8),
+        "load_ms": 5000,
+        "generation_samples": [
+            GenerationSample(tokens_in=512, tokens_out=128, ttft_ms=2000, decode_ms=12_700),
+            GenerationSample(tokens_in=512, tokens_out=128, ttft_ms=1000, decode_ms=6_350),
+            GenerationSample(tokens_in=512, tokens_out=128, ttft_ms=4000, decode_ms=25_400),
+        ],
+        "validation": ValidationOutput(texts=said),
+        "gpu_memory": GpuMemory(peak_bytes=2048, live_bytes=0, largest_buffer_bytes=1024, buffers=2),
+    }
+    return PageReport(**(values | changes))
+
+
+def report(**changes: Any) -> AttemptReport:
+    values: dict[str, Any] = {
+        "run_id": "r-1",
+        "number": 1,
+        "device_id": "lab.desk",
+        "started_at": NOW,
+        "finished_at": NOW,
+        "phase": Phase.VALIDATE,
+        "page": page_report(),
+        "download": DownloadCount(page_server_bytes=3000, devtools_bytes=3400, model_file_bytes=1000, requests=4),
+        "memory": MemoryFigure(method="PSS", baseline_bytes=100, peak_bytes=500, samples=9),
+    }
+    return AttemptReport(**(values | changes))

@@ -1,0 +1,82 @@
+import pytest
+
+from orchestrator.contract.device import Emulation
+from orchestrator.contract.job import JobSpec
+from orchestrator.contract.vocabulary import Backend
+from orchestrator.domain.errors import InvalidRequestError
+from orchestrator.domain.expansion import expand
+from tests.unit.domain.builders import GIB, device, variant
+
+CATALOG = {
+    "big.q8": variant("big.q8", backends=[Backend.WASM]),
+    "both.q8": variant("both.q8", backends=[Backend.WASM, Backend.WEBGPU], files=variant().files * 3),
+    "gpu.q4": variant("gpu.q4", backends=[Backend.WEBGPU]),
+    "unbuilt.q8": variant("unbuilt.q8", files=[]),
+}
+DEVICES = [device("lab.desk"), device("lab.phone", emulation=Emulation(memory_bytes=GIB))]
+
+
+def job(**changes: object) -> JobSpec:
+    return JobSpec.model_validate({"name": "test", "variants": ["big.q8"], "backends": ["wasm"]} | changes)
+
+
+def fields(spec: JobSpec) -> dict[str, str]:
+    with pytest.raises(InvalidRequestError) as caught:
+        expand(spec, CATALOG, DEVICES)
+    return {item.field: f"{item.value} | {item.allowed}" for item in caught.value.fields}
+
+
+def test_cross_product_smallest_variant_first() -> None:
+    expansion = expand(job(variants=["both.q8", "big.q8"], backends=["webgpu", "wasm"]), CATALOG, DEVICES)
+    assert [(cell.variant.id, cell.backend, cell.device_id) for cell in expansion.cells] == [
+        ("big.q8", "wasm", "lab.desk"),
+        ("big.q8", "wasm", "lab.phone"),
+        ("both.q8", "webgpu", "lab.desk"),
+        ("both.q8", "webgpu", "lab.phone"),
+        ("both.q8", "wasm", "lab.desk"),
+        ("both.q8", "wasm", "lab.phone"),
+    ]
+    assert expansion.left_out == ("big.q8 on webgpu: this build has wasm only",)
+
+
+def test_selector_picks_devices() -> None:
+    expansion = expand(job(devices="ram_gib <= 4.0 && emulated"), CATALOG, DEVICES)
+    assert {cell.device_id for cell in expansion.cells} == {"lab.phone"}
+
+
+def test_unknown_unbuilt_and_repeated_variants_are_all_named() -> None:
+    wrong = fields(job(variants=["nope.q8", "unbuilt.q8", "big.q8", "big.q8"]))
+    assert "both.q8" in wrong["variants[0]"]
+    assert "models build unbuilt.q8" in wrong["variants[1]"]
+    assert "once" in wrong["variants[3]"]
+
+
+def test_a_backend_the_runtime_lacks_is_refused() -> None:
+    assert "wasm" in fields(job(backends=["webgpu"]))["backends"]
+    assert "wasm" in fields(job(backends=["wasm", "webgpu"]))["backends[1]"]
+
+
+def test_an_empty_selection_is_refused_with_what_there_is() -> None:
+    assert "lab.desk, lab.phone" in fields(job(devices='os == "android"'))["devices"]
+
+
+def test_no_device_at_all_says_how_to_get_one() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        expand(job(), CATALOG, [])
+    assert "fitmatrix-agent run" in caught.value.fields[0].allowed
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [("os == ", "1:7"), ("ram_gb < 4", "ram_gib"), ("cpus", "true or false"), ("(" * 400, "CEL")],
+)
+def test_a_bad_selector_is_explained(selector: str, said: str) -> None:
+    assert said in fields(job(devices=selector))["devices"]
+
+
+def test_too_many_runs_are_refused() -> None:
+    many = {f"v{n}": variant(f"v{n}") for n in range(200)}
+    spec = job(variants=list(many), repeats=100)
+    with pytest.raises(InvalidRequestError) as caught:
+        expand(spec, many, DEVICES)
+    assert "40000 runs" in caught.value.fields[0].value
