@@ -65,7 +65,7 @@ class Delivery:
         scratch: Path,
         lease_seconds: float,
         on_begin: Callable[[AttemptRef, datetime], None],
-        on_end: Callable[[str], None],
+        on_end: Callable[[str, list[str]], None],
     ) -> None:
         self._coordinator = coordinator
         self._cache = cache
@@ -117,15 +117,17 @@ class Delivery:
                 return
             self._current = (attempt, stop)
         self._on_begin(attempt, began)
-        outcome = "dropped"
+        ending, problems = "dropped", list[str]()
         try:
             if self._start(attempt, stop):
                 _log.info("attempt %s: %s on %s", _name(spec), spec.variant.id, spec.backend)
                 outcome = self._measure(spec, began, stop)
+                problems = outcome.problems
+                ending = self._keep(outcome)
         finally:
             with self._lock:
                 self._current = None
-            self._on_end(outcome)
+            self._on_end(ending, problems)
 
     def _start(self, attempt: AttemptRef, stop: threading.Event) -> bool:
         """Asks for leave to start, for as long as the lease can last."""
@@ -147,22 +149,28 @@ class Delivery:
             stop.wait(_START_PAUSE_SECONDS)
         return False
 
-    def _measure(self, spec: AttemptSpec, began: datetime, stop: threading.Event) -> str:
+    def _measure(self, spec: AttemptSpec, began: datetime, stop: threading.Event) -> AttemptOutcome:
         try:
-            outcome = self._prepare_and_run(spec, stop)
+            return self._prepare_and_run(spec, stop)
         except Exception as error:  # noqa: BLE001 - whatever broke, the coordinator must hear of it
             if not isinstance(error, (CoordinatorError, ModelCacheError)):
                 _log.exception("attempt %s failed in the agent", _name(spec))
-            outcome = AttemptOutcome(report=_failed(spec, began, _fault(error)), artifacts={})
-        fault = outcome.report.fault
+            return AttemptOutcome(report=_failed(spec, began, _fault(error)), artifacts={})
+
+    def _keep(self, outcome: AttemptOutcome) -> str:
+        """Spools the report and says in a word how the attempt ended."""
+        report, fault = outcome.report, outcome.report.fault
+        name = attempt_id(report.run_id, report.number)
         ending = "completed" if fault is None else str(fault.code)
         try:
-            self._spool.add(outcome.report, outcome.artifacts)
+            self._spool.add(report, outcome.artifacts)
         except SpoolError as error:
-            _log.error("attempt %s: %s", _name(spec), error)
+            _log.error("attempt %s: %s", name, error)
             return "dropped"
-        seconds = (datetime.now(UTC) - began).total_seconds()
-        _log.info("attempt %s: %s after %.1f s%s", _name(spec), ending, seconds, _because(fault))
+        seconds = (report.finished_at - report.started_at).total_seconds()
+        _log.info("attempt %s: %s after %.1f s%s", name, ending, seconds, _because(fault))
+        for problem in outcome.problems:
+            _log.error("attempt %s: %s", name, problem)
         return ending
 
     def _prepare_and_run(self, spec: AttemptSpec, stop: threading.Event) -> AttemptOutcome:

@@ -190,7 +190,7 @@ def _first_match(evidence: Evidence) -> tuple[Rule, str]:
     The console repeats what pages caught themselves, such as telemetry that their policy blocks, so it is heard only
     where nothing else decides.
     """
-    ending = f"{evidence.ending}: {evidence.detail}"
+    ending = _ending_statement(evidence)
     told = [_statement(error) for error in evidence.errors if error.source is not ErrorSource.CONSOLE]
     logged = [_statement(error) for error in evidence.errors if error.source is ErrorSource.CONSOLE]
     for statements in ([ending, *told], logged):
@@ -203,6 +203,10 @@ def _first_match(evidence: Evidence) -> tuple[Rule, str]:
     return _UNKNOWN, next(iter([*told, *logged, ending]))
 
 
+def _ending_statement(evidence: Evidence) -> str:
+    return f"{evidence.ending}: {evidence.detail}"[:_LONGEST_TEXT]
+
+
 def _statement(error: PageError) -> str:
     return f"{error.source}: {error.name}: {error.message}"[:_LONGEST_TEXT]
 
@@ -213,7 +217,7 @@ def _kill_sentence(killed: int, statement: str) -> str:
 
 
 def _as_texts(evidence: Evidence) -> list[str]:
-    texts = [f"{evidence.ending}: {evidence.detail}"[:_LONGEST_TEXT]]
+    texts = [_ending_statement(evidence)]
     if evidence.oom_kills is not None:
         before, after = evidence.oom_kills
         texts.append(f"oom_kill counter of the browser's cgroup: {before} before, {after} after")

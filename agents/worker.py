@@ -138,8 +138,8 @@ class DeviceWorker:
     def _on_begin(self, attempt: AttemptRef, began: datetime) -> None:
         self._say(attempt=attempt, begun_at=began)
 
-    def _on_end(self, outcome: str) -> None:
-        self._say(attempt=None, begun_at=None, ended=outcome)
+    def _on_end(self, outcome: str, problems: list[str]) -> None:
+        self._say(attempt=None, begun_at=None, ended=outcome, problems=problems)
 
     def _on_consuming(self, consuming: bool) -> None:
         if consuming:

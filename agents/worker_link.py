@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Self
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from orchestrator.contract.base import Message
 from orchestrator.contract.device import AttemptRef
@@ -54,6 +54,8 @@ class WorkerState(Message):
     begun_at: AwareDatetime | None = None
     ended: str | None = None
     """Only in the message that ends an attempt: `completed`, `dropped` or the fault's code."""
+    problems: list[str] = Field(default_factory=list)
+    """What the last attempt's cleanup could not do: the device needs a person."""
 
 
 class WorkerExit(IntEnum):

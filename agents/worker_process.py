@@ -64,6 +64,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._state = _ASLEEP
+        self._problems: list[str] = []
         self._swept = False
         self._told_to_end = False
         self._deaths = 0
@@ -117,8 +118,10 @@ class WorkerProcess:
         """An attempt counts as worked on until its report has arrived: so long its lease is worth keeping."""
         attempt = self._state.attempt or self._spool.awaited(self.device_id)
         self._fenced &= {attempt} if attempt else set()
-        reason = ""
-        if self._process is None:
+        reason = " ".join(self._problems)
+        if reason:
+            reason = f"it needs a person, and then a restart of the agent: {reason}"
+        elif self._process is None:
             reason = "its worker is being started"
         elif not self._state.consuming and self._state.attempt is None:
             reason = "its worker is not connected to the broker"
@@ -179,6 +182,8 @@ class WorkerProcess:
                     self._deaf_since = time.monotonic()
                 if state.ended is not None:
                     self._metrics.attempts.labels(device=self.device_id, outcome=state.ended).inc()
+                if state.ended is not None:
+                    self._problems = state.problems
                 self._state = state
                 self._on_change()
         self._on_change()
@@ -223,6 +228,7 @@ class WorkerProcess:
             swept = AttemptRef(run_id=record.run_id, number=record.number)
             begun_at = begun_at if swept == attempt else None
             attempt, phase = swept, record.phase
+            self._problems = record.problems
         self._state = _ASLEEP
         if attempt is not None:
             self._report_lost(attempt, phase, begun_at, cause)

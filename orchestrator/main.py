@@ -93,7 +93,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     product_version = version("fitmatrix")
     telemetry = Telemetry(product_version)
     wake = _Relay()
-    ledger = AttemptLedger(database, _now, wake, telemetry)
+    ledger = AttemptLedger(database, _now, wake, telemetry, times)
     dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id)
     dispatcher = Dispatcher(dispatching, ledger, times)
     wake.target = dispatcher

@@ -52,8 +52,10 @@ class Dispatcher:
             try:
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + sweep
-                    leads = self._dispatching.lead(self._holder, self._times.leadership)
+                    led, leads = leads, self._dispatching.lead(self._holder, self._times.leadership)
                     if leads:
+                        if not led:
+                            self._ledger.renew_all()
                         self._ledger.reap()
                         self._dispatching.resend()
                 if leads:

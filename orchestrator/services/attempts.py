@@ -20,6 +20,7 @@ from orchestrator.domain.judgement import judge
 from orchestrator.domain.records import Attempt, CellRecord, Run
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
+from orchestrator.services.agents import AgentTimes
 from orchestrator.services.ports import Clock, Observer, Store, Transaction, Wakeup
 
 MAX_AUTO_RUNS = 12
@@ -27,11 +28,12 @@ MAX_AUTO_RUNS = 12
 
 
 class AttemptLedger:
-    def __init__(self, store: Store, clock: Clock, wake: Wakeup, observer: Observer) -> None:
+    def __init__(self, store: Store, clock: Clock, wake: Wakeup, observer: Observer, times: AgentTimes) -> None:
         self._store = store
         self._clock = clock
         self._wake = wake
         self._observer = observer
+        self._times = times
 
     def start(self, agent_id: str, run_id: str, number: int) -> None:
         """Marks an attempt as running. Raises ConflictError unless it holds its device and has not started."""
@@ -71,6 +73,13 @@ class AttemptLedger:
         self._observer.attempt_ended(report.fault)
         self._wake()
         return ReportReceipt(counted=not infrastructure, received_at=now)
+
+    def renew_all(self) -> None:
+        """Starts every lease anew: while no dispatcher was there, agents could not say that they were alive."""
+        expires_at = self._clock() + self._times.lease
+        with self._store.write() as tx:
+            for lease in tx.leases.all():
+                tx.leases.renew(lease, expires_at)
 
     def reap(self) -> int:
         """Ends every lease that ran out; returns how many."""

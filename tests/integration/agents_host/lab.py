@@ -96,6 +96,7 @@ class Coordinator:
         """Runs whose attempts may not start."""
         self.fenced: list[dict[str, Any]] = []
         self.refuses_enrolment: str | None = None
+        self.takes_reports = True
         self.enrolments: list[dict[str, Any]] = []
         self.enrolment_tokens: list[str | None] = []
         self.heartbeats: list[dict[str, Any]] = []
@@ -194,6 +195,8 @@ class Coordinator:
         return web.json_response({"run_id": run, "number": int(number)})
 
     async def _report(self, request: web.Request) -> web.Response:
+        if not self.takes_reports:
+            return problem(503, "the database is busy")
         self.reports.append(AttemptReport.model_validate_json(await request.read()))
         return web.json_response({"counted": True, "received_at": "2026-01-01T00:00:00Z"})
 
@@ -277,6 +280,13 @@ class Lab:
         eventually(path.exists, f"{run_id} runs")
         seen: dict[str, Any] = json.loads(path.read_text())
         return seen
+
+    def release(self, run_id: str, number: int = 1) -> None:
+        """Lets a waiting attempt end well."""
+        (self.data / "devices" / DEVICE / f"{run_id}.{number}.release").touch()
+
+    def unsent(self) -> list[Path]:
+        return sorted((self.data / "spool" / "pending" / DEVICE).glob("*"))
 
 
 def attempt(run_id: str, build: str, behaviour: str, number: int, model: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A real worker process whose attempts do what their variant's options say instead of opening a browser.
 
-`behaviour: finish` ends at once, `behaviour: wait` lasts until it is told to stop. Each run leaves a file
-`<attempt>.running` beside the device's scratch directory, with this process's id and the paths it was given.
+`behaviour: finish` ends at once, `behaviour: wait` lasts until it is told to stop or finds `<attempt>.release`, and
+`behaviour: litter` cannot clean up after itself. Each run leaves a file `<attempt>.running` beside the device's scratch
+directory, with this process's id and the files it was given.
 """
 
 import hashlib
@@ -66,8 +67,10 @@ def measure(
     unfinished.write_text(json.dumps(seen))
     unfinished.rename(scratch.parent / f"{attempt_id(spec.run_id, spec.number)}.running")
     fault = None
-    if spec.variant.options["behaviour"] == "wait":
-        stop.wait()
+    release = scratch.parent / f"{attempt_id(spec.run_id, spec.number)}.release"
+    while spec.variant.options["behaviour"] == "wait" and not release.exists() and not stop.wait(0.02):
+        continue
+    if stop.is_set():
         fault = Fault(
             origin=FaultOrigin.AGENT, code=FaultCode.WORKER_LOST, phase=Phase.INIT, transient=True, detail="stopped"
         )
@@ -90,7 +93,8 @@ def measure(
         fault=fault,
         artifacts=[artifact],
     )
-    return AttemptOutcome(report=report, artifacts={"console.txt": console})
+    problems = ["A browser is left."] if spec.variant.options["behaviour"] == "litter" else []
+    return AttemptOutcome(report=report, artifacts={"console.txt": console}, problems=problems)
 
 
 def find(config: WorkerConfig) -> Device:

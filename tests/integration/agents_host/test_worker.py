@@ -123,15 +123,13 @@ def test_messages_arrive_after_the_broker_was_flushed(lab: Lab) -> None:
 def test_an_attempt_survives_the_broker(lab: Lab) -> None:
     lab.start()
     lab.send("run-1", behaviour="wait")
-    pid = lab.running("run-1")["pid"]
+    lab.running("run-1")
     lab.broker.kill()
     lab.broker.start()
-    eventually(lambda: (lab.coordinator.last_status()["attempt"] or {}).get("run_id") == "run-1", "a busy heartbeat")
-    lab.coordinator.fenced = [{"run_id": "run-1", "number": 1}]
-    lab.coordinator.report_of("run-1")
     lab.send("run-2")
+    lab.release("run-1")
+    assert lab.coordinator.report_of("run-1").fault is None
     lab.coordinator.report_of("run-2")
-    assert lab.running("run-1")["pid"] == pid
 
 
 def test_a_worker_waits_for_a_broker_that_is_not_there_yet(lab: Lab) -> None:
@@ -147,12 +145,26 @@ def test_a_report_waits_for_the_coordinator_and_arrives_once(lab: Lab) -> None:
     lab.start()
     lab.send("run-1", behaviour="wait")
     pid = lab.running("run-1")["pid"]
-    eventually(lambda: (lab.coordinator.last_status()["attempt"] or {}).get("run_id") == "run-1", "a busy heartbeat")
-    lab.coordinator.fenced = [{"run_id": "run-1", "number": 1}]
     lab.coordinator.stop()
+    lab.release("run-1")
+    eventually(lab.unsent, "a report on disk")
     lab.coordinator.start()
-    lab.coordinator.report_of("run-1")
+    assert lab.coordinator.report_of("run-1").fault is None
     lab.send("run-2")
     lab.coordinator.report_of("run-2")
+    eventually(lambda: not lab.unsent(), "an empty spool")
     assert [report.run_id for report in lab.coordinator.reports] == ["run-1", "run-2"]
     assert lab.running("run-2")["pid"] == pid
+
+
+def test_an_attempt_whose_report_is_on_its_way_keeps_its_lease(lab: Lab) -> None:
+    lab.start()
+    lab.coordinator.takes_reports = False
+    lab.send("run-1")
+    eventually(lab.unsent, "a report on disk")
+    beats = len(lab.coordinator.heartbeats)
+    eventually(lambda: len(lab.coordinator.heartbeats) > beats + 3, "more heartbeats")
+    assert lab.coordinator.last_status()["attempt"] == {"run_id": "run-1", "number": 1}
+    lab.coordinator.takes_reports = True
+    lab.coordinator.report_of("run-1")
+    eventually(lambda: lab.coordinator.last_status()["attempt"] is None, "a free device")

@@ -1,27 +1,31 @@
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import count
 
 import pytest
 
 from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, running_coordinator
 
+_numbers = count(1)
 
-@pytest.fixture
-def coordinator(tmp_path: Path) -> Iterator[RunningCoordinator]:
-    with running_coordinator(tmp_path / "data") as running:
+
+@pytest.fixture(scope="module")
+def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCoordinator]:
+    """One for a module: each test brings an agent and devices of its own."""
+    with running_coordinator(tmp_path_factory.mktemp("coordinator") / "data") as running:
         yield running
 
 
 @pytest.fixture
 def agent(coordinator: RunningCoordinator) -> Iterator[HandAgent]:
-    played = HandAgent(coordinator)
+    played = HandAgent(coordinator, agent_id=f"lab{next(_numbers)}")
     assert played.enrol().status_code == 200
     yield played
     played.close()
 
 
 @pytest.fixture
-def qa(coordinator: RunningCoordinator) -> Iterator[Submitter]:
-    submitter = Submitter(coordinator)
+def qa(coordinator: RunningCoordinator, agent: HandAgent) -> Iterator[Submitter]:
+    """Submits to the agent's own device."""
+    submitter = Submitter(coordinator, f'id == "{agent.device_id}"')
     yield submitter
     submitter.close()

@@ -83,6 +83,18 @@ class RunningCoordinator:
         )
         wait_until(self._ready, what="a ready coordinator")
 
+    def fail_to_start(self, *flags: str) -> tuple[int, str]:
+        """Exit code and what it said, in one line of words."""
+        command = [sys.executable, "-m", "orchestrator.cli.main", "coordinator"]
+        ended = subprocess.run(
+            [*command, "--port", str(self.port), "--data", str(self.data), *flags],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return ended.returncode, " ".join((ended.stdout + ended.stderr).split())
+
     def _ready(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             raise AssertionError("the coordinator ended while it was starting")
@@ -126,7 +138,7 @@ class HandAgent:
     """Enrols, beats, receives and reports, one step at a time and only when told to."""
 
     def __init__(self, coordinator: RunningCoordinator, *devices: DeviceRegistration, agent_id: str = "lab") -> None:
-        self.devices = devices or (device("lab.desk"),)
+        self.devices = devices or (device(f"{agent_id}.desk"),)
         self.agent_id = agent_id
         self._client = httpx.Client(base_url=f"{coordinator.url}/api/v1", timeout=10)
         self.answer: EnrolAnswer | None = None
@@ -161,8 +173,13 @@ class HandAgent:
         response.raise_for_status()
         return HeartbeatAnswer.model_validate(response.json())
 
-    def receive(self, device_id: str = "lab.desk", seconds: float = 15) -> AttemptSpec:
-        """The next message of a device's queue; keeps the agent alive while it waits."""
+    @property
+    def device_id(self) -> str:
+        return self.devices[0].id
+
+    def receive(self, device_id: str | None = None, seconds: float = 15) -> AttemptSpec:
+        """The next message of a device's queue, the first device's by default; keeps the agent alive meanwhile."""
+        device_id = device_id or self.device_id
         if self.answer is None:
             raise AssertionError("enrol first")
         with Connection(self.answer.broker_url) as connection:
@@ -205,8 +222,9 @@ class HandAgent:
 class Submitter:
     """What QA sends and asks."""
 
-    def __init__(self, coordinator: RunningCoordinator) -> None:
+    def __init__(self, coordinator: RunningCoordinator, devices: str = "true") -> None:
         self._client = httpx.Client(base_url=coordinator.url, timeout=10)
+        self._devices = devices
 
     def close(self) -> None:
         self._client.close()
@@ -215,7 +233,14 @@ class Submitter:
         return self._client.post("/api/v1/jobs", json=job, headers=headers)
 
     def submit(self, **changes: Any) -> str:
-        job = {"name": "test", "variants": [VARIANT], "backends": ["wasm"], "repeats": 1} | changes
+        job: dict[str, Any] = {
+            "name": "test",
+            "variants": [VARIANT],
+            "backends": ["wasm"],
+            "repeats": 1,
+            "devices": self._devices,
+        }
+        job |= changes
         response = self.post(job)
         assert response.status_code == 201, response.text
         return str(response.json()["id"])
@@ -239,5 +264,5 @@ class Submitter:
     def run(self, run_id: str) -> Any:
         return self.get(f"/api/v1/runs/{run_id}")
 
-    def cells(self) -> list[Any]:
-        return list(self.get("/api/v1/matrix")["cells"])
+    def cells(self, device_id: str) -> list[Any]:
+        return [cell for cell in self.get("/api/v1/matrix")["cells"] if cell["device"] == device_id]

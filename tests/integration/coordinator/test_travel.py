@@ -17,7 +17,7 @@ def test_a_job_becomes_a_cell(agent: HandAgent, qa: Submitter) -> None:
     receipt = agent.report(spec)
     assert receipt.json()["counted"] is True
     assert qa.job(job)["state"] == "finished"
-    (cell,) = qa.cells()
+    (cell,) = qa.cells(agent.device_id)
     assert (cell["verdict"], cell["runs"], cell["successes"]) == ("unsettled", 1, 1)
     assert cell["decode_tokens_per_second"] == {"median": 10.0, "p25": 10.0, "p75": 10.0, "n": 1}
     assert cell["last_run"] == spec.run_id
@@ -31,7 +31,7 @@ def test_auto_repeats_until_the_cell_settles(agent: HandAgent, qa: Submitter) ->
         agent.start(spec)
         agent.report(spec)
     assert qa.job(job)["state"] == "finished"
-    assert qa.cells()[0]["verdict"] == "fits"
+    assert qa.cells(agent.device_id)[0]["verdict"] == "fits"
     assert len(qa.runs(job)) == 5
 
 
@@ -43,25 +43,25 @@ def test_two_failures_settle(agent: HandAgent, qa: Submitter) -> None:
         agent.start(spec)
         agent.report(spec, fault=fault, page=None)
     assert qa.job(job)["state"] == "finished"
-    (cell,) = qa.cells()
+    (cell,) = qa.cells(agent.device_id)
     assert (cell["verdict"], cell["fault"], cell["phase"]) == ("fails", "out-of-memory", "init")
 
 
-def test_only_one_device_of_a_group_is_leased(coordinator: RunningCoordinator, qa: Submitter) -> None:
-    agent = HandAgent(coordinator, device("lab.one", exclusive_group="lab"), device("lab.two", exclusive_group="lab"))
+def test_only_one_device_of_a_group_is_leased(coordinator: RunningCoordinator) -> None:
+    one, two = (device(f"pair.{name}", exclusive_group="pair") for name in ("one", "two"))
+    agent = HandAgent(coordinator, one, two, agent_id="pair")
     agent.enrol()
+    qa = Submitter(coordinator, 'id.startsWith("pair.")')
     job = qa.submit()
     wait_until(lambda: [run for run in qa.runs(job) if run["state"] == "leased"], what="a lease")
     assert sorted(run["state"] for run in qa.runs(job)) == ["leased", "queued"]
-    leased = next(run for run in qa.runs(job) if run["state"] == "leased")
-    first = agent.receive(leased["device_id"])
-    agent.start(first)
-    agent.report(first)
-    other = {"lab.one": "lab.two", "lab.two": "lab.one"}[leased["device_id"]]
-    second = agent.receive(other)
-    agent.start(second)
-    agent.report(second)
+    leased = next(run["device_id"] for run in qa.runs(job) if run["state"] == "leased")
+    for device_id in (leased, *({one.id, two.id} - {leased})):
+        spec = agent.receive(device_id)
+        agent.start(spec)
+        agent.report(spec)
     assert qa.job(job)["state"] == "finished"
+    qa.close()
     agent.close()
 
 
@@ -81,7 +81,7 @@ def test_a_report_counts_once(agent: HandAgent, qa: Submitter) -> None:
     again = agent.put(AttemptReport.model_validate(stored))
     assert first.json()["counted"] is True
     assert again.json()["counted"] is True
-    assert qa.cells()[0]["runs"] == 1
+    assert qa.cells(agent.device_id)[0]["runs"] == 1
     assert len(qa.runs(job)) == 1
 
 
@@ -95,7 +95,7 @@ def test_infrastructure_faults_get_another_attempt_and_never_a_cell(agent: HandA
     (run,) = qa.runs(job)
     assert (run["state"], run["attempts"], run["verdict"]) == ("inconclusive", 3, None)
     assert qa.job(job)["state"] == "finished"
-    assert qa.cells() == []
+    assert qa.cells(agent.device_id) == []
 
 
 def test_a_silent_device_loses_its_lease_and_its_late_report_is_evidence(agent: HandAgent, qa: Submitter) -> None:
@@ -107,10 +107,10 @@ def test_a_silent_device_loses_its_lease_and_its_late_report_is_evidence(agent: 
     assert [ref.number for ref in agent.beat(first).fenced] == [1]
     assert agent.start(first) == 409
     assert agent.report(first).json()["counted"] is False
-    assert qa.cells() == []
+    assert qa.cells(agent.device_id) == []
     agent.start(second)
     agent.report(second)
-    (cell,) = qa.cells()
+    (cell,) = qa.cells(agent.device_id)
     assert cell["runs"] == 1
     lost, counted = qa.run(first.run_id)["attempt_list"]
     assert (lost["state"], lost["late_reports"], lost["fault"]["code"]) == ("lost", 1, "lease-expired")
@@ -139,7 +139,7 @@ def test_heartbeats_keep_a_lease_far_beyond_its_length(agent: HandAgent, qa: Sub
 def test_a_flushed_broker_loses_nothing(coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter) -> None:
     job = qa.submit()
     broker = coordinator.broker
-    wait_until(lambda: broker.llen("device.lab.desk"), what="the message on its queue")
+    wait_until(lambda: broker.llen(f"device.{agent.device_id}"), what="the message on its queue")
     broker.flushall()
     spec = agent.receive()
     assert spec.number == 1
@@ -153,7 +153,7 @@ def test_a_killed_broker_comes_back_with_what_was_in_flight(
 ) -> None:
     job = qa.submit()
     broker = coordinator.broker
-    wait_until(lambda: broker.llen("device.lab.desk"), what="the message on its queue")
+    wait_until(lambda: broker.llen(f"device.{agent.device_id}"), what="the message on its queue")
     broker.shutdown(nosave=True)
     spec = agent.receive()
     agent.start(spec)
@@ -176,4 +176,4 @@ def test_a_coordinator_killed_in_the_middle_loses_nothing(
         agent.report(spec)
     view = qa.job(job)
     assert (view["state"], view["runs"]["finished"]) == ("finished", 3)
-    assert qa.cells()[0]["runs"] == 3
+    assert qa.cells(agent.device_id)[0]["runs"] == 3

@@ -42,10 +42,14 @@ self.addEventListener('error', (event) => {
   hearing.hear(event.error ?? { message: event.message }, 'worker-error', true);
 });
 
+/** How C++ runtimes mark what is no error, in the style of absl or of TensorFlow Lite. */
+const NO_ERROR = /^(INFO|WARNING|VERBOSE|DEBUG)\b|^[IWV]\d{4} /;
+
 const logError = console.error.bind(console);
 console.error = (...words: unknown[]) => {
-  // Runtimes log warnings this way as well: not mortal, and the page keeps it for runs that fail.
-  const text = words.map((word) => (typeof word === 'string' ? word : toPageErrors(word, 'console', 'init')[0]?.message));
-  hearing.hear({ message: text.join(' ') }, 'console', false);
+  // Not mortal: some runtimes log everything this way. The page keeps it for runs that fail.
+  const texts = words.map((word) => (typeof word === 'string' ? word : toPageErrors(word, 'console', 'init')[0]?.message));
+  const message = texts.join(' ');
+  if (!NO_ERROR.test(message)) hearing.hear({ message }, 'console', false);
   logError(...words);
 };

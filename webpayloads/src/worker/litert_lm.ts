@@ -4,6 +4,7 @@ import './instruments';
 import { Backend, Engine, loadLiteRtLm, SamplerType, type Conversation, type SessionConfig } from '@litert-lm/core';
 
 import type { PageSpec, TextGenerationWorkload, TextValidation, ValidationOutput } from '../contract';
+import { maxTokensOf } from '../options';
 import type { Sample } from '../messages';
 import { words } from '../prompt';
 import type { Hooks, Ready, RuntimeAdapter, Validation, Workload } from '../runtime';
@@ -28,11 +29,13 @@ class LiteRtLm implements RuntimeAdapter {
 
   async init(spec: PageSpec, hooks: Hooks): Promise<Ready> {
     this.#alive = () => { hooks.alive(); };
+    const maxTokens = maxTokensOf(spec);
     await loadLiteRtLm(hooks.assets);
     this.#engine = await Engine.create({
       model: await hooks.files.stream(hooks.files.single.path),
       backend: spec.backend === 'wasm' ? Backend.CPU : Backend.GPU_ARTISAN,
       benchmarkEnabled: true,
+      ...(maxTokens === null ? {} : { mainExecutorSettings: { maxNumTokens: maxTokens } }),
     });
     return { threads: null };
   }
@@ -83,7 +86,8 @@ class LiteRtLm implements RuntimeAdapter {
     if (this.#engine === null) throw new Error('no model has been loaded');
     const sessionConfig: SessionConfig = {
       maxOutputTokens,
-      samplerParams: { type: SamplerType.TOP_K, k: 1, p: 1, temperature: 1, seed: 1 },
+      // Greedy, in the one sampler that every backend has: of one candidate, the rest chooses nothing.
+      samplerParams: { type: SamplerType.TOP_P, k: 1, p: 1, temperature: 1, seed: 1 },
     };
     const conversation = await this.#engine.createConversation({ sessionConfig });
     try {

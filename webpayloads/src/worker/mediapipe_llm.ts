@@ -4,6 +4,7 @@ import './instruments';
 import { FilesetResolver, LlmInference } from '@mediapipe/tasks-genai';
 
 import type { PageSpec, TextGenerationWorkload, TextValidation, ValidationOutput } from '../contract';
+import { maxTokensOf } from '../options';
 import type { Sample } from '../messages';
 import { fit } from '../prompt';
 import type { Hooks, Ready, RuntimeAdapter, Validation, Workload } from '../runtime';
@@ -28,7 +29,7 @@ class MediaPipeLlm implements RuntimeAdapter {
   #workload: TextGenerationWorkload | null = null;
   #prompt = '';
   #promptTokens = 0;
-  #wantedChunks = Number.POSITIVE_INFINITY;
+  #wantedChunks = 0;
 
   async init(spec: PageSpec, hooks: Hooks): Promise<Ready> {
     this.#alive = () => { hooks.alive(); };
@@ -36,7 +37,7 @@ class MediaPipeLlm implements RuntimeAdapter {
     const body = await hooks.files.stream(hooks.files.single.path);
     this.#llm = await LlmInference.createFromOptions(fileset, {
       baseOptions: { modelAssetBuffer: body.getReader() },
-      maxTokens: tokenRoom(spec),
+      maxTokens: maxTokensOf(spec) ?? tokenRoom(spec),
       // Greedy: of one candidate, temperature and seed choose nothing.
       topK: 1,
       temperature: 0.8,
@@ -48,6 +49,8 @@ class MediaPipeLlm implements RuntimeAdapter {
   prepare(workload: Workload): Promise<void> {
     if (workload.task !== 'text-generation') throw new Error(`no such workload here: ${workload.task}`);
     this.#workload = workload;
+    // No chunk brings less than a token.
+    this.#wantedChunks = workload.generated_tokens;
     this.#prompt = fit(workload.prompt_tokens, (text) => this.#count(text));
     this.#promptTokens = this.#count(this.#prompt);
     return Promise.resolve();

@@ -14,12 +14,13 @@ import {
 
 import type { PageSpec, TextValidation, ValidationOutput } from '../contract';
 import { PageFault } from '../errors';
+import { choiceOf } from '../options';
 import type { Sample } from '../messages';
 import { words } from '../prompt';
 import type { Hooks, Ready, RuntimeAdapter, Validation, Workload } from '../runtime';
 import { serve } from './serve';
 
-const DTYPES: readonly string[] = ['fp32', 'fp16', 'q8', 'int8', 'uint8', 'q4', 'bnb4', 'q4f16'] satisfies DataType[];
+const DTYPES = ['fp32', 'fp16', 'q8', 'int8', 'uint8', 'q4', 'bnb4', 'q4f16'] as const satisfies DataType[];
 const WASM_BUILD = 'ort-wasm-simd-threaded.asyncify';
 
 interface Encoded {
@@ -65,7 +66,7 @@ class TransformersJs implements RuntimeAdapter {
 
   async init(spec: PageSpec, hooks: Hooks): Promise<Ready> {
     this.#alive = () => { hooks.alive(); };
-    const dtype = dtypeOf(spec);
+    const dtype = choiceOf(spec, 'dtype', DTYPES, 'fp32');
     env.allowRemoteModels = false;
     env.allowLocalModels = true;
     env.useBrowserCache = false;
@@ -203,14 +204,6 @@ class TransformersJs implements RuntimeAdapter {
     if (this.#tokenizer === null) throw new Error('no tokenizer has been loaded');
     return this.#tokenizer;
   }
-}
-
-function dtypeOf(spec: PageSpec): DataType {
-  const dtype = spec.options.dtype ?? 'fp32';
-  if (typeof dtype !== 'string' || !DTYPES.includes(dtype)) {
-    throw new PageFault(`options.dtype is ${JSON.stringify(dtype)}; allowed are ${DTYPES.join(', ')}`);
-  }
-  return dtype as DataType;
 }
 
 serve(new TransformersJs());

@@ -1,0 +1,1 @@
+"""The pages people read: rendered on the server, without a build step and without anything from outside."""

@@ -1,0 +1,77 @@
+"""Templates and the words they may use."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from orchestrator.contract.matrix import Cell, Figure
+from orchestrator.contract.views import RunView
+from orchestrator.presentation import run_facts, words
+from orchestrator.presentation.grid import build_grid
+from orchestrator.presentation.legend import legend
+
+Figures = list[tuple[str, str, str]]
+"""Name, value, and spread with the number of runs."""
+
+
+def render(template: str, **context: Any) -> str:
+    return _environment.get_template(template).render(context)
+
+
+def moment(value: datetime | None) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "–"
+
+
+def cell_figures(cell: Cell) -> Figures:
+    """The figures beside the key figure."""
+    wanted: list[tuple[str, Figure | None, Callable[[float], str]]] = [
+        ("first token", cell.ttft_seconds, words.seconds),
+        ("load", cell.load_seconds, words.seconds),
+        ("memory", cell.peak_memory_bytes, words.byte_count),
+        ("WebGPU", cell.webgpu_bytes, words.byte_count),
+        ("download", cell.download_bytes, words.byte_count),
+    ]
+    return [
+        (name, write(figure.median), f"p25 {write(figure.p25)}, p75 {write(figure.p75)}, n = {figure.n}")
+        for name, figure, write in wanted
+        if figure is not None
+    ]
+
+
+def outcome(run: RunView) -> str:
+    """Symbol and verdict, or the state of a run without one."""
+    if run.verdict is None:
+        return run.state.value
+    said = words.verdict_words(run.verdict, run.fault.code if run.fault else None)
+    phase = f" @{run.phase.value}" if run.fault and run.phase else ""
+    return f"{words.verdict_symbol(run.verdict)} {said}{phase}"
+
+
+_environment: Final = Environment(
+    loader=PackageLoader("orchestrator.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(plain=words.plain, moment=moment, byte_count=words.byte_count)
+_environment.globals.update(
+    build_grid=build_grid,
+    legend=legend,
+    cell_lines=words.cell_lines,
+    cell_figures=cell_figures,
+    criteria_words=words.criteria_words,
+    percent_interval=words.percent_interval,
+    outcome=outcome,
+    figure_facts=run_facts.figure_facts,
+    validation_words=run_facts.validation_words,
+    environment_facts=run_facts.environment_facts,
+    download_facts=run_facts.download_facts,
+    memory_facts=run_facts.memory_facts,
+    sample_lines=run_facts.sample_lines,
+    EMULATED=words.EMULATED,
+    SYNTHETIC=words.SYNTHETIC,
+    NO_RUN=words.NO_RUN,
+)

@@ -1,0 +1,105 @@
+"""Routes of the web pages. What they show comes from whoever implements `Reads`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Protocol
+
+from fastapi import APIRouter
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from orchestrator.contract.attempt import Artifact
+from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
+from orchestrator.web.rendering import render
+
+_HERE: Final = Path(__file__).parent
+_STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript"}
+_PAGE_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_ARTIFACT_POLICY: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
+_COMMON_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_SHOWN_AS: Final = {
+    "image/png": "image/png",
+    "image/jpeg": "image/jpeg",
+    "text/plain": "text/plain; charset=utf-8",
+    "application/json": "text/plain; charset=utf-8",
+    "application/x-ndjson": "text/plain; charset=utf-8",
+}
+"""What a browser may show of an agent's artifacts; anything else is offered as a download."""
+
+Sha256Path = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Reads(Protocol):
+    """What the pages need to know."""
+
+    def matrix(self) -> Matrix: ...
+
+    def run(self, run_id: str) -> RunDetail | None: ...
+
+    def job(self, job_id: str) -> JobView | None: ...
+
+    def runs(self, job_id: str) -> list[RunView]: ...
+
+    def devices(self) -> list[DeviceView]: ...
+
+    def artifact_path(self, sha256: str) -> Path | None:
+        """The file with these bytes, None where it is not kept."""
+        ...
+
+
+def create_web_router(reads: Reads) -> APIRouter:
+    """Pages at `/`, `/runs/{id}` and `/jobs/{id}`, the runs' artifacts, and the pages' own files at `/static/`."""
+    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+    @router.get("/")
+    def show_matrix() -> Response:
+        return _page("matrix.html", matrix=reads.matrix(), devices=reads.devices())
+
+    @router.get("/runs/{run_id}")
+    def show_run(run_id: str) -> Response:
+        run = reads.run(run_id)
+        return _missing("run", run_id) if run is None else _page("run.html", run=run)
+
+    @router.get("/runs/{run_id}/artifacts/{sha256}")
+    def show_artifact(run_id: str, sha256: Sha256Path) -> Response:
+        run = reads.run(run_id)
+        artifact = _find_artifact(run, sha256) if run else None
+        path = reads.artifact_path(sha256) if artifact else None
+        if artifact is None or path is None:
+            return _missing("artifact", sha256)
+        shown_as = _SHOWN_AS.get(artifact.media_type)
+        headers = _COMMON_HEADERS | {"Content-Security-Policy": _ARTIFACT_POLICY}
+        if shown_as is None:
+            headers["Content-Disposition"] = "attachment"
+        return FileResponse(path, media_type=shown_as or "application/octet-stream", headers=headers)
+
+    @router.get("/jobs/{job_id}")
+    def show_job(job_id: str) -> Response:
+        job = reads.job(job_id)
+        return _missing("job", job_id) if job is None else _page("job.html", job=job, runs=reads.runs(job_id))
+
+    @router.get("/static/{name}")
+    def send_static(name: str) -> Response:
+        if name not in _STATIC:
+            return _missing("file", name)
+        headers = _COMMON_HEADERS | {"Cache-Control": "no-cache"}
+        return FileResponse(_HERE / "static" / name, media_type=_STATIC[name], headers=headers)
+
+    return router
+
+
+def _page(template: str, status: int = 200, **context: Any) -> Response:
+    headers = _COMMON_HEADERS | {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store"}
+    return HTMLResponse(render(template, **context), status, headers=headers)
+
+
+def _missing(kind: str, name: str) -> Response:
+    return _page("missing.html", status=404, kind=kind, name=name)
+
+
+def _find_artifact(run: RunDetail, sha256: str) -> Artifact | None:
+    reports = (attempt.report for attempt in run.attempt_list)
+    return next((one for report in reports if report for one in report.artifacts if one.sha256 == sha256), None)

@@ -1,0 +1,192 @@
+"""A rejected request names what is wrong and changes nothing."""
+
+import json
+import sqlite3
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrator.contract.views import Problem
+from tests.integration.coordinator.lab import VARIANT, HandAgent, RunningCoordinator, Submitter
+from tests.unit.domain.builders import device
+
+GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["wasm"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"variants": ["nope"]}, "variants[0]", VARIANT),
+        ({"variants": ["smollm2-135m-instruct.q8"]}, "variants[0]", "models build"),
+        ({"variants": []}, "variants", "at least 1"),
+        ({"variants": "minilm"}, "variants", "list"),
+        ({"backends": ["webgpu"]}, "backends", "wasm"),
+        ({"backends": ["cuda"]}, "backends[0]", "webgpu"),
+        ({"devices": "ram_gib <"}, "devices", "1:"),
+        ({"devices": 'os == "beos"'}, "devices", "at least one registered device"),
+        ({"workload": {"text-generation": {"prompt_tokens": -1}}}, "workload.text-generation.prompt_tokens", "1"),
+        ({"workload": {"text-generation": {"prompt_tokens": 10**12}}}, "workload.text-generation.prompt_tokens", "131072"),
+        ({"workload": {"text-generation": {"repetitions": "many"}}}, "workload.text-generation.repetitions", "integer"),
+        ({"criteria": {"max_ttft_seconds": 0}}, "criteria.max_ttft_seconds", "greater than 0"),
+        ({"priority": 101}, "priority", "100"),
+        ({"repeats": 0}, "repeats", "1"),
+        ({"timeouts": {"whole": -3}}, "timeouts.whole", "greater than 0"),
+        ({"workloads": {}}, "workloads", "no such field"),
+        ({"name": ""}, "name", "at least 1"),
+        ({"labels": {"a": "b" * 121}}, "labels.a", "120"),
+    ],
+)  # fmt: skip
+def test_a_bad_job_creates_nothing(qa: Submitter, change: dict[str, Any], field: str, said: str) -> None:
+    before = len(qa.get("/api/v1/jobs?limit=1000")["items"])
+    response = qa.post(GOOD | change)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = Problem.model_validate(response.json())
+    matching = [item for item in problem.errors if item.field.startswith(field)]
+    assert matching, problem
+    assert any(said in item.allowed for item in matching), matching
+    assert len(qa.get("/api/v1/jobs?limit=1000")["items"]) == before
+
+
+def test_what_is_not_json_is_refused(coordinator: RunningCoordinator) -> None:
+    response = httpx.post(
+        f"{coordinator.url}/api/v1/jobs", content="name: yaml", headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 422
+    assert Problem.model_validate(response.json()).errors
+
+
+def test_an_absurdly_large_body_is_refused(coordinator: RunningCoordinator) -> None:
+    url = f"{coordinator.url}/api/v1/jobs"
+    headers = {"Content-Type": "application/json"}
+    declared = httpx.post(url, content=b"[" + b" " * (17 << 20), headers=headers)
+    assert declared.status_code == 413
+
+    def chunks() -> Any:
+        for _ in range(17):
+            yield b" " * (1 << 20)
+
+    assert httpx.post(url, content=chunks(), headers=headers).status_code == 413
+
+
+def test_a_key_makes_one_job(qa: Submitter, agent: HandAgent) -> None:
+    job = GOOD | {"devices": f'id == "{agent.device_id}"', "repeats": 1}
+    first = qa.post(job, **{"Idempotency-Key": agent.agent_id})
+    again = qa.post(job, **{"Idempotency-Key": agent.agent_id})
+    other = qa.post(job | {"name": "other"}, **{"Idempotency-Key": agent.agent_id})
+    assert (first.status_code, again.status_code, other.status_code) == (201, 200, 409)
+    assert first.json()["id"] == again.json()["id"]
+
+
+def test_an_agent_of_another_version_is_told_what_to_do(coordinator: RunningCoordinator) -> None:
+    agent = HandAgent(coordinator, agent_id="old")
+    response = agent.enrol(version=99)
+    assert response.status_code == 409
+    assert "install the same fitmatrix version" in response.json()["detail"]
+    agent.close()
+
+
+def test_two_agents_cannot_own_one_device(coordinator: RunningCoordinator, agent: HandAgent) -> None:
+    thief = HandAgent(coordinator, device(agent.device_id), agent_id="thief")
+    response = thief.enrol()
+    assert response.status_code == 409
+    assert agent.agent_id in response.json()["detail"]
+    thief.close()
+
+
+def test_agents_calls_need_the_agents_token(coordinator: RunningCoordinator, agent: HandAgent) -> None:
+    url = f"{coordinator.url}/api/v1"
+    body = {"devices": []}
+    assert httpx.post(f"{url}/agents/{agent.agent_id}/heartbeat", json=body).status_code == 401
+    forged = {"Authorization": "Bearer forged"}
+    assert httpx.post(f"{url}/agents/{agent.agent_id}/heartbeat", json=body, headers=forged).status_code == 401
+    assert httpx.post(f"{url}/attempts/r-1/1/start", headers=forged).status_code == 401
+    assert httpx.put(f"{url}/blobs/{'0' * 64}", content=b"x", headers=forged).status_code == 401
+
+
+def test_blobs_are_what_their_name_says(coordinator: RunningCoordinator, agent: HandAgent) -> None:
+    assert agent.answer is not None
+    headers = {"Authorization": f"Bearer {agent.answer.agent_token}"}
+    url = f"{coordinator.url}/api/v1/blobs"
+    right = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of "x"
+    assert httpx.put(f"{url}/{'0' * 64}", content=b"x", headers=headers).status_code == 422
+    assert httpx.get(f"{url}/{'0' * 64}").status_code == 404
+    assert httpx.put(f"{url}/{right}", content=b"x", headers=headers).status_code == 204
+    assert httpx.put(f"{url}/{right}", content=b"x", headers=headers).status_code == 204
+    assert httpx.get(f"{url}/{right}").content == b"x"
+    assert httpx.get(f"{url}/..%2f..%2ffitmatrix.db").status_code == 404
+    assert httpx.get(f"{url}/fitmatrix.db").status_code == 422
+
+
+def test_another_sites_name_is_refused(coordinator: RunningCoordinator) -> None:
+    assert httpx.get(f"{coordinator.url}/healthz", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_unknown_things_are_not_found(qa: Submitter, coordinator: RunningCoordinator) -> None:
+    for path in ("jobs/j-nope", "runs/r-nope", "devices/nope"):
+        response = httpx.get(f"{coordinator.url}/api/v1/{path}")
+        assert response.status_code == 404
+        assert "nope" in Problem.model_validate(response.json()).detail
+
+
+def test_openapi_is_complete(qa: Submitter) -> None:
+    document = qa.get("/openapi.json")
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            assert operation["description"], where
+    examples = document["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    assert examples
+    assert "example" in json.dumps(document["paths"]["/api/v1/matrix"])
+
+
+def test_promtool_accepts_the_metrics(qa: Submitter, agent: HandAgent) -> None:
+    qa.submit()
+    spec = agent.receive()
+    agent.start(spec)
+    agent.report(spec)
+    metrics = qa.text("/metrics")
+    assert f'device="{agent.device_id}"' in metrics
+    assert "fitmatrix_results_total" in metrics
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=metrics, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout + checked.stderr
+
+
+def test_a_second_coordinator_on_the_same_data_says_so(coordinator: RunningCoordinator) -> None:
+    second = RunningCoordinator(coordinator.data)
+    code, said = second.fail_to_start()
+    assert code == 3
+    assert "another coordinator uses" in said
+
+
+def test_a_taken_port_says_so(coordinator: RunningCoordinator, tmp_path: Path) -> None:
+    second = RunningCoordinator(tmp_path / "data")
+    second.port = coordinator.port
+    code, said = second.fail_to_start()
+    assert code == 3
+    assert f"port {coordinator.port}" in said
+    assert "--port" in said
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    with sqlite3.connect(data / "fitmatrix.db") as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+    connection.close()
+    code, said = RunningCoordinator(data).fail_to_start()
+    assert code == 3
+    assert "newer fitmatrix" in said
+
+
+def test_beyond_loopback_a_token_is_needed(tmp_path: Path) -> None:
+    code, said = RunningCoordinator(tmp_path / "data").fail_to_start("--host", "0.0.0.0")
+    assert code == 3
+    assert "FITMATRIX_TOKEN" in said
