@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,7 +164,11 @@ class _Attempt:
         self._session = self._device.browser.launch(plan, self._stop)
         try:
             self._witness = Witness(
-                self._session.devtools_url, page_origin=origin, on_crash=self._on_crash, on_gone=self._on_gone
+                self._session.devtools_url,
+                page_origin=origin,
+                webgpu=self._device.has_webgpu,
+                on_crash=self._on_crash,
+                on_gone=self._on_gone,
             )
         except CdpError as error:
             raise BrowserStartError(f"The browser started, but then was gone: {error}") from error
@@ -200,10 +204,13 @@ class _Attempt:
             self.end(error)
 
     def cleanup(self) -> None:
-        if self._witness is not None:
-            self._witness.stop()
-        if self._session is not None:
-            self._session.close()
+        # Asking politely may fail in any way; what remains is taken away in any case.
+        with suppress(Exception):
+            if self._witness is not None:
+                self._witness.stop()
+        with suppress(Exception):
+            if self._session is not None:
+                self._session.close()
         self._problems = self._leftovers.take_away()
 
     def outcome(self) -> AttemptOutcome:

@@ -70,11 +70,11 @@ def run(
     devices: Devices = None,
     chrome: Chrome = None,
     cache_gib: Annotated[
-        float | None, typer.Option(help="How much disk cached models may take. [default: 50]", show_default=False)
+        float | None, typer.Option(help="How much disk cached models may take; 50 by default.")
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(help="Serve Prometheus metrics on this port of the loopback interface; 0 is off. [default: 0]"),
+        typer.Option(help="Serve Prometheus metrics on this port of the loopback interface; 0, the default, is off."),
     ] = None,
 ) -> None:
     """Register this host's devices and run what the coordinator sends, until Ctrl-C.
@@ -165,8 +165,8 @@ def _settings(given: dict[str, Any]) -> AgentSettings:
 
 
 def _device_table(registrations: list[DeviceRegistration]) -> Table:
-    table = Table(title="Devices of this host")
-    for heading in ("device", "name", "kind", "class", "model", "browser", "limits", "flags"):
+    table = Table(title="Devices of this host", show_lines=True)
+    for heading in ("device", "browser", "limits", "flags"):
         table.add_column(heading, overflow="fold")
     for device in registrations:
         facts, limits = device.facts, []
@@ -176,14 +176,10 @@ def _device_table(registrations: list[DeviceRegistration]) -> Table:
             limits += [f"{emulation.cpu_quota:g} CPU"] if emulation.cpu_quota else []
             limits += [] if emulation.webgpu else ["no WebGPU"]
         table.add_row(
-            device.id,
-            device.name,
-            device.kind.value,
-            device.device_class,
-            device.model,
-            f"{facts.browser.name} {facts.browser.version}",
-            ", ".join(limits) or "-",
-            " ".join(facts.chrome_flags) or "-",
+            f"{device.name} ({device.kind})\n{device.id}\n{device.model}; {device.device_class}",
+            f"{facts.browser.name}\n{facts.browser.version}",
+            "\n".join(limits) or "none",
+            "\n".join(facts.chrome_flags) or "none",
         )
     return table
 

@@ -38,6 +38,8 @@ class ConsumptionWatch:
         self._receiver = receiver
         self._on_stall = on_stall
         self._away = False
+        self._received = -1
+        self._stalled = 0
         self.consuming = False
         """Set by the worker: it believes that it consumes."""
 
@@ -45,20 +47,22 @@ class ConsumptionWatch:
         threading.Thread(target=self._watch, name="consumption-watch", daemon=True).start()
 
     def _watch(self) -> None:
-        stalled, received = 0, -1
         pause = threading.Event()
         while not pause.wait(_PROBE_SECONDS):
-            waiting = self._waiting()
-            idle = not self._receiver.busy and self._receiver.received == received
-            deaf = waiting is not None and idle and (waiting > 0 or (self._away and not self.consuming))
-            stalled = stalled + 1 if deaf else 0
-            received = self._receiver.received
-            if waiting is None:
-                self._away = True
-            elif self.consuming:
-                self._away = False
-            if stalled >= _STALLED_PROBES:
+            if self.is_stalled(self._waiting()):
                 self._on_stall()
+
+    def is_stalled(self, waiting: int | None) -> bool:
+        """The judgement after one more look; `waiting` messages, None when the broker did not answer."""
+        idle = not self._receiver.busy and self._receiver.received == self._received
+        deaf = waiting is not None and idle and (waiting > 0 or (self._away and not self.consuming))
+        self._stalled = self._stalled + 1 if deaf else 0
+        self._received = self._receiver.received
+        if waiting is None:
+            self._away = True
+        elif self.consuming:
+            self._away = False
+        return self._stalled >= _STALLED_PROBES
 
     def _waiting(self) -> int | None:
         """How many messages wait; None when the broker does not answer."""

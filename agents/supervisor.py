@@ -84,8 +84,17 @@ class Supervisor:
         Raises CoordinatorRefusedError when the coordinator does not want this agent.
         """
         self._spool.clean()
-        if not self._enrol_first(stop):
-            return
+        try:
+            if self._enrol_first(stop):
+                self._serve(stop)
+        finally:
+            self._coordinator.close()
+
+    def wake(self) -> None:
+        """Makes `run` look at `stop`. Safe in a signal handler."""
+        self._wake.set()
+
+    def _serve(self, stop: threading.Event) -> None:
         sending = threading.Thread(target=self._sender.run, args=(stop,), name="spool-sender", daemon=True)
         sending.start()
         try:
@@ -107,11 +116,6 @@ class Supervisor:
             self._stop_workers()
             sending.join()
             self._say_goodbye()
-            self._coordinator.close()
-
-    def wake(self) -> None:
-        """Makes `run` look at `stop`. Safe in a signal handler."""
-        self._wake.set()
 
     @property
     def _enrolment(self) -> EnrolAnswer:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from celery import Celery, bootsteps, signals
 from celery.worker import WorkController
 from celery.worker import state as celery_state
+from kombu.entity import Exchange, Queue
 
 from agents.attempt import run_attempt
 from agents.consumption import ConsumptionWatch
@@ -35,10 +36,17 @@ _log = logging.getLogger(__name__)
 FindDevice = Callable[[WorkerConfig], Device | None]
 
 
-def celery_app(broker_url: str, handle: Callable[[object], None]) -> Celery:
-    """An application that delivers attempts and does nothing else: no results, no events, no remote control."""
+def celery_app(broker_url: str, queue: str, handle: Callable[[object], None]) -> Celery:
+    """An application that delivers attempts and does nothing else: no results, no events, no remote control.
+
+    A message counts as acknowledged when it is delivered. Celery's own early acknowledgement would be sent after the
+    attempt, since the solo pool blocks the loop that sends it; an outage meanwhile would deliver the attempt again.
+    """
+    exchange = Exchange(queue, type="direct")  # type: ignore[no-untyped-call]
+    delivered = Queue(queue, exchange, routing_key=queue, no_ack=True)  # type: ignore[no-untyped-call]
     app = Celery("fitmatrix-agent", broker=broker_url)
     app.conf.update(
+        task_queues=[delivered],
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
@@ -84,8 +92,8 @@ class DeviceWorker:
             on_begin=self._on_begin,
             on_end=self._on_end,
         )
-        self._app = celery_app(config.broker_url, self._delivery.handle)
         self._queue = device_queue(config.device_id)
+        self._app = celery_app(config.broker_url, self._queue, self._delivery.handle)
         self._watch = ConsumptionWatch(self._app, self._queue, self._delivery, on_stall=_leave_stalled)
 
     def run(self) -> WorkerExit:

@@ -77,7 +77,7 @@ class WorkerProcess:
     def due_at(self) -> float | None:
         """When to look at this worker again at the latest, in monotonic seconds; None while all is well."""
         if self._process is None:
-            return self._due_at
+            return None if self.wants_new_port else self._due_at
         return None if self._state.consuming else time.monotonic() + _DEAF_CHECK_SECONDS
 
     @property

@@ -17,8 +17,8 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.options import PageLoadStrategy
-from selenium.webdriver.remote.command import Command
-from selenium.webdriver.remote.remote_connection import RemoteConnection
+from selenium.webdriver.common.proxy import Proxy, ProxyType
+from selenium.webdriver.remote.client_config import ClientConfig
 from urllib3.exceptions import HTTPError
 
 from agents.browsers.discovery import ChromeInstallation
@@ -63,7 +63,7 @@ def runs_as_root() -> bool:
 class ChromeSession:
     browser: Browser
     devtools_url: str
-    _driver: webdriver.Chrome
+    _driver: webdriver.Remote
     _service: Service
 
     def open(self, url: str) -> None:
@@ -73,10 +73,9 @@ class ChromeSession:
             raise BrowserCommandError(_first_line(error).replace(url, url.split("#")[0])) from error
 
     def close(self) -> None:
-        # A browser that hangs would hold `quit` for as long as it likes: ask, wait a little, then end its driver.
-        _within(_QUIT_SECONDS, lambda: self._driver.execute(Command.QUIT))
-        _end(self._service)
+        # A browser that hangs would hold `quit` for as long as it likes.
         _within(_QUIT_SECONDS, self._driver.quit)
+        _end(self._service)
 
 
 @dataclass(frozen=True)
@@ -101,26 +100,31 @@ class ChromeDriver:
         options.binary_location = str(plan.wrapper or self.binary)
         # The page tells itself how far it is; WebDriver must not wait for a model to load.
         options.page_load_strategy = PageLoadStrategy.none
-        options.ignore_local_proxy_environment_variables()
         for argument in self.arguments(plan.profile):
             options.add_argument(argument)
         # Above WARNING the driver logs addresses, and with them the attempt's secret.
         service = Service(str(self.installation.driver), service_args=["--log-level=WARNING", f"--log-path={plan.log}"])
         driver = self._start(options, service, plan.timeout_s, stop)
-        connection = driver.command_executor
-        if isinstance(connection, RemoteConnection):
-            connection.client_config.timeout = _COMMAND_SECONDS
         try:
             devtools_url = _devtools_url(driver.capabilities["goog:chromeOptions"]["debuggerAddress"])
         except BaseException:
             _end(service)
-            driver.quit()
             raise
         return ChromeSession(self.installation.browser, devtools_url, driver, service)
 
-    def _start(self, options: Options, service: Service, timeout_s: float, stop: threading.Event) -> webdriver.Chrome:
+    def _start(self, options: Options, service: Service, timeout_s: float, stop: threading.Event) -> webdriver.Remote:
         """Start driver and browser on a thread, since neither can be told to give up."""
-        started = _in_background(lambda: webdriver.Chrome(options=options, service=service))
+
+        def start() -> webdriver.Remote:
+            service.start()
+            config = ClientConfig(
+                remote_server_addr=service.service_url,
+                proxy=Proxy(raw={"proxyType": ProxyType.DIRECT}),
+                timeout=round(timeout_s) + _COMMAND_SECONDS,
+            )
+            return webdriver.Remote(service.service_url, options=options, client_config=config)
+
+        started = _in_background(start)
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -134,6 +138,7 @@ class ChromeDriver:
                         raise AttemptStoppedError("The agent was told to stop while the browser started.") from None
                     raise BrowserStartError(f"The browser did not start within {timeout_s:.0f} s.") from None
             except (WebDriverException, HTTPError, OSError) as error:
+                _end(service)
                 raise BrowserStartError(f"The browser did not start: {_first_line(error)}") from error
 
 
@@ -145,8 +150,8 @@ def _devtools_url(address: str) -> str:
         raise BrowserStartError(f"The browser started, but its DevTools do not answer: {error!r}") from error
 
 
-def _in_background(work: Callable[[], webdriver.Chrome]) -> Future[webdriver.Chrome]:
-    result: Future[webdriver.Chrome] = Future()
+def _in_background(work: Callable[[], webdriver.Remote]) -> Future[webdriver.Remote]:
+    result: Future[webdriver.Remote] = Future()
 
     def run() -> None:
         try:
@@ -171,11 +176,12 @@ def _within(seconds: float, work: Callable[[], object]) -> None:
 
 
 def _end(service: Service) -> None:
-    """Kill the driver; without it Selenium's own `quit` and `stop` return at once."""
+    """Kill the driver, whose own shutdown may take as long as it likes."""
     process = getattr(service, "process", None)
-    if process is not None and process.poll() is None:
+    if process is not None:
         process.kill()
         process.wait()
+        service.stop()
 
 
 def _first_line(error: Exception) -> str:

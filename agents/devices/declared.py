@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from agents.browsers.chrome import ChromeDriver, runs_as_root
 from agents.browsers.discovery import ChromeInstallation, find_chrome
-from agents.devices.emulated import NO_WEBGPU_FLAG, find_limit_driver
+from agents.devices.emulated import find_limit_driver
 from agents.devices.host import host_class, host_facts, host_model
 from agents.devices.limits import LimitDriver, Limits
 from agents.devices.protocol import Device
@@ -137,10 +137,7 @@ def _device(
     limit_driver: LimitDriver | None,
     headless: bool,
 ) -> Device:
-    flags = list(declared.chrome_flags)
-    if declared.emulated is not None and not declared.emulated.webgpu:
-        flags.append(NO_WEBGPU_FLAG)
-    facts = host_facts(installation.browser, flags)
+    facts = host_facts(installation.browser, list(declared.chrome_flags))
     model, device_class, kind = host_model(), host_class(facts), DeviceKind.PHYSICAL
     limits = _limits(declared)
     if declared.emulated is not None:
@@ -164,7 +161,7 @@ def _device(
         exclusive_group=_slug(agent_id),
         facts=facts,
     )
-    browser = ChromeDriver(installation, tuple(flags), headless)
+    browser = ChromeDriver(installation, tuple(declared.chrome_flags), headless)
     return Device(registration, browser, limits, limit_driver if limits else None)
 
 

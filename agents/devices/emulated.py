@@ -9,9 +9,6 @@ from agents.devices.cgroup_v2 import find_v2
 from agents.devices.limits import LimitDriver, LimitError, Limits, remove_group
 from agents.devices.systemd_scope import find_scope
 
-NO_WEBGPU_FLAG = "--disable-blink-features=WebGPU"
-"""Takes `navigator.gpu` from pages and workers, whether there is a GPU or not."""
-
 
 def find_limit_driver() -> LimitDriver | None:
     """The first mechanism that works here, tried for real; None where a browser cannot be held within limits."""

@@ -18,6 +18,12 @@ class Device:
     limit_driver: LimitDriver | None = None
     """How the limits are enforced."""
 
+    @property
+    def has_webgpu(self) -> bool:
+        """False for an emulated device from which WebGPU is taken; whether there is an adapter is the page's to say."""
+        emulation = self.registration.facts.emulation
+        return emulation is None or emulation.webgpu
+
     def limited_group(self, name: str) -> LimitedGroup | None:
         """The group to open this device's browser in, yet to be made; None where there is nothing to limit."""
         if self.limits is None or self.limit_driver is None:

@@ -5,6 +5,7 @@ target and, recursively, to what each target starts.
 """
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -79,9 +80,12 @@ class CdpConnection:
 
     def close(self) -> None:
         self._closing = True
-        with suppress(OSError, websocket.WebSocketException):
-            self._socket.shutdown()  # type: ignore[no-untyped-call]
-        self._thread.join(timeout=5)
+        # The library forgets its socket once the browser has hung up.
+        with suppress(OSError, AttributeError):
+            # Closing alone would not wake the thread that reads.
+            self._socket.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.shutdown()  # type: ignore[no-untyped-call]
 
     def _send(
         self, method: str, parameters: Parameters, session: str | None, answer: Future[dict[str, Any]] | None = None

@@ -26,7 +26,9 @@ class ConsoleProbe:
             self._add(session, parameters["type"], " ".join(_as_text(item) for item in parameters["args"]))
         elif method == "Log.entryAdded":
             entry = parameters["entry"]
-            self._add(session, entry["level"], f"{entry['text']} {entry.get('url', '')}".strip())
+            # What a worker logs comes from its own session; here its parent repeats it.
+            if entry["source"] != "worker":
+                self._add(session, entry["level"], f"{entry['text']} {entry.get('url', '')}".strip())
         elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self._add(session, "exception", _as_text(details.get("exception") or {"value": details["text"]}))

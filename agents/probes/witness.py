@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from agents.probes.cdp import CdpConnection, CdpError
+from agents.browsers.without_webgpu import WithoutWebGpu
+from agents.probes.cdp import CdpConnection, CdpError, CdpListener
 from agents.probes.console import ConsoleProbe
 from agents.probes.crash import CrashProbe
 from agents.probes.memory import MemorySampler, tree_meter
@@ -20,14 +21,24 @@ class Witness:
     """Network, console, crashes and memory of one browser, from the moment it is attached."""
 
     def __init__(
-        self, devtools_url: str, *, page_origin: str, on_crash: Callable[[str], None], on_gone: Callable[[], None]
+        self,
+        devtools_url: str,
+        *,
+        page_origin: str,
+        webgpu: bool,
+        on_crash: Callable[[str], None],
+        on_gone: Callable[[], None],
     ) -> None:
-        """Attach to a running browser; raises `CdpError`. Callbacks come from another thread."""
+        """Attach to a running browser, and take WebGPU from it if the device has none; raises `CdpError`.
+
+        Callbacks come from another thread.
+        """
         self._network = NetworkProbe(page_origin)
         self._console = ConsoleProbe()
-        self._connection = CdpConnection(
-            devtools_url, [self._network, self._console, CrashProbe(on_crash)], on_closed=on_gone
-        )
+        listeners: list[CdpListener] = [self._network, self._console, CrashProbe(on_crash)]
+        if not webgpu:
+            listeners.append(WithoutWebGpu())
+        self._connection = CdpConnection(devtools_url, listeners, on_closed=on_gone)
         self._connection.watch_everything()
         self._memory = MemorySampler(self._browser_process(), tree_meter())
         self._memory.start()

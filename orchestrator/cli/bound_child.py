@@ -1,7 +1,7 @@
 """Runs a command that does not outlive its parent: `python bound_child.py PARENT_PID PROGRAM ARGUMENT…`.
 
 A program of its own, because the promise has to be made between fork and exec, where a parent with threads must
-not run Python. Imports the standard library only: it is started without site-packages.
+not run Python. Imports the standard library only: it is started isolated, without site-packages.
 """
 
 import ctypes

@@ -40,8 +40,9 @@ def moment(value: datetime | None) -> str:
 
 def listing(headers: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
-    for header in headers:
-        table.add_column(header, overflow="fold")
+    for index, header in enumerate(headers):
+        # The first column holds the id: whoever copies it needs it whole.
+        table.add_column(header, overflow="fold", no_wrap=index == 0)
     return table
 
 

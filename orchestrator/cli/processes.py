@@ -44,7 +44,7 @@ class Child:
         self.last_line = ""
         self._events = events
         self._log = log
-        launcher = [sys.executable, "-S", str(_LAUNCHER), str(os.getpid())]
+        launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())]
         self._process = subprocess.Popen(
             [*launcher, *command],
             stdin=subprocess.DEVNULL,

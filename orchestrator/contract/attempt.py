@@ -114,5 +114,5 @@ class ReportReceipt(Message):
     """The coordinator has it: the agent may forget the report."""
 
     counted: bool
-    """False when the attempt had lost its lease: kept as evidence."""
+    """False when the attempt had lost its lease: the report is kept as evidence, and nothing follows from it."""
     received_at: datetime

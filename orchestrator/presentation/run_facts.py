@@ -69,12 +69,17 @@ def download_facts(report: AttemptReport) -> Iterator[Fact]:
     count = report.download
     if count is None:
         return
-    devtools = byte_count(count.devtools_bytes) if count.devtools_bytes is not None else "not counted"
+    devtools = _exactly(count.devtools_bytes) if count.devtools_bytes is not None else "not counted"
     yield (
         "downloaded",
-        f"{byte_count(count.page_server_bytes)} by the page server │ {devtools} by DevTools (with headers) │ "
-        f"{byte_count(count.model_file_bytes)} model files alone; {count.requests} requests",
+        f"{_exactly(count.page_server_bytes)} by the page server │ {devtools} by DevTools, with headers │ "
+        f"{_exactly(count.model_file_bytes)} in model files alone; {count.requests} requests",
     )
+
+
+def _exactly(count: int) -> str:
+    """To the byte: counts that stand side by side are there to be compared."""
+    return f"{count:,} B".replace(",", " ")
 
 
 def memory_facts(report: AttemptReport) -> Iterator[Fact]:

@@ -58,7 +58,8 @@ class AttemptLedger:
                     f"attempt {report.run_id}.{report.number} ran on {attempt.device_id}, not on {report.device_id}"
                 )
             if attempt.report is not None and attempt.report == report:
-                return ReportReceipt(counted=attempt.state is AttemptState.REPORTED, received_at=now)
+                in_force = attempt.state in (AttemptState.REPORTED, AttemptState.FAULTED)
+                return ReportReceipt(counted=in_force, received_at=now)
             if tx.leases.of_attempt(report.run_id, report.number) is None:
                 kept = attempt.report or report
                 tx.attempts.update(replace(attempt, report=kept, late_reports=attempt.late_reports + 1))
@@ -72,7 +73,7 @@ class AttemptLedger:
                 self._conclude(tx, run, attempt, report, now)
         self._observer.attempt_ended(report.fault)
         self._wake()
-        return ReportReceipt(counted=not infrastructure, received_at=now)
+        return ReportReceipt(counted=True, received_at=now)
 
     def renew_all(self) -> None:
         """Starts every lease anew: while no dispatcher was there, agents could not say that they were alive."""

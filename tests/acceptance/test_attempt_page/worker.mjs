@@ -1,5 +1,6 @@
+const gpuAtStart = typeof navigator.gpu;
 const tasks = {
-  webgpu: () => typeof navigator.gpu,
+  webgpu: () => gpuAtStart,
   async fetch({ urls, depth }) {
     if (depth > 0) {
       return new Promise((resolve) => {

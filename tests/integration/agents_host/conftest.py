@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from .lab import Lab
+from tests.integration.agents_host.lab import Lab
 
 
 @pytest.fixture

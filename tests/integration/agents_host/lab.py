@@ -25,8 +25,7 @@ from orchestrator.contract.catalog import ModelFile, Variant
 from orchestrator.contract.job import TextGenerationWorkload, Timeouts
 from orchestrator.contract.vocabulary import Backend, Runtime, Task, Weights
 from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue
-
-from .measuring_worker import registration
+from tests.integration.agents_host.measuring_worker import registration
 
 DEVICE: Final = "host-1.bench"
 PATIENCE_SECONDS: Final = 60
@@ -73,13 +72,17 @@ class Broker:
 
     def waiting(self) -> int:
         with Redis.from_url(self.url) as client:
-            return int(client.llen(device_queue(DEVICE)))  # type: ignore[arg-type]  # the client is not asynchronous
+            return int(client.llen(device_queue(DEVICE)))
+
+    def unacknowledged(self) -> int:
+        with Redis.from_url(self.url) as client:
+            return int(client.hlen("unacked"))
 
     def send(self, payload: Any, task: str = ATTEMPT_TASK) -> None:
         app = Celery("dispatcher", broker=self.url, set_as_current=False)
         app.conf.update(task_serializer="json", task_ignore_result=True)
-        with app:
-            app.send_task(task, args=[payload], queue=device_queue(DEVICE))
+        with app, app.connection_for_write() as connection:
+            app.send_task(task, args=[payload], queue=device_queue(DEVICE), connection=connection)
 
 
 class Coordinator:

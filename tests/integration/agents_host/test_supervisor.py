@@ -15,8 +15,7 @@ from agents.cli import app
 from agents.coordinator import CoordinatorRefusedError
 from agents.file_lock import FileLock
 from orchestrator.contract.vocabulary import FaultCode, FaultOrigin
-
-from .lab import DEVICE, PATIENCE_SECONDS, WORKER, Lab, eventually, gone
+from tests.integration.agents_host.lab import DEVICE, PATIENCE_SECONDS, WORKER, Lab, eventually, gone
 
 HOST = """
 import sys, threading
@@ -154,7 +153,7 @@ def test_a_refusal_ends_the_agent_with_its_reason(lab: Lab) -> None:
 
 
 def test_workers_die_with_a_killed_supervisor(lab: Lab) -> None:
-    from .measuring_worker import registration
+    from tests.integration.agents_host.measuring_worker import registration
 
     device = registration(DEVICE).model_dump_json()
     arguments = [lab.coordinator.url, str(lab.data), device, str(WORKER)]

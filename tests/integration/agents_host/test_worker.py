@@ -4,8 +4,7 @@ import httpx
 import pytest
 
 from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
-
-from .lab import DEVICE, MODEL, PAGE, Lab, eventually, sha256
+from tests.integration.agents_host.lab import DEVICE, MODEL, PAGE, Lab, eventually, sha256
 
 
 def test_a_message_becomes_a_report(lab: Lab) -> None:
@@ -124,12 +123,14 @@ def test_an_attempt_survives_the_broker(lab: Lab) -> None:
     lab.start()
     lab.send("run-1", behaviour="wait")
     lab.running("run-1")
+    assert lab.broker.unacknowledged() == 0
     lab.broker.kill()
     lab.broker.start()
     lab.send("run-2")
     lab.release("run-1")
     assert lab.coordinator.report_of("run-1").fault is None
     lab.coordinator.report_of("run-2")
+    assert lab.coordinator.started == ["run-1.1", "run-2.1"]
 
 
 def test_a_worker_waits_for_a_broker_that_is_not_there_yet(lab: Lab) -> None:

@@ -91,7 +91,7 @@ def test_infrastructure_faults_get_another_attempt_and_never_a_cell(agent: HandA
         spec = agent.receive()
         assert spec.number == number
         agent.start(spec)
-        assert agent.report(spec, fault=WORKER_LOST, page=None).json()["counted"] is False
+        assert agent.report(spec, fault=WORKER_LOST, page=None).json()["counted"] is True
     (run,) = qa.runs(job)
     assert (run["state"], run["attempts"], run["verdict"]) == ("inconclusive", 3, None)
     assert qa.job(job)["state"] == "finished"

@@ -29,7 +29,8 @@ class MediaPipeLlm implements RuntimeAdapter {
   #workload: TextGenerationWorkload | null = null;
   #prompt = '';
   #promptTokens = 0;
-  #wantedChunks = 0;
+  /** How many come at once depends on the model's format. Until a generation has told, no chunk brings less. */
+  #tokensPerChunk = 1;
 
   async init(spec: PageSpec, hooks: Hooks): Promise<Ready> {
     this.#alive = () => { hooks.alive(); };
@@ -49,8 +50,6 @@ class MediaPipeLlm implements RuntimeAdapter {
   prepare(workload: Workload): Promise<void> {
     if (workload.task !== 'text-generation') throw new Error(`no such workload here: ${workload.task}`);
     this.#workload = workload;
-    // No chunk brings less than a token.
-    this.#wantedChunks = workload.generated_tokens;
     this.#prompt = fit(workload.prompt_tokens, (text) => this.#count(text));
     this.#promptTokens = this.#count(this.#prompt);
     return Promise.resolve();
@@ -58,12 +57,11 @@ class MediaPipeLlm implements RuntimeAdapter {
 
   async run(): Promise<Sample> {
     if (this.#workload === null) throw new Error('no workload has been prepared');
-    const { start, chunks } = await this.#generate(this.#prompt, this.#wantedChunks);
+    const { start, chunks } = await this.#generate(this.#prompt, this.#workload.generated_tokens);
     const [first, last] = [chunks[0], chunks.at(-1)];
     if (first === undefined || last === undefined) throw new Error('the model generated no token');
     const tokens = this.#count(chunks.map((chunk) => chunk.text).join(''));
-    // How many tokens come with a chunk depends on the model's format; after one generation it is known.
-    this.#wantedChunks = Math.max(2, Math.ceil((this.#workload.generated_tokens * chunks.length) / Math.max(1, tokens)));
+    this.#tokensPerChunk = Math.max(1, tokens / chunks.length);
     return {
       kind: 'generation',
       sample: {
@@ -89,15 +87,15 @@ class MediaPipeLlm implements RuntimeAdapter {
     return Promise.resolve();
   }
 
-  /** Cut after as many chunks as `max_tokens` tokens can need: the same number each time. */
   async #answer({ prompt, max_tokens }: TextValidation): Promise<string> {
     const { chunks } = await this.#generate(prompt, max_tokens);
     return chunks.map((chunk) => chunk.text).join('');
   }
 
-  /** Generates until the model ends or `enough` chunks have come; what comes after that is left out. */
-  async #generate(prompt: string, enough: number): Promise<Generation> {
+  /** Generates until the model ends or the chunks for `tokens` have come; what comes after them is left out. */
+  async #generate(prompt: string, tokens: number): Promise<Generation> {
     const llm = this.#loaded();
+    const enough = Math.max(2, Math.ceil(tokens / this.#tokensPerChunk));
     const chunks: Chunk[] = [];
     const start = performance.now();
     await llm.generateResponse(prompt, (text, done) => {
@@ -108,7 +106,6 @@ class MediaPipeLlm implements RuntimeAdapter {
       chunks.push({ at, text });
       if (chunks.length >= enough) llm.cancelProcessing();
     });
-    llm.clearCancelSignals();
     return { start, chunks };
   }
 

@@ -1,14 +1,16 @@
 /** The variant's files as the runtime reads them: counted as they stream, never held twice. */
 import type { ModelFile } from '../contract';
 
+type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
+
 /** Files that hold a model's weights, and not its words or settings. */
 const WEIGHTS = /\.(onnx|onnx_data(_\d+)?|bin|task|litertlm)$/;
 
 export interface ModelFilesListener {
   progress(loaded: number, total: number): void;
   /**
-   * The weights are all here and nothing else is on its way. The end of the last stream is held back until
-   * this is done, so that the runtime cannot begin with the model before.
+   * The weights are all here and nothing else is on its way. The last bytes are held back until this is done, so
+   * that the runtime cannot begin with the model before.
    */
   complete(): Promise<void>;
 }
@@ -43,7 +45,7 @@ export class ModelFiles {
   }
 
   /** The body of one of the variant's files. @throws Error when the server does not have it. */
-  async stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  async stream(path: string): Promise<Body> {
     const url = this.root + path;
     const response = await this.fetch(url);
     if (response.body === null || !response.ok) {
@@ -65,22 +67,38 @@ export class ModelFiles {
     if (response.body === null || !response.ok) {
       throw new Error(`Failed to fetch model: ${url} (${response.status})`);
     }
-    const path = url.slice(this.root.length);
-    let read = 0;
-    const counted = response.body.pipeThrough(
-      new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-        transform: (chunk, controller) => {
-          this.#reading.add(path);
-          read += chunk.byteLength;
-          this.#loaded.set(path, read);
-          this.#listener.progress(sum(this.#loaded.values()), this.#total);
-          controller.enqueue(chunk);
-        },
-        flush: () => this.#finish(path),
-      }),
-    );
+    const counted = this.#count(url.slice(this.root.length), response.body.getReader());
     return new Response(counted, { status: response.status, headers: response.headers });
   };
+
+  #count(path: string, reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>): Body {
+    const expected = this.#files.find((file) => file.path === path)?.bytes;
+    let read = 0;
+    return new ReadableStream(
+      {
+        pull: async (controller) => {
+          const { done, value } = await reader.read();
+          if (done) {
+            if (expected !== undefined && read < expected) {
+              throw new Error(`Failed to fetch model: ${this.root}${path} ended after ${read} of ${expected} bytes`);
+            }
+            controller.close();
+            return;
+          }
+          this.#reading.add(path);
+          read += value.byteLength;
+          this.#loaded.set(path, read);
+          this.#listener.progress(sum(this.#loaded.values()), this.#total);
+          // Before the last bytes, and not at the end of the stream: who knows the format needs no end.
+          if (read === expected) await this.#finish(path);
+          controller.enqueue(value);
+        },
+        cancel: (reason) => reader.cancel(reason),
+      },
+      // Nothing is read ahead: a library that only asks whether a file is there does not load it.
+      { highWaterMark: 0 },
+    );
+  }
 
   async #finish(path: string): Promise<void> {
     this.#reading.delete(path);

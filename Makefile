@@ -1,0 +1,95 @@
+# Each target does all its own set-up.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DATA ?= .fitmatrix/demo
+NODE := deploy/setup/node.sh
+PAGE_SOURCES := $(shell find webpayloads -path webpayloads/node_modules -prune -o -path webpayloads/dist -prune -o \
+	-path webpayloads/models -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+# ---- set-up -------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@deploy/setup/python.sh $(PYTHON) $(VENV)
+
+$(VENV)/.installed: $(BIN)/python requirements/dev.txt pyproject.toml
+	@echo "· Python packages"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# torch alone is not in the lock: its CPU build and its default build carry one version and different files.
+$(VENV)/.models: $(VENV)/.installed requirements/models.txt
+	@echo "· packages for building models (PyTorch among them: this takes a while)"
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install torch==2.13.0
+	@$(PIP) install --no-deps --require-hashes -r requirements/models.txt
+	@touch $@
+
+webpayloads/node_modules/.installed: webpayloads/package-lock.json webpayloads/.npmrc | $(VENV)/.installed
+	@echo "· packages of the model pages"
+	@$(NODE) npm --prefix webpayloads ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+webpayloads/dist/.built: webpayloads/node_modules/.installed $(PAGE_SOURCES)
+	@echo "· model pages"
+	@$(NODE) npm --prefix webpayloads run --silent build
+	@touch $@
+
+.PHONY: setup pages browser models
+setup: $(VENV)/.installed
+
+pages: webpayloads/dist/.built ## Build the model pages
+
+browser: ## Find Chrome or Chromium with its driver, or install them
+	@deploy/setup/browser.sh
+
+models: $(VENV)/.models ## Build every model of the catalog
+	@$(BIN)/fitmatrix models build --data $(DATA)
+
+# ---- use ----------------------------------------------------------------------------------------
+
+.PHONY: demo up
+demo: setup pages browser models ## Run real models in a real browser and show the matrix
+	@$(BIN)/python deploy/demo/demo.py --data $(DATA)
+
+up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-C
+	@$(BIN)/fitmatrix up --data $(DATA) --devices deploy/demo/devices.yaml
+
+# ---- check --------------------------------------------------------------------------------------
+
+.PHONY: test lint types lock clean
+test: setup pages browser $(VENV)/.models ## Run every test
+	@deploy/setup/promtool.sh
+	@$(NODE) npm --prefix webpayloads test
+	@$(BIN)/python -m pytest $(PYTEST)
+
+lint: setup webpayloads/node_modules/.installed ## Check style, types, imports, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(NODE) npm --prefix webpayloads run --silent check-types
+	@$(NODE) npm --prefix webpayloads run --silent lint
+	@deploy/setup/check-generated.sh
+
+types: setup webpayloads/node_modules/.installed ## Generate the pages' types from the contract
+	@$(BIN)/python -m orchestrator.contract.schema > webpayloads/contract.schema.json
+	@$(NODE) npm --prefix webpayloads run --silent types
+
+lock: $(BIN)/python ## Pin every dependency anew
+	@$(PIP) install uv
+	@deploy/setup/lock.sh $(BIN)/uv
+
+clean: ## Remove everything that set-up made, but not the data
+	rm -rf $(VENV) webpayloads/node_modules webpayloads/dist .mypy_cache .ruff_cache .pytest_cache

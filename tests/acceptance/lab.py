@@ -1,0 +1,114 @@
+"""A whole lab: a real coordinator, a real agent, real Chromium, built models."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from orchestrator.models.build import build_variants
+from orchestrator.models.manifest import manifest_path
+from tests.integration.coordinator.lab import RunningCoordinator, Submitter
+from tests.waiting import wait_until
+
+CACHE = Path(__file__).parent.parent.parent / ".cache" / "test-models"
+"""Built models outlive a test session: building is tested elsewhere."""
+
+TINY = "gemma3-tiny.litertlm"
+MINILM = "all-minilm-l6-v2.int8"
+SMOLLM2 = "smollm2-135m-instruct.q8"
+GEMMA_BIN = "gemma-tiny.int8"
+
+SHORT = {
+    "text-generation": {"prompt_tokens": 16, "generated_tokens": 8, "warmups": 1, "repetitions": 2},
+    "feature-extraction": {"batch": 1, "length": 16, "warmups": 1, "repetitions": 3},
+}
+
+
+def provide_models(data: Path, *variants: str) -> None:
+    """Builds what is not in the cache yet, and links it into a data directory."""
+    build_variants(variants, CACHE, report=lambda _progress: None)
+    for variant in variants:
+        target = manifest_path(data, variant)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(manifest_path(CACHE, variant).read_bytes())
+    for blob in (CACHE / "blobs").rglob("*"):
+        if blob.is_file():
+            target = data / "blobs" / blob.parent.name / blob.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                os.link(blob, target)
+
+
+class Lab:
+    """The coordinator and one agent with its devices, as separate processes that can be killed one by one."""
+
+    def __init__(self, directory: Path, devices: str) -> None:
+        self.directory = directory
+        self.coordinator = RunningCoordinator(directory / "data")
+        self.devices = directory / "devices.yaml"
+        self.devices.write_text(devices)
+        self._agent: subprocess.Popen[bytes] | None = None
+        self.log = directory / "agent.log"
+
+    def start(self) -> None:
+        self.coordinator.start()
+        self.start_agent()
+
+    def start_agent(self) -> None:
+        command = [sys.executable, "-m", "agents.cli", "run", "--coordinator", self.coordinator.url]
+        with self.log.open("ab") as log:
+            self._agent = subprocess.Popen(
+                [*command, "--data", str(self.directory / "agent"), "--devices", str(self.devices)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(self._idle_devices, 60, "idle devices")
+
+    def _idle_devices(self) -> bool:
+        if self._agent is None or self._agent.poll() is not None:
+            raise AssertionError(f"the agent ended: {self.log.read_text()[-2000:]}")
+        submitter = Submitter(self.coordinator)
+        devices = submitter.get("/api/v1/devices")["items"]
+        submitter.close()
+        return bool(devices) and all(device["state"] == "idle" for device in devices)
+
+    def worker(self, device_name: str) -> psutil.Process:
+        """The worker process of a device."""
+        if self._agent is None:
+            raise AssertionError("the agent is not running")
+        slug = device_name.replace(" ", "-")
+        for process in psutil.Process(self._agent.pid).children(recursive=True):
+            line = " ".join(process.cmdline())
+            if "agents.worker" in line and slug in line:
+                return process
+        raise AssertionError(f"no worker of {device_name}")
+
+    def browsers(self) -> list[psutil.Process]:
+        """Every Chromium process whose profile lies in this lab's directory."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(self.directory) in part for part in process.info["cmdline"] or []):
+                found.append(process)
+        return [process for process in found if "chrom" in process.name()]
+
+    def stop_agent(self) -> int:
+        if self._agent is None:
+            return 0
+        if self._agent.poll() is None:
+            self._agent.send_signal(signal.SIGTERM)
+        return self._agent.wait(timeout=60)
+
+    def stop(self) -> None:
+        self.stop_agent()
+        self.coordinator.stop()
+
+
+def finished(qa: Submitter, job: str, seconds: float = 180) -> list[Any]:
+    """The job's runs once it has ended."""
+    wait_until(lambda: qa.job(job)["state"] == "finished", seconds, f"the end of {job}")
+    return qa.runs(job)

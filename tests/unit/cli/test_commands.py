@@ -1,0 +1,332 @@
+"""Every command against a coordinator of canned answers: what is printed, what the exit code says."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from orchestrator.cli.main import app
+from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.views import Problem, ProblemField, RunCounts
+from orchestrator.contract.vocabulary import DeviceState, JobState, RunState, Verdict
+from tests.unit.cli import samples
+from tests.unit.cli.conftest import FakeCoordinator
+
+NOBODY = "http://127.0.0.1:9"
+COMMANDS = [
+    "up",
+    "coordinator",
+    "submit",
+    "jobs",
+    "job",
+    "runs",
+    "run",
+    "devices",
+    "models list",
+    "models build",
+    "matrix",
+]
+
+
+def fitmatrix(*arguments: str, server: str | None = None, stdin: str | None = None) -> Result:
+    return CliRunner(env={"FITMATRIX_SERVER": server, "COLUMNS": "140"}).invoke(app, arguments, input=stdin)
+
+
+@pytest.fixture
+def job_file(tmp_path: Path) -> Path:
+    path = tmp_path / "job.yaml"
+    path.write_text("name: nightly\nvariants:\n  - smollm2-135m-instruct-q8\n  - nope\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_an_example_and_exit_codes(command: str) -> None:
+    result = fitmatrix(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert f"$ fitmatrix {command}" in result.output
+    assert "Exit codes: 0" in result.output
+
+
+def test_help_needs_neither_the_coordinator_nor_the_agent() -> None:
+    heavy = ("fastapi", "sqlalchemy", "celery", "redis", "uvicorn", "selenium", "httpx", "pydantic")
+    code = (
+        "import sys\n"
+        f"for name in {heavy}: sys.modules[name] = None\n"
+        "from orchestrator.cli.main import app\n"
+        "app(['--help'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "submit" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["up", "coordinator"])
+def test_a_missing_extra_is_a_sentence(command: str) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('fastapi', 'celery', 'uvicorn', 'sqlalchemy'): sys.modules[name] = None\n"
+        "from orchestrator.cli.main import app\n"
+        f"app(['{command}'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "pip install 'fitmatrix[coordinator]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["jobs"], ["job", "j"], ["runs"], ["run", "r"], ["devices"], ["models", "list"], ["matrix"]]
+)
+def test_without_a_coordinator_every_command_says_so(arguments: list[str]) -> None:
+    result = fitmatrix(*arguments, server=NOBODY)
+    assert result.exit_code == 3
+    assert NOBODY in result.stderr
+    assert "fitmatrix up" in result.stderr
+    assert result.stdout == ""
+
+
+def test_submit_without_a_coordinator(job_file: Path) -> None:
+    assert fitmatrix("submit", str(job_file), server=NOBODY).exit_code == 3
+
+
+def test_an_unknown_id_is_bad_input(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/runs/x", Problem(title="Not found", status=404, detail="no run x"), status=404)
+    result = fitmatrix("run", "x", server=coordinator.url)
+    assert result.exit_code == 2
+    assert "Not found: no run x" in result.stderr
+
+
+def test_a_failing_coordinator_is_not_bad_input(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/matrix", b"oops", status=500)
+    assert fitmatrix("matrix", server=coordinator.url).exit_code == 3
+
+
+def test_submit_sends_the_file_and_shows_the_job(coordinator: FakeCoordinator, job_file: Path) -> None:
+    coordinator.answer("POST /api/v1/jobs", samples.job(), status=201)
+    result = fitmatrix("submit", str(job_file), "--idempotency-key", "k1", server=coordinator.url)
+    assert result.exit_code == 0
+    assert "job-1" in result.stdout
+    assert "tiny-gemma-int8-bin on wasm: the build has no WASM path" in result.stdout
+    ((_, _, headers, body),) = coordinator.requests
+    assert body == {"name": "nightly", "variants": ["smollm2-135m-instruct-q8", "nope"]}
+    assert headers["Idempotency-Key"] == "k1"
+
+
+def test_submit_reads_standard_input(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("POST /api/v1/jobs", samples.job(), status=201)
+    result = fitmatrix("submit", "-", "--format", "json", server=coordinator.url, stdin="name: x\nvariants: [a]\n")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["id"] == "job-1"
+    assert coordinator.requests[0][3] == {"name": "x", "variants": ["a"]}
+
+
+def test_a_rejected_job_names_field_line_value_and_what_is_allowed(
+    coordinator: FakeCoordinator, job_file: Path
+) -> None:
+    problem = Problem(
+        title="The job is not valid",
+        status=422,
+        detail="nothing was created",
+        errors=[ProblemField(field="variants[1]", value=samples.POISON, allowed="one of the catalog")],
+    )
+    coordinator.answer("POST /api/v1/jobs", problem, status=422)
+    result = fitmatrix("submit", str(job_file), server=coordinator.url)
+    assert result.exit_code == 2
+    assert "variants[1] (line 4)" in result.stderr
+    assert "allowed: one of the catalog" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_malformed_yaml_never_reaches_the_coordinator(coordinator: FakeCoordinator, tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("name: [", encoding="utf-8")
+    result = fitmatrix("submit", str(path), server=coordinator.url)
+    assert result.exit_code == 2
+    assert f"{path}, line 1, column 8" in result.stderr
+    assert coordinator.requests == []
+
+
+@pytest.fixture
+def running_job(coordinator: FakeCoordinator, monkeypatch: pytest.MonkeyPatch) -> FakeCoordinator:
+    """A job that is active when it is first asked for, finished the second time."""
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    active = samples.job(
+        state=JobState.ACTIVE, settled_cells=1, finished_at=None, runs=RunCounts(queued=3, running=1, finished=1)
+    )
+    coordinator.answer("POST /api/v1/jobs", active, status=201)
+    coordinator.answer("GET /api/v1/jobs/job-1", active, samples.job())
+    coordinator.answer("GET /api/v1/runs", [samples.run()])
+    coordinator.answer("GET /api/v1/devices", [samples.device()])
+    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    return coordinator
+
+
+def test_waiting_ends_with_the_jobs_part_of_the_matrix(running_job: FakeCoordinator, job_file: Path) -> None:
+    result = fitmatrix("submit", str(job_file), "--wait", server=running_job.url)
+    assert result.exit_code == 0
+    assert "1/2 cells settled; runs: 1 finished, 1 running, 3 queued" in result.stdout
+    assert "2/2 cells settled" in result.stdout
+    assert result.stdout.count("run-1  ✔ fits") == 1
+    assert "This machine" in result.stdout
+    assert "Emulated" not in result.stdout
+
+
+def test_waiting_as_json_keeps_standard_output_clean(running_job: FakeCoordinator, job_file: Path) -> None:
+    result = fitmatrix("submit", str(job_file), "--wait", "--format", "json", server=running_job.url)
+    assert result.exit_code == 0
+    answer = json.loads(result.stdout)
+    assert answer["job"]["id"] == "job-1"
+    assert [cell["device"] for cell in answer["matrix"]["cells"]] == ["this-machine"]
+    assert "cells settled" in result.stderr
+
+
+def test_inconclusive_runs_are_exit_code_1(running_job: FakeCoordinator) -> None:
+    running_job.answer("GET /api/v1/jobs/job-1", samples.job(runs=RunCounts(finished=4, inconclusive=1)))
+    result = fitmatrix("job", "job-1", "--wait", server=running_job.url)
+    assert result.exit_code == 1
+    assert "1 inconclusive" in result.stdout
+
+
+def test_ctrl_c_leaves_the_job_alone_and_says_where_to_look(
+    running_job: FakeCoordinator, job_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    result = fitmatrix("submit", str(job_file), "--wait", server=running_job.url)
+    assert result.exit_code == 130
+    assert "fitmatrix job job-1" in result.stderr
+    assert f"{running_job.url}/jobs/job-1" in result.stderr
+    assert {method for method, *_ in running_job.requests} == {"POST", "GET"}
+
+
+def test_jobs(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/jobs", [samples.job()])
+    result = fitmatrix("jobs", server=coordinator.url)
+    assert "job-1" in result.stdout
+    assert "2/2" in result.stdout
+    assert json.loads(fitmatrix("jobs", "--format", "json", server=coordinator.url).stdout)["items"][0]["id"] == "job-1"
+
+
+def test_runs_can_be_filtered(coordinator: FakeCoordinator) -> None:
+    waiting = samples.run(id="run-9", state=RunState.QUEUED, verdict=None, finished_at=None)
+    coordinator.answer("GET /api/v1/runs", [samples.run(device_name=samples.POISON), waiting])
+    result = fitmatrix("runs", "--job", "job-1", "--state", "finished", server=coordinator.url)
+    assert coordinator.asked("GET /api/v1/runs") == ["/api/v1/runs?job=job-1&state=finished&limit=50"]
+    assert "✔ fits" in result.stdout
+    assert "queued" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert fitmatrix("runs", "--state", "nope", server=coordinator.url).exit_code == 2
+
+
+def test_a_run_shows_everything_that_is_known(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/runs/run-1", samples.run_detail())
+    result = fitmatrix("run", "run-1", server=coordinator.url)
+    assert result.exit_code == 0
+    for words in (
+        "✔ fits",
+        "11.3 tok/s",
+        "repeats the reference: passed, score 1 of at least 0.95",
+        "chromium 156.0.1.2",
+        "--enable-unsafe-webgpu",
+        "google swiftshader, software GPU",
+        "160 000 000 B by the page server │ 160 012 345 B by DevTools, with headers │ 137 000 000 B in model files",
+        "peak 768 MB − baseline 156 MB (idle browser) = 612 MB; PSS of the browser tree",
+        "largest buffer 28 MB, 210 buffers",
+        "repetition 2: 32 tokens in, 16 out, first after 640 ms, decode 10.7 tok/s",
+        f"{coordinator.url}/api/v1/blobs/{samples.SHA}",
+        "http://localhost:8700/run/run-1.1/s3cret/",
+    ):
+        assert words in result.stdout, words
+
+
+def test_a_failed_run_shows_fault_evidence_and_lost_attempts(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/runs/run-7", samples.out_of_memory_run())
+    text = fitmatrix("run", "run-7", server=coordinator.url).stdout
+    for words in (
+        "✘ out-of-memory @download",
+        "cgroup oom_kill went from 0 to 1",
+        "lease-expired @open  from the coordinator; another attempt may help",
+        "1, kept and not counted",
+        "⚙ emulated",
+        "page error from unhandled-rejection @download: RangeError no room",
+    ):
+        assert words in text, words
+
+
+def test_devices(coordinator: FakeCoordinator) -> None:
+    offline = samples.device(
+        registration=samples.low_end_registration(),
+        state=DeviceState.OFFLINE,
+        reason="its agent is silent",
+        attempt=None,
+    )
+    coordinator.answer("GET /api/v1/devices", [samples.device(), offline])
+    text = fitmatrix("devices", server=coordinator.url).stdout
+    for words in (
+        "● busy",
+        "run-2 #1",
+        "✘ offline",
+        "its agent is silent",
+        "⚙ emulated",
+        "held to 512 MB",
+        "no WebGPU",
+    ):
+        assert words in text, words
+
+
+def test_models(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/models", [samples.variant_view(), samples.variant_view(id="other", files=[])])
+    text = fitmatrix("models", "list", server=coordinator.url).stdout
+    assert "✔ 137 MB" in text
+    assert "not built" in text
+
+
+def test_models_of_a_directory_need_no_coordinator(tmp_path: Path) -> None:
+    result = fitmatrix("models", "list", "--data", str(tmp_path), "--format", "json", server=NOBODY)
+    assert result.exit_code == 0
+    assert {item["built"] for item in json.loads(result.stdout)["items"]} == {False}
+
+
+def test_building_an_unknown_variant_is_a_sentence(tmp_path: Path) -> None:
+    result = fitmatrix("models", "build", "no-such-variant", "--data", str(tmp_path))
+    assert result.exit_code == 3
+    assert "no-such-variant" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_the_matrix_as_json_is_the_contract(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    result = fitmatrix("matrix", "--format", "json", server=coordinator.url)
+    assert Matrix.model_validate_json(result.stdout) == samples.demo_matrix()
+
+
+@pytest.mark.parametrize("kind", ["table", "json", "csv", "markdown"])
+def test_the_matrix_goes_to_a_file(coordinator: FakeCoordinator, tmp_path: Path, kind: str) -> None:
+    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    path = tmp_path / "matrix"
+    result = fitmatrix("matrix", "--format", kind, "--output", str(path), server=coordinator.url)
+    assert (result.exit_code, result.stdout) == (0, "")
+    content = path.read_bytes()
+    assert b"out-of-memory" in content
+    assert (b"\r\n" in content) is (kind == "csv")
+    assert b"\r\r" not in content
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(coordinator: FakeCoordinator, tmp_path: Path) -> None:
+    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    result = fitmatrix("matrix", "--format", "csv", "--output", str(tmp_path / "no" / "m.csv"), server=coordinator.url)
+    assert result.exit_code == 2
+    assert "cannot write" in result.stderr
+
+
+def test_a_verdict_is_never_an_error(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/runs/run-1", samples.run_detail(verdict=Verdict.WRONG_OUTPUT))
+    result = fitmatrix("run", "run-1", server=coordinator.url)
+    assert result.exit_code == 0
+    assert "≠ wrong output" in result.stdout

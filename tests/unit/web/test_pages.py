@@ -1,0 +1,246 @@
+"""The pages with hand-made data: what they say, and that nothing from outside becomes markup."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from orchestrator.contract.attempt import Artifact
+from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
+from orchestrator.contract.vocabulary import DeviceState, RunState
+from orchestrator.presentation.words import plain
+from orchestrator.web.router import create_web_router
+from tests.unit.cli import samples
+
+VOID = {"meta", "link", "img", "br", "input", "line", "circle"}
+
+
+class HandMade:
+    """What the pages ask for; tests change it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.the_matrix = samples.demo_matrix()
+        self.the_devices = [samples.device()]
+        self.the_runs = {"run-1": samples.run_detail(), "run-7": samples.out_of_memory_run()}
+
+    def matrix(self) -> Matrix:
+        return self.the_matrix
+
+    def run(self, run_id: str) -> RunDetail | None:
+        return self.the_runs.get(run_id)
+
+    def job(self, job_id: str) -> JobView | None:
+        return samples.job() if job_id == "job-1" else None
+
+    def runs(self, job_id: str) -> list[RunView]:
+        waiting = samples.run(id="run-9", state=RunState.QUEUED, verdict=None, finished_at=None)
+        return [samples.run(), waiting]
+
+    def devices(self) -> list[DeviceView]:
+        return self.the_devices
+
+    def artifact_path(self, sha256: str) -> Path | None:
+        path = self.folder / sha256
+        return path if path.is_file() else None
+
+
+@pytest.fixture
+def reads(tmp_path: Path) -> HandMade:
+    return HandMade(tmp_path)
+
+
+@pytest.fixture
+def web(reads: HandMade) -> TestClient:
+    app = FastAPI()
+    app.include_router(create_web_router(reads))
+    return TestClient(app)
+
+
+class Page(HTMLParser):
+    """Elements, their text, and whether every element is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open, f"</{tag}> closes nothing"
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += f" {data}"
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words.split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def links(self) -> list[str | None]:
+        return [attributes.get("href") for attributes in self.all("a")]
+
+
+def page(web: TestClient, path: str, status: int = 200) -> Page:
+    response = web.get(path)
+    assert response.status_code == status
+    assert response.headers["content-type"].startswith("text/html")
+    read = Page(response.text)
+    assert read.open == []
+    return read
+
+
+def poison(reads: HandMade) -> None:
+    poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
+    reads.the_matrix = samples.matrix(samples.cell(**poisoned, chrome_flags=[samples.POISON]))
+    name = samples.registration(name=samples.POISON)
+    reads.the_devices = [
+        samples.device(registration=name, state=DeviceState.OFFLINE, reason=samples.POISON, attempt=None)
+    ]
+    report = samples.attempt_report(
+        page_url="javascript:alert(1)",
+        artifacts=[Artifact(name=samples.POISON, media_type="text/html", sha256=samples.SHA, bytes=1)],
+    )
+    attempts = [samples.attempt(report=report)]
+    reads.the_runs["run-1"] = samples.run_detail(device_name=samples.POISON, attempt_list=attempts)
+
+
+@pytest.mark.parametrize("path", ["/", "/runs/run-1", "/runs/run-7", "/jobs/job-1", "/runs/none", "/jobs/none"])
+def test_every_page_lives_under_a_strict_policy(web: TestClient, reads: HandMade, path: str) -> None:
+    poison(reads)
+    response = web.get(path)
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert response.headers["x-content-type-options"] == "nosniff"
+    read = page(web, path, 404 if "none" in path else 200)
+    assert read.all("style") == []
+    assert [script.get("src") for script in read.all("script")] == ["/static/live.js"]
+    attributes = [name for _, found in read.elements for name in found]
+    assert not [name for name in attributes if name == "style" or name.startswith("on")]
+    addresses = [found[name] or "" for _, found in read.elements for name in ("src", "href") if name in found]
+    assert all(address.startswith(("/", "http://localhost:")) for address in addresses)
+
+
+@pytest.mark.parametrize("path", ["/", "/runs/run-1"])
+def test_names_from_outside_are_text(web: TestClient, reads: HandMade, path: str) -> None:
+    poison(reads)
+    read = page(web, path)
+    assert plain(samples.POISON) in read.text
+    assert "\u202e" not in read.words
+    assert "\x1b" not in read.words
+
+
+def test_the_matrix_shows_verdict_figure_interval_and_marks(web: TestClient) -> None:
+    read = page(web, "/")
+    for words in (
+        "✔ fits 11.3 tok/s 5/5 62–100 %",
+        "✘ out-of-memory @download 0/2 0–67 %",
+        "◐ too slow 1.83 tok/s",
+        "≠ wrong output",
+        "? unsettled 47 ms 3/4",
+        "⚙ emulated",
+        "◇ synthetic",
+        "software GPU",
+        "pp32/tg16",
+        "first token 612 ms",
+        "Chrome was started with --enable-unsafe-webgpu",
+    ):
+        assert words in read.text, words
+    assert "/runs/run-2" in read.links()
+
+
+def test_the_matrix_is_a_table_for_screen_readers(web: TestClient) -> None:
+    read = page(web, "/")
+    assert read.all("caption")
+    assert {header.get("scope") for header in read.all("th")} == {"col", "row", "rowgroup"}
+    assert all(meta.get("name") != "viewport" or meta.get("content") for meta in read.all("meta"))
+
+
+def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> None:
+    reads.the_matrix = samples.matrix()
+    reads.the_devices = []
+    read = page(web, "/")
+    assert "fitmatrix submit JOB.yaml --wait" in read.text
+    assert "fitmatrix up" in read.text
+
+
+def test_a_run_shows_why_and_how_to_look_oneself(web: TestClient) -> None:
+    read = page(web, "/runs/run-7")
+    for words in (
+        "✘ out-of-memory @download",
+        "cgroup oom_kill went from 0 to 1",
+        "lease-expired",
+        "1, kept and not counted",
+        "160 000 000 B by the page server",
+        "repetition 1: 32 tokens in",
+        "RangeError no room",
+    ):
+        assert words in read.text, words
+    assert "http://localhost:8700/run/run-1.1/s3cret/" in read.links()
+    assert f"/runs/run-7/artifacts/{samples.SHA}" in [image.get("src") for image in read.all("img")]
+
+
+def test_a_run_that_waits_has_a_page(web: TestClient, reads: HandMade) -> None:
+    reads.the_runs["run-9"] = samples.run_detail(
+        state=RunState.QUEUED, verdict=None, validation=None, finished_at=None, attempt_list=[]
+    )
+    assert "queued" in page(web, "/runs/run-9").text
+
+
+def test_a_job_lists_its_runs(web: TestClient) -> None:
+    read = page(web, "/jobs/job-1")
+    assert "2 of 2 settled" in read.text
+    assert "5 finished" in read.text
+    assert "the build has no WASM path" in read.text
+    assert {"/runs/run-1", "/runs/run-9"} <= set(read.links())
+
+
+def test_what_is_not_there_is_said(web: TestClient) -> None:
+    assert "There is no run <b>x" in page(web, "/runs/%3Cb%3Ex", 404).text
+
+
+def test_an_artifact_is_shown_only_as_what_is_safe(web: TestClient, reads: HandMade) -> None:
+    (reads.folder / samples.SHA).write_bytes(b"<script>alert(1)</script>")
+    shown = web.get(f"/runs/run-1/artifacts/{samples.SHA}")
+    assert shown.headers["content-type"] == "image/png"
+    assert "content-disposition" not in shown.headers
+    poison(reads)
+    offered = web.get(f"/runs/run-1/artifacts/{samples.SHA}")
+    assert offered.headers["content-type"] == "application/octet-stream"
+    assert offered.headers["content-disposition"] == "attachment"
+    for response in (shown, offered):
+        assert "sandbox" in response.headers["content-security-policy"]
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", [f"/runs/run-1/artifacts/{'ef' * 32}", f"/runs/none/artifacts/{samples.SHA}", "/static/../router.py"]
+)
+def test_only_a_runs_own_artifacts_and_the_pages_own_files_are_sent(web: TestClient, path: str) -> None:
+    assert web.get(path).status_code == 404
+
+
+def test_an_artifact_that_is_gone_is_missing(web: TestClient) -> None:
+    assert web.get(f"/runs/run-1/artifacts/{samples.SHA}").status_code == 404
+
+
+@pytest.mark.parametrize(("name", "kind"), [("style.css", "text/css"), ("live.js", "text/javascript")])
+def test_the_pages_own_files_are_sent(web: TestClient, name: str, kind: str) -> None:
+    response = web.get(f"/static/{name}")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith(kind)
