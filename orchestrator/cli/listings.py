@@ -38,6 +38,10 @@ def moment(value: datetime | None) -> str:
     return f"{value.astimezone():%Y-%m-%d %H:%M:%S}" if value else "–"
 
 
+def _short_moment(value: datetime | None) -> str:
+    return f"{value.astimezone():%m-%d %H:%M}" if value else "–"
+
+
 def listing(headers: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
     for index, header in enumerate(headers):
@@ -53,7 +57,10 @@ def jobs_table(jobs: Sequence[JobView]) -> RenderableType:
     for job in jobs:
         cells = f"{job.settled_cells}/{job.cells}"
         table.add_row(
-            *map(Text, (job.id, plain(job.spec.name), job.state.value, cells, counts(job.runs), moment(job.created_at)))
+            *map(
+                Text,
+                (job.id, plain(job.spec.name), job.state.value, cells, counts(job.runs), _short_moment(job.created_at)),
+            )
         )
     return table
 
@@ -92,7 +99,9 @@ def runs_table(runs: Sequence[RunView]) -> RenderableType:
         return Text("No runs match.")
     table = listing(["run", "outcome", "figure", "variant", "backend", "device", "finished"])
     for run in runs:
-        table.add_row(Text(run.id), outcome(run), Text(run_figure(run.figures)), *_what(run), moment(run.finished_at))
+        table.add_row(
+            Text(run.id), outcome(run), Text(run_figure(run.figures)), *_what(run), _short_moment(run.finished_at)
+        )
     return table
 
 

@@ -23,7 +23,8 @@ VERDICT_STYLES: Final[dict[CellVerdict, str]] = {
     CellVerdict.FAILS: "bold red",
     CellVerdict.UNSETTLED: "bold cyan",
 }
-_MAX_BUILD_WIDTH: Final = 28
+_BUILD_WIDTHS: Final = (40, 28)
+"""Most characters for the builds: the first where all devices fit beside it, else the second."""
 _MIN_DEVICE_WIDTH: Final = 12
 _GAP: Final = 2
 """Characters between columns: one of padding, one of the box."""
@@ -34,7 +35,11 @@ def matrix_renderable(matrix: Matrix, width: int) -> RenderableType:
     grid = build_grid(matrix)
     if not grid.rows:
         return Text("No cells yet: nothing has been measured. Submit a job: fitmatrix submit JOB.yaml --wait")
-    blocks = list(_blocks(grid, width))
+    for most in _BUILD_WIDTHS:
+        build_width = min(most, max(len(line) for row in grid.rows for line in (row.model, row.variant, row.facts)))
+        blocks = list(_blocks(grid, width, build_width))
+        if len(blocks) == 1:
+            break
     parts: list[RenderableType] = []
     for columns in blocks:
         if len(blocks) > 1:
@@ -42,15 +47,15 @@ def matrix_renderable(matrix: Matrix, width: int) -> RenderableType:
             last = first + len(columns) - 1
             which = f"Device {first}" if first == last else f"Devices {first}–{last}"
             parts.append(Text(f"{which} of {len(grid.columns)}", style="bold"))
-        parts.append(_table(grid, columns))
+        parts.append(_table(grid, columns, build_width))
     parts += [Text(), _legend(grid)]
     parts.append(Text(f"{len(matrix.cells)} cells, {matrix.generated_at:%Y-%m-%d %H:%M} UTC", style="dim"))
     return Group(*parts)
 
 
-def _blocks(grid: Grid, width: int) -> Iterable[list[Column]]:
+def _blocks(grid: Grid, width: int, build_width: int) -> Iterable[list[Column]]:
     """Splits the devices into as many tables as the width asks for, at least one device each."""
-    fixed = _build_width(grid) + _GAP + max(len(line) for row in grid.rows for line in _backend_lines(grid, row)) + _GAP
+    fixed = build_width + _GAP + max(len(line) for row in grid.rows for line in _backend_lines(grid, row)) + _GAP
     block: list[Column] = []
     used = fixed
     for column in grid.columns:
@@ -63,10 +68,6 @@ def _blocks(grid: Grid, width: int) -> Iterable[list[Column]]:
     yield block
 
 
-def _build_width(grid: Grid) -> int:
-    return min(_MAX_BUILD_WIDTH, max(len(line) for row in grid.rows for line in (row.model, row.variant, row.facts)))
-
-
 def _device_width(grid: Grid, column: Column) -> int:
     """Cells are never wrapped; a long device name is."""
     cells = (cell for row in grid.rows for cell in grid.cells(row, column))
@@ -74,9 +75,9 @@ def _device_width(grid: Grid, column: Column) -> int:
     return max(longest, _MIN_DEVICE_WIDTH)
 
 
-def _table(grid: Grid, columns: Sequence[Column]) -> Table:
+def _table(grid: Grid, columns: Sequence[Column], build_width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="")
-    table.add_column(Text("build", style="dim"), width=_build_width(grid), overflow="fold", vertical="top")
+    table.add_column(Text("build", style="dim"), width=build_width, overflow="fold", vertical="top")
     table.add_column(Text("backend", style="dim"), overflow="fold", vertical="top")
     for column in columns:
         table.add_column(_header(grid, column), width=_device_width(grid, column), overflow="fold", vertical="top")

@@ -21,7 +21,7 @@ from orchestrator.presentation.run_facts import (
     sample_lines,
     validation_words,
 )
-from orchestrator.presentation.words import EMULATED, criteria_words, plain
+from orchestrator.presentation.words import EMULATED, byte_count, criteria_words, plain
 
 
 def run_report(run: RunDetail, client: Client) -> RenderableType:
@@ -34,7 +34,7 @@ def run_report(run: RunDetail, client: Client) -> RenderableType:
     if run.validation:
         parts += [_title("Validation"), Text(validation_words(run.validation))]
     for attempt in run.attempt_list:
-        parts += [_title(f"Attempt {attempt.number}"), *_attempt(attempt, client)]
+        parts += [_title(f"Attempt {attempt.number}"), *_attempt(attempt, run.fault, client)]
     return Group(*parts)
 
 
@@ -62,9 +62,9 @@ def _fault_lines(fault: Fault) -> Iterator[Text]:
         yield Text(f"  • {plain(evidence, limit=2000)}", style="dim")
 
 
-def _attempt(attempt: AttemptView, client: Client) -> Iterator[RenderableType]:
+def _attempt(attempt: AttemptView, told: Fault | None, client: Client) -> Iterator[RenderableType]:
     yield _facts(_attempt_head(attempt))
-    if attempt.fault:
+    if attempt.fault and attempt.fault != told:
         yield from _fault_lines(attempt.fault)
     if attempt.report:
         yield from _report(attempt.report, client)
@@ -91,8 +91,10 @@ def _report(report: AttemptReport, client: Client) -> Iterator[RenderableType]:
         for error in report.page.errors:
             message = plain(f"{error.name} {error.message}", limit=2000)
             yield Text(f"  page error from {error.source.value} @{error.phase.value}: {message}", style="red")
-    if report.artifacts:
-        yield _facts((plain(one.name), client.blob_url(one.sha256)) for one in report.artifacts)
+    for artifact in report.artifacts:
+        # The address has a line of its own, to be copied whole.
+        yield Text(f"{plain(artifact.name)}, {byte_count(artifact.bytes)}", style="dim")
+        yield Text(client.blob_url(artifact.sha256), overflow="fold")
     if report.page_url:
         yield Text(f"Open this page yourself, on the device's host: {plain(report.page_url)}", style="bold")
 

@@ -117,7 +117,9 @@ def verdict_words(verdict: Verdict | CellVerdict, fault: FaultCode | None = None
 def cell_lines(cell: Cell) -> list[str]:
     """What a cell says, most important first: symbol and verdict, phase or figure, count with interval, caveat."""
     lines = [f"{verdict_symbol(cell.verdict)} {verdict_words(cell.verdict, cell.fault)}"]
-    if cell.verdict is CellVerdict.FAILS and cell.phase is not None:
+    if cell.verdict is CellVerdict.UNSETTLED and cell.fault is not None:
+        lines.append(cell.fault.value)
+    if cell.fault is not None and cell.phase is not None:
         lines.append(f"@{cell.phase.value}")
     figure = key_figure(cell)
     if figure is not None and cell.verdict is not CellVerdict.FAILS:

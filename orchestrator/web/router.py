@@ -13,7 +13,7 @@ from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
 from orchestrator.web.rendering import render
 
 _HERE: Final = Path(__file__).parent
-_STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript"}
+_STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

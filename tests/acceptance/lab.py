@@ -1,6 +1,6 @@
 """A whole lab: a real coordinator, a real agent, real Chromium, built models."""
 
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +29,7 @@ SHORT = {
 
 
 def provide_models(data: Path, *variants: str) -> None:
-    """Builds what is not in the cache yet, and links it into a data directory."""
+    """Builds what is not in the cache yet, and copies it into a data directory."""
     build_variants(variants, CACHE, report=lambda _progress: None)
     for variant in variants:
         target = manifest_path(data, variant)
@@ -40,7 +40,7 @@ def provide_models(data: Path, *variants: str) -> None:
             target = data / "blobs" / blob.parent.name / blob.name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
-                os.link(blob, target)
+                shutil.copyfile(blob, target)
 
 
 class Lab:
@@ -90,11 +90,12 @@ class Lab:
 
     def browsers(self) -> list[psutil.Process]:
         """Every Chromium process whose profile lies in this lab's directory."""
-        found = []
-        for process in psutil.process_iter(["cmdline"]):
-            if any(str(self.directory) in part for part in process.info["cmdline"] or []):
-                found.append(process)
-        return [process for process in found if "chrom" in process.name()]
+        return [
+            process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if "chrom" in process.info["name"]
+            and any(str(self.directory) in part for part in process.info["cmdline"] or [])
+        ]
 
     def stop_agent(self) -> int:
         if self._agent is None:

@@ -9,7 +9,7 @@ from orchestrator.client import Client, ClientError, ProblemError, Unreachable
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import Problem, ProblemField
 from orchestrator.contract.vocabulary import RunState
-from tests.unit.cli import samples
+from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator
 
 
@@ -21,14 +21,14 @@ def free_port() -> int:
 
 
 def test_what_the_coordinator_says_comes_out_as_it_went_in(coordinator: FakeCoordinator) -> None:
-    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    coordinator.answer("GET /api/v1/matrix", matrix_samples.demo_matrix())
     coordinator.answer("GET /api/v1/jobs", [samples.job()])
     coordinator.answer("GET /api/v1/jobs/job-1", samples.job())
     coordinator.answer("GET /api/v1/runs/run-7", samples.out_of_memory_run())
     coordinator.answer("GET /api/v1/devices", [samples.device()])
     coordinator.answer("GET /api/v1/models", [samples.variant_view()])
     with Client(coordinator.url) as client:
-        assert client.matrix() == samples.demo_matrix()
+        assert client.matrix() == matrix_samples.demo_matrix()
         assert client.jobs() == [samples.job()]
         assert client.job("job-1") == samples.job()
         assert client.run("run-7") == samples.out_of_memory_run()

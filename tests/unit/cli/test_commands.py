@@ -13,7 +13,7 @@ from orchestrator.cli.main import app
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import Problem, ProblemField, RunCounts
 from orchestrator.contract.vocabulary import DeviceState, JobState, RunState, Verdict
-from tests.unit.cli import samples
+from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator
 
 NOBODY = "http://127.0.0.1:9"
@@ -161,7 +161,7 @@ def running_job(coordinator: FakeCoordinator, monkeypatch: pytest.MonkeyPatch) -
     coordinator.answer("GET /api/v1/jobs/job-1", active, samples.job())
     coordinator.answer("GET /api/v1/runs", [samples.run()])
     coordinator.answer("GET /api/v1/devices", [samples.device()])
-    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    coordinator.answer("GET /api/v1/matrix", matrix_samples.demo_matrix())
     return coordinator
 
 
@@ -301,14 +301,14 @@ def test_building_an_unknown_variant_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_matrix_as_json_is_the_contract(coordinator: FakeCoordinator) -> None:
-    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    coordinator.answer("GET /api/v1/matrix", matrix_samples.demo_matrix())
     result = fitmatrix("matrix", "--format", "json", server=coordinator.url)
-    assert Matrix.model_validate_json(result.stdout) == samples.demo_matrix()
+    assert Matrix.model_validate_json(result.stdout) == matrix_samples.demo_matrix()
 
 
 @pytest.mark.parametrize("kind", ["table", "json", "csv", "markdown"])
 def test_the_matrix_goes_to_a_file(coordinator: FakeCoordinator, tmp_path: Path, kind: str) -> None:
-    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    coordinator.answer("GET /api/v1/matrix", matrix_samples.demo_matrix())
     path = tmp_path / "matrix"
     result = fitmatrix("matrix", "--format", kind, "--output", str(path), server=coordinator.url)
     assert (result.exit_code, result.stdout) == (0, "")
@@ -319,7 +319,7 @@ def test_the_matrix_goes_to_a_file(coordinator: FakeCoordinator, tmp_path: Path,
 
 
 def test_a_file_that_cannot_be_written_is_a_sentence(coordinator: FakeCoordinator, tmp_path: Path) -> None:
-    coordinator.answer("GET /api/v1/matrix", samples.demo_matrix())
+    coordinator.answer("GET /api/v1/matrix", matrix_samples.demo_matrix())
     result = fitmatrix("matrix", "--format", "csv", "--output", str(tmp_path / "no" / "m.csv"), server=coordinator.url)
     assert result.exit_code == 2
     assert "cannot write" in result.stderr

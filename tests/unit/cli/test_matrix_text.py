@@ -14,11 +14,12 @@ from orchestrator.presentation.exports import to_csv, to_markdown
 from orchestrator.presentation.grid import build_grid
 from orchestrator.presentation.words import cell_lines, plain
 from tests.unit.cli import samples
+from tests.unit.cli.matrix_samples import FAILS, MINILM, SOFTWARE_GPU, cell, demo_matrix, figure, matrix
 
 
 def poisoned() -> Matrix:
     names = dict.fromkeys(("model", "variant", "quantization", "workload", "device", "device_name"), samples.POISON)
-    return samples.matrix(samples.cell(**names, browser=samples.POISON, chrome_flags=[samples.POISON]))
+    return matrix(cell(**names, browser=samples.POISON, chrome_flags=[samples.POISON]))
 
 
 def rows_with(text: str, *words: str) -> list[str]:
@@ -29,31 +30,35 @@ def rows_with(text: str, *words: str) -> list[str]:
     ("changes", "expected"),
     [
         ({}, ["✔ fits", "11.3 tok/s", "5/5 62–100 %"]),
-        (samples.MINILM, ["✔ fits", "47 ms", "5/5 62–100 %"]),
+        (MINILM, ["✔ fits", "47 ms", "5/5 62–100 %"]),
         (
-            samples.FAILS | {"fault": FaultCode.OUT_OF_MEMORY, "phase": Phase.DOWNLOAD},
+            FAILS | {"fault": FaultCode.OUT_OF_MEMORY, "phase": Phase.DOWNLOAD},
             ["✘ out-of-memory", "@download", "0/2 0–67 %"],
         ),
-        (samples.FAILS, ["✘ fails", "0/2 0–67 %"]),
+        (FAILS, ["✘ fails", "0/2 0–67 %"]),
         (
             {"verdict": CellVerdict.UNSETTLED, "runs": 4, "successes": 3, "interval": (0.29, 0.96)},
             ["? unsettled", "11.3 tok/s", "3/4 29–96 %"],
         ),
         (
-            {"verdict": CellVerdict.TOO_SLOW, "decode_tokens_per_second": samples.figure(1.8)},
+            FAILS | {"verdict": CellVerdict.UNSETTLED, "runs": 1, "fault": FaultCode.NO_WEBGPU, "phase": Phase.OPEN},
+            ["? unsettled", "no-webgpu", "@open", "0/1 0–67 %"],
+        ),
+        (
+            {"verdict": CellVerdict.TOO_SLOW, "decode_tokens_per_second": figure(1.8)},
             ["◐ too slow", "1.8 tok/s", "5/5 62–100 %"],
         ),
         ({"verdict": CellVerdict.WRONG_OUTPUT}, ["≠ wrong output", "11.3 tok/s", "5/5 62–100 %"]),
-        (samples.SOFTWARE_GPU, ["✔ fits", "11.3 tok/s", "5/5 62–100 %", "software GPU"]),
+        (SOFTWARE_GPU, ["✔ fits", "11.3 tok/s", "5/5 62–100 %", "software GPU"]),
         ({"fallback_adapter": True}, ["✔ fits", "11.3 tok/s", "5/5 62–100 %"]),
     ],
 )
 def test_a_cell_says_the_most_important_first(changes: dict[str, object], expected: list[str]) -> None:
-    assert cell_lines(samples.cell(**changes)) == expected
+    assert cell_lines(cell(**changes)) == expected
 
 
 def test_the_table_marks_what_a_reader_must_know() -> None:
-    text = matrix_text(samples.demo_matrix())
+    text = matrix_text(demo_matrix())
     assert rows_with(text, "✔ fits", "◐ too slow", "✘ out-of-memory")
     assert rows_with(text, "⚙ emulated", "not a real device")
     assert rows_with(text, "◇ synthetic", "meaningless as text")
@@ -65,10 +70,10 @@ def test_the_table_marks_what_a_reader_must_know() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
 def test_no_line_is_wider_than_the_terminal_and_no_device_is_lost(width: int) -> None:
-    matrix = samples.demo_matrix()
+    made = demo_matrix()
     out = Console(file=io.StringIO(), width=width)
     with out.capture() as captured:
-        out.print(matrix_renderable(matrix, width))
+        out.print(matrix_renderable(made, width))
     text = captured.get()
     assert max(map(len, text.splitlines())) <= width
     for verdict in ("✔ fits", "◐ too slow", "≠ wrong output", "✘ out-of-memory", "✘ no-webgpu", "? unsettled"):
@@ -77,41 +82,43 @@ def test_no_line_is_wider_than_the_terminal_and_no_device_is_lost(width: int) ->
 
 
 def test_the_demo_fits_one_table_of_100_columns() -> None:
-    assert "Devices 1–" not in matrix_text(samples.demo_matrix(), width=100)
-    assert "Devices 1–" in matrix_text(samples.demo_matrix(), width=80)
+    assert "Devices 1–" not in matrix_text(demo_matrix(), width=100)
+    assert "Devices 1–" in matrix_text(demo_matrix(), width=80)
 
 
 def test_real_devices_come_before_emulated_ones_and_small_models_first() -> None:
-    grid = build_grid(samples.demo_matrix())
+    grid = build_grid(demo_matrix())
     assert [column.emulated for column in grid.columns] == [False, False, True, True]
     assert [row.parameters for row in grid.rows] == sorted(row.parameters for row in grid.rows)
 
 
 def test_other_flags_are_another_column_and_other_criteria_another_row() -> None:
     strict = Criteria(min_decode_tokens_per_second=20)
-    matrix = samples.matrix(
-        samples.cell(), samples.cell(chrome_flags=["--a"]), samples.cell(criteria=strict, verdict=CellVerdict.TOO_SLOW)
+    made = matrix(
+        cell(),
+        cell(chrome_flags=["--a"]),
+        cell(criteria=strict, verdict=CellVerdict.TOO_SLOW),
     )
-    grid = build_grid(matrix)
+    grid = build_grid(made)
     assert (len(grid.columns), len(grid.rows)) == (2, 2)
-    assert rows_with(matrix_text(matrix), "decode ≥ 20 tok/s")
+    assert rows_with(matrix_text(made), "decode ≥ 20 tok/s")
 
 
 def test_devices_of_one_name_are_told_apart() -> None:
-    grid = build_grid(samples.matrix(samples.cell(), samples.cell(device="other")))
+    grid = build_grid(matrix(cell(), cell(device="other")))
     assert [column.name for column in grid.columns] == ["This machine (other)", "This machine (this-machine)"]
 
 
 def test_cells_that_share_a_place_are_all_shown() -> None:
-    matrix = samples.matrix(samples.cell(), samples.cell(verdict=CellVerdict.TOO_SLOW, gpu_adapter="other"))
-    assert rows_with(matrix_text(matrix), "✔ fits")
-    assert rows_with(matrix_text(matrix), "◐ too slow")
+    made = matrix(cell(), cell(verdict=CellVerdict.TOO_SLOW, gpu_adapter="other"))
+    assert rows_with(matrix_text(made), "✔ fits")
+    assert rows_with(matrix_text(made), "◐ too slow")
 
 
 def test_an_empty_matrix_says_what_to_do() -> None:
-    assert "fitmatrix submit" in matrix_text(samples.matrix())
-    assert to_markdown(samples.matrix()) == "No cells yet.\n"
-    assert len(to_csv(samples.matrix()).splitlines()) == 1
+    assert "fitmatrix submit" in matrix_text(matrix())
+    assert to_markdown(matrix()) == "No cells yet.\n"
+    assert len(to_csv(matrix()).splitlines()) == 1
 
 
 def test_names_from_outside_are_text_on_the_terminal() -> None:
@@ -128,7 +135,7 @@ def test_no_color_keeps_the_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     out = Console(file=io.StringIO(), width=100, force_terminal=True, color_system="truecolor")
     with out.capture() as captured:
-        out.print(matrix_renderable(samples.demo_matrix(), 100))
+        out.print(matrix_renderable(demo_matrix(), 100))
     text = captured.get()
     assert "✘ out-of-memory" in text
     assert "31m" not in text
@@ -136,9 +143,9 @@ def test_no_color_keeps_the_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_csv_has_a_line_per_cell_with_flat_figures() -> None:
-    matrix = samples.demo_matrix()
-    rows = list(csv.DictReader(io.StringIO(to_csv(matrix), newline="")))
-    assert len(rows) == len(matrix.cells)
+    made = demo_matrix()
+    rows = list(csv.DictReader(io.StringIO(to_csv(made), newline="")))
+    assert len(rows) == len(made.cells)
     first = rows[0]
     assert list(first)[:3] == ["variant", "model", "size_class"]
     assert (first["decode_tokens_per_second_median"], first["decode_tokens_per_second_n"]) == ("11.3", "5")
@@ -150,7 +157,7 @@ def test_csv_has_a_line_per_cell_with_flat_figures() -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r@"])
 def test_csv_runs_no_formula(start: str) -> None:
-    text = to_csv(samples.matrix(samples.cell(device_name=f"{start}HYPERLINK(1)")))
+    text = to_csv(matrix(cell(device_name=f"{start}HYPERLINK(1)")))
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
     assert row["device_name"] == f"'{start.strip()}HYPERLINK(1)"
 
@@ -173,7 +180,7 @@ def test_markdown_is_one_table_that_names_cannot_break() -> None:
 
 
 def test_markdown_shows_every_cell() -> None:
-    text = to_markdown(samples.demo_matrix())
+    text = to_markdown(demo_matrix())
     assert "**✘ out-of-memory**<br>@download<br>0/2 0–67 %" in text
     assert "⚙ emulated" in text
     assert "◇ synthetic" in text

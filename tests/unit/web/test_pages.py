@@ -13,7 +13,7 @@ from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
 from orchestrator.contract.vocabulary import DeviceState, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.router import create_web_router
-from tests.unit.cli import samples
+from tests.unit.cli import matrix_samples, samples
 
 VOID = {"meta", "link", "img", "br", "input", "line", "circle"}
 
@@ -23,7 +23,7 @@ class HandMade:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.the_matrix = samples.demo_matrix()
+        self.the_matrix = matrix_samples.demo_matrix()
         self.the_devices = [samples.device()]
         self.the_runs = {"run-1": samples.run_detail(), "run-7": samples.out_of_memory_run()}
 
@@ -106,7 +106,7 @@ def page(web: TestClient, path: str, status: int = 200) -> Page:
 
 def poison(reads: HandMade) -> None:
     poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
-    reads.the_matrix = samples.matrix(samples.cell(**poisoned, chrome_flags=[samples.POISON]))
+    reads.the_matrix = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
     name = samples.registration(name=samples.POISON)
     reads.the_devices = [
         samples.device(registration=name, state=DeviceState.OFFLINE, reason=samples.POISON, attempt=None)
@@ -172,7 +172,7 @@ def test_the_matrix_is_a_table_for_screen_readers(web: TestClient) -> None:
 
 
 def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> None:
-    reads.the_matrix = samples.matrix()
+    reads.the_matrix = matrix_samples.matrix()
     reads.the_devices = []
     read = page(web, "/")
     assert "fitmatrix submit JOB.yaml --wait" in read.text
@@ -239,7 +239,9 @@ def test_an_artifact_that_is_gone_is_missing(web: TestClient) -> None:
     assert web.get(f"/runs/run-1/artifacts/{samples.SHA}").status_code == 404
 
 
-@pytest.mark.parametrize(("name", "kind"), [("style.css", "text/css"), ("live.js", "text/javascript")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("style.css", "text/css"), ("live.js", "text/javascript"), ("icon.svg", "image/svg+xml")]
+)
 def test_the_pages_own_files_are_sent(web: TestClient, name: str, kind: str) -> None:
     response = web.get(f"/static/{name}")
     assert response.status_code == 200
