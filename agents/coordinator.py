@@ -38,17 +38,16 @@ class CoordinatorUnavailableError(CoordinatorError):
     """It is away or in trouble: the same request may work later."""
 
 
+class CoordinatorForgotError(CoordinatorUnavailableError):
+    """It does not know this agent's token: the same request may work after a new enrolment."""
+
+
 class CoordinatorRefusedError(CoordinatorError):
     """It answered no: the same request will not work later."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
-
-    @property
-    def is_about_identity(self) -> bool:
-        """The coordinator does not know this agent's token: enrol again."""
-        return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class CoordinatorClient:
@@ -64,7 +63,10 @@ class CoordinatorClient:
 
     def enrol(self, request: EnrolRequest, *, shared_token: str | None) -> EnrolAnswer:
         """Registers the agent and its devices; from then on this client speaks with the token it was given."""
-        answer = self._send("POST", "/agents/enrol", EnrolAnswer, body=request, token=shared_token)
+        try:
+            answer = self._send("POST", "/agents/enrol", EnrolAnswer, body=request, token=shared_token)
+        except CoordinatorForgotError as error:
+            raise CoordinatorRefusedError(HTTPStatus.UNAUTHORIZED, str(error)) from error
         self.token = answer.agent_token
         return answer
 
@@ -132,7 +134,10 @@ class CoordinatorClient:
             detail = response.reason_phrase
         if response.is_server_error or response.status_code in _PASSING:
             raise CoordinatorUnavailableError(f"the coordinator at {self.url} is in trouble: {detail}")
-        raise CoordinatorRefusedError(response.status_code, f"{detail} ({response.status_code} from {self.url})")
+        said = f"{detail} ({response.status_code} from {self.url})"
+        if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise CoordinatorForgotError(said)
+        raise CoordinatorRefusedError(response.status_code, said)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

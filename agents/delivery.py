@@ -137,9 +137,8 @@ class Delivery:
             try:
                 self._coordinator.start_attempt(attempt)
             except CoordinatorRefusedError as error:
-                if not error.is_about_identity or time.monotonic() >= deadline:
-                    _log.info("attempt %s was dropped: %s", name, error)
-                    return False
+                _log.info("attempt %s was dropped: %s", name, error)
+                return False
             except CoordinatorUnavailableError as error:
                 if time.monotonic() >= deadline:
                     _log.warning("attempt %s was dropped: %s", name, error)

@@ -137,7 +137,8 @@ TABLE: tuple[Rule, ...] = (
     _rule(r"quota ?exceeded", FaultCode.STORAGE_QUOTA, FaultOrigin.BROWSER),
     # Files come from the agent's own page server, so a failed download says nothing about the model.
     _rule(
-        r"failed to fetch|could not locate file|data size is too small|expected magic word|networkerror|net::err_",
+        r"failed to fetch|could not locate file|data size is too small|expected magic word|networkerror|net::err_"
+        r"|the spec could not be read|the agent refused a message|worker script could not be loaded",
         FaultCode.DOWNLOAD,
         FaultOrigin.AGENT,
         transient=True,
@@ -149,10 +150,12 @@ TABLE: tuple[Rule, ...] = (
     ),
     _rule(
         # The last alternative: a C++ exception that escaped from WASM is a bare number.
-        r"memory access out of bounds|aborted\(|: unreachable|^[a-z-]+: \w*: \d+$",
+        r"memory access out of bounds|aborted\(|: unreachable|worker died without a word|^[a-z-]+: \w*: \d+$",
         FaultCode.CRASH,
         FaultOrigin.BROWSER,
     ),
+    # The pages' own name for a spec that they cannot run: the variant or the page build is wrong, not the device.
+    _rule(r"^[a-z-]+: pagefault:", FaultCode.AGENT_ERROR, FaultOrigin.AGENT),
     _rule(r"(<pad>\s*){3,}", FaultCode.WRONG_OUTPUT, FaultOrigin.PAGE),
     _rule(r"^(watchdog|silence|whole-timeout):", FaultCode.TIMEOUT, FaultOrigin.PAGE),
     _UNKNOWN,

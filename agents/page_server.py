@@ -132,7 +132,7 @@ class AttemptPage:
             self._open = False
 
     def accepts_key(self, key: str) -> bool:
-        return hmac.compare_digest(key.encode(), self._key.encode())
+        return hmac.compare_digest(key.encode(errors="surrogateescape"), self._key.encode())
 
     def hear_event(self, event: PageEvent) -> bool:
         """Record an event once; False when the attempt is over or has said too much."""
@@ -159,8 +159,9 @@ class AttemptPage:
             self._requests += self._open
 
     def count_bytes(self, path: str, count: int) -> None:
+        """Bytes on their way, or a negative number of those that never left: those may be known a little late."""
         with self._lock:
-            if self._open:
+            if self._open or count < 0:
                 self._sent[path] += count
 
 
@@ -340,14 +341,15 @@ async def _stream(
             chunk = await asyncio.to_thread(stream.read, min(_CHUNK, left))
             if not chunk:
                 raise OSError(f"{file} became shorter while it was being sent")
+            # Counted first: the page may report as soon as it has the last byte.
+            count(len(chunk))
             try:
                 await response.write(chunk)
             except ConnectionError:
                 # What still lies in the transport's buffer never left.
                 waiting = request.transport.get_write_buffer_size() if request.transport else 0
-                count(max(0, len(chunk) - waiting))
+                count(-min(len(chunk), waiting))
                 return response
-            count(len(chunk))
             left -= len(chunk)
     await response.write_eof()
     return response

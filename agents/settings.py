@@ -8,12 +8,14 @@ from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIB: Final = 1 << 30
+_PREFIX: Final = "FITMATRIX_AGENT_"
+ENROLMENT_TOKEN_VARIABLE: Final = f"{_PREFIX}TOKEN"
 
 
 class AgentSettings(BaseSettings):
     """What a maintainer decides about one lab host."""
 
-    model_config = SettingsConfigDict(env_prefix="FITMATRIX_AGENT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     coordinator: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", strip_whitespace=True)]
     """Where the coordinator answers, such as `http://lab:8000`."""

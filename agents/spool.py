@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from agents.coordinator import CoordinatorRefusedError, CoordinatorUnavailableError
+from agents.coordinator import CoordinatorForgotError, CoordinatorRefusedError, CoordinatorUnavailableError
 from agents.faults import AgentError
 from agents.file_lock import FileLock
 from orchestrator.contract.attempt import AttemptReport, ReportReceipt
@@ -163,15 +163,15 @@ class SpoolSender:
                 for artifact in report.artifacts:
                     self._sink.put_blob(artifact.sha256, entry.artifact(artifact.sha256))
                 receipt = self._sink.put_report(report)
+            except CoordinatorForgotError:
+                self._on_unknown()
+                return False
             except CoordinatorUnavailableError as error:
                 if not self._silent:
                     _log.warning("reports wait on disk: %s", error)
                 self._silent = True
                 return False
             except CoordinatorRefusedError as error:
-                if error.is_about_identity:
-                    self._on_unknown()
-                    return False
                 self._set_aside(entry, str(error))
             except (OSError, ValueError) as error:  # damaged on disk: sending it again cannot help
                 self._set_aside(entry, f"unreadable: {error}")

@@ -6,9 +6,15 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 
-from agents.coordinator import CoordinatorClient, CoordinatorRefusedError, CoordinatorUnavailableError
+from agents.coordinator import (
+    CoordinatorClient,
+    CoordinatorForgotError,
+    CoordinatorRefusedError,
+    CoordinatorUnavailableError,
+)
 from agents.identity import agent_version
 from agents.layout import DataLayout
 from agents.model_cache import ModelCache
@@ -29,7 +35,6 @@ _ENROL_AGAIN_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 2.0
 """How often to knock while the coordinator is away."""
 _STOP_SECONDS: Final = SHUTDOWN_SECONDS + 5
-_UNKNOWN: Final = frozenset({401, 403, 404})
 
 _log = logging.getLogger(__name__)
 
@@ -225,11 +230,14 @@ class Supervisor:
         self._said = statuses
         try:
             answer = self._coordinator.heartbeat(self._agent_id, Heartbeat(devices=statuses))
+        except CoordinatorForgotError:
+            self._enrol_wanted.set()
+            return
         except CoordinatorUnavailableError as error:
             self._lose_coordinator(error)
             return
         except CoordinatorRefusedError as error:
-            if error.status not in _UNKNOWN:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             self._enrol_wanted.set()
             return

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from agents.layout import DataLayout
 from agents.leftovers import sweep
+from agents.settings import ENROLMENT_TOKEN_VARIABLE
 from agents.spool import Spool, SpoolError
 from agents.telemetry import AgentMetrics
 from agents.worker_link import WorkerCommand, WorkerConfig, WorkerExit, WorkerState
@@ -52,7 +53,7 @@ class WorkerProcess:
     ) -> None:
         """`on_change` is called from another thread whenever `status` may have changed."""
         self.device_id = device_id
-        self.page_port = _remembered_port(layout.page_port(device_id))
+        self.page_port = remembered_port(layout.page_port(device_id))
         self.wants_new_port = False
         """The page server could not listen: call `move_port`, then enrol again."""
         self._command = command
@@ -100,7 +101,7 @@ class WorkerProcess:
     def move_port(self) -> None:
         """Takes another port for the pages, since the old one is taken."""
         self._layout.page_port(self.device_id).unlink(missing_ok=True)
-        self.page_port = _remembered_port(self._layout.page_port(self.device_id))
+        self.page_port = remembered_port(self._layout.page_port(self.device_id))
         self.wants_new_port = False
 
     def keep_alive(self) -> None:
@@ -161,7 +162,11 @@ class WorkerProcess:
         self._started_at = self._deaf_since = time.monotonic()
         # A session of its own: Ctrl-C reaches the supervisor alone, and a worker's children can be killed with it.
         process = subprocess.Popen(
-            list(self._command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            list(self._command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name != ENROLMENT_TOKEN_VARIABLE},
         )
         self._process = process
         self._reader = threading.Thread(target=self._read, args=(process,), name=self.device_id, daemon=True)
@@ -283,7 +288,7 @@ def _cause(code: int) -> str:
     return WorkerExit(code).name.lower() if code in set(WorkerExit) else f"exit status {code}"
 
 
-def _remembered_port(path: Path) -> int:
+def remembered_port(path: Path) -> int:
     """The port of the last time, so that a device's pages keep their address; a free one when that is taken."""
     port = int(path.read_text()) if path.exists() else 0
     try:

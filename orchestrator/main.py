@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import signal
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import IO
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
+from orchestrator.api.access import require_user
 from orchestrator.api.app import create_app
 from orchestrator.api.state import ApiState
 from orchestrator.blobs import BlobStore
@@ -32,6 +34,8 @@ from orchestrator.services.submission import Submission
 from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.telemetry import StateCollector, Telemetry
+from orchestrator.web.reads import ServiceReads
+from orchestrator.web.router import create_web_router
 
 log = logging.getLogger("fitmatrix")
 
@@ -62,6 +66,9 @@ def serve(settings: CoordinatorSettings) -> None:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("listening on http://%s:%s, data in %s", host, port, settings.data)
+        # uvicorn raises the signal that stopped it once more when it is done; ours is the clean-up that follows.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
         uvicorn.Server(config).run(sockets=[listener])
 
@@ -117,6 +124,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     )
     hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
     app = create_app(state, product_version, hosts)
+    app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_user)])
     dispatcher.start()
     stack.callback(dispatcher.stop)
     return app

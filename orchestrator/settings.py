@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -30,6 +30,11 @@ class CoordinatorSettings(BaseSettings):
     """Bearer token that people, their tools and enrolling agents must send; required beyond loopback."""
     lease_seconds: float = Field(default=30, gt=0, le=3600)
     heartbeat_seconds: float = Field(default=5, gt=0, le=600)
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, data: Path) -> Path:
+        return data.expanduser().absolute()
 
     @property
     def is_loopback(self) -> bool:

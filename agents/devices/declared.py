@@ -46,7 +46,7 @@ class EmulatedDeclaration(_Declaration):
     """Limits of an emulated device; at least one of them."""
 
     memory_mib: int | None = Field(default=None, ge=64, le=1024 * 1024)
-    cpu_quota: float | None = Field(default=None, ge=0.05, le=1024, strict=False)
+    cpu_quota: float | None = Field(default=None, ge=0.05, le=1024)
     webgpu: bool = True
 
     @model_validator(mode="after")
@@ -61,6 +61,12 @@ class DeviceDeclaration(_Declaration):
     device_class: Label | None = None
     chrome_flags: list[Flag] = Field(default_factory=list, max_length=30)
     emulated: EmulatedDeclaration | None = None
+
+    @model_validator(mode="after")
+    def _has_a_usable_name(self) -> Self:
+        if not _slug(self.name):
+            raise ValueError("name: it has no letter or digit to make an identifier of")
+        return self
 
     @model_validator(mode="after")
     def _leaves_the_agents_flags_alone(self) -> Self:

@@ -81,9 +81,10 @@ class CdpConnection:
     def close(self) -> None:
         self._closing = True
         # The library forgets its socket once the browser has hung up.
-        with suppress(OSError, AttributeError):
-            # Closing alone would not wake the thread that reads.
-            self._socket.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            if self._socket.sock is not None:
+                # Closing alone would not wake the thread that reads.
+                self._socket.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.shutdown()  # type: ignore[no-untyped-call]
 

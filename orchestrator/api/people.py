@@ -61,7 +61,7 @@ def list_runs(
     device: Annotated[str | None, Query(max_length=200, description="On this device only.")] = None,
     limit: Limit = 100,
 ) -> Listing[RunView]:
-    """Newest first."""
+    """Newest first; with a state that is an end, the one that ended last first."""
     return Listing(items=state.reading.runs(job_id=job, state=run_state, device_id=device, limit=limit))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ from orchestrator.domain.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+_UNION_MEMBER: Final = re.compile(r"^(constrained-)?(int|str|float)$|^literal\[")
+"""What Pydantic adds to a field's path to say which member of a union it tried."""
 
 MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final[dict[type[FitmatrixError], HTTPStatus]] = {
@@ -68,7 +72,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        fields = [problem_field(item) for item in error.errors()[:50]]
+        fields = _merged([problem_field(item) for item in error.errors()[:50]])
         detail = "The request does not fit its schema; nothing was changed."
         return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, fields)
 
@@ -86,7 +90,10 @@ def install_problem_handlers(app: FastAPI) -> None:
 def problem_field(item: Any) -> ProblemField:
     """One Pydantic error as field, value and what is allowed."""
     path = ""
-    for part in item["loc"][1:] if item["loc"] and item["loc"][0] in ("body", "query", "path") else item["loc"]:
+    location = item["loc"][1:] if item["loc"] and item["loc"][0] in ("body", "query", "path", "header") else item["loc"]
+    for part in location:
+        if _UNION_MEMBER.match(str(part)):
+            continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
     value = item.get("input")
     try:
@@ -94,6 +101,17 @@ def problem_field(item: Any) -> ProblemField:
     except (TypeError, ValueError):
         text = repr(value)
     return ProblemField(field=path or "body", value=text[:200], allowed=_allowed(item))
+
+
+def _merged(fields: list[ProblemField]) -> list[ProblemField]:
+    """One entry for a field that fits no member of its union."""
+    merged: dict[str, ProblemField] = {}
+    for field in fields:
+        known = merged.get(field.field)
+        if known is not None:
+            field = known.model_copy(update={"allowed": f"{known.allowed}, or {field.allowed}"})
+        merged[field.field] = field
+    return list(merged.values())
 
 
 def _allowed(item: Any) -> str:

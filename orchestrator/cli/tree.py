@@ -173,7 +173,7 @@ def _welcome(plan: TreePlan, found: bool) -> Iterator[str]:
     yield ""
     yield "fitmatrix is up. Ctrl-C stops it."
     yield f"  matrix page   {plan.url}/"
-    yield f"  API           {plan.url}/docs"
+    yield f"  API           {plan.url}/openapi.json"
     yield f"  data          {plan.data}"
     if plan.agent and not found:
         yield "  no device has reported yet: the agent's lines above say why"

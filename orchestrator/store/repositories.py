@@ -106,7 +106,9 @@ class RunRepository:
         return to_run(row) if row else None
 
     def find(self, *, job_id: str | None, state: RunState | None, device_id: str | None, limit: int) -> list[Run]:
-        query = select(RunRow).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
+        ended = state in (RunState.FINISHED, RunState.INCONCLUSIVE)
+        newest = RunRow.finished_at if ended else RunRow.created_at
+        query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
         if job_id is not None:
             query = query.where(RunRow.job_id == job_id)
         if state is not None:

@@ -18,30 +18,34 @@ export function toPageErrors(thrown: unknown, source: ErrorSource, phase: Phase)
   return things.map((thing) => ({ source, phase, ...describe(thing) }));
 }
 
-function describe(thing: unknown): Pick<PageError, 'name' | 'message' | 'stack'> {
-  if (thing instanceof Error) {
-    const causes = causesOf(thing);
-    return {
-      name: cut(thing.name),
-      message: cut([thing.message, ...causes].join(' · caused by ')),
-      stack: cut(thing.stack ?? ''),
-    };
-  }
+function describe(thing: unknown): Required<Pick<PageError, 'name' | 'message' | 'stack'>> {
+  const { name, message } = describeThrown(thing);
+  const causes = thing instanceof Error ? causesOf(thing) : [];
+  return {
+    name: cut(name),
+    message: cut([message, ...causes].join(' · caused by ')),
+    stack: cut(thing instanceof Error ? (thing.stack ?? '') : ''),
+  };
+}
+
+function describeThrown(thing: unknown): { name: string; message: string } {
+  if (thing instanceof Error) return { name: thing.name, message: thing.message };
   if (typeof thing === 'object' && thing !== null) {
     // GPUError, DOMException of another realm and the like: not an Error, but with a message.
     const name = (thing.constructor as { name?: string } | undefined)?.name ?? '';
     const message = 'message' in thing && typeof thing.message === 'string' ? thing.message : asJson(thing);
-    return { name: name === 'Object' ? '' : cut(name), message: cut(message), stack: '' };
+    return { name: name === 'Object' ? '' : name, message };
   }
   // Emscripten throws a pointer to its C++ exception as a bare number.
-  return { name: typeof thing, message: cut(String(thing)), stack: '' };
+  return { name: typeof thing, message: String(thing) };
 }
 
 function causesOf(error: Error): string[] {
   const causes: string[] = [];
   let cause = error.cause;
   while (cause !== undefined && causes.length < 5) {
-    causes.push(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause));
+    const { name, message } = describeThrown(cause);
+    causes.push(`${name}: ${message}`);
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return causes;

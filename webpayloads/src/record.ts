@@ -15,6 +15,9 @@ const MOST_ERRORS = 50;
 /** Places kept for what the run fails with, however much was heard before. */
 const LAST_WORDS = 10;
 
+/** What is known of the environment before anything has run. */
+export type Browser = Omit<PageEnvironment, 'threads' | 'adapter'>;
+
 export class RunRecord {
   attempt: string;
   phase: Phase = 'open';
@@ -28,22 +31,15 @@ export class RunRecord {
   adapter: GpuAdapter | null = null;
   threads: number | null = null;
 
-  readonly #host: Pick<PageEnvironment, 'user_agent' | 'cross_origin_isolated' | 'hardware_concurrency' | 'device_memory_gib'>;
+  readonly #browser: Browser;
   readonly #heard: PageError[] = [];
   readonly #console: PageError[] = [];
   #lastWords: PageError[] = [];
   #observed: Observed = { gpu_memory: null, wasm_peak_bytes: null };
 
-  constructor(attempt: string, host: RunRecord['environmentOfHost']) {
+  constructor(attempt: string, browser: Browser) {
     this.attempt = attempt;
-    this.#host = host;
-  }
-
-  get environmentOfHost(): Pick<
-    PageEnvironment,
-    'user_agent' | 'cross_origin_isolated' | 'hardware_concurrency' | 'device_memory_gib'
-  > {
-    return this.#host;
+    this.#browser = browser;
   }
 
   observe(observed: Observed): void {
@@ -82,7 +78,7 @@ export class RunRecord {
       completed: this.completed,
       phase: this.phase,
       errors: this.errors,
-      environment: { ...this.#host, threads: this.threads, adapter: this.adapter },
+      environment: { ...this.#browser, threads: this.threads, adapter: this.adapter },
       load_ms: this.loadMs,
       first_inference_ms: this.firstInferenceMs,
       phases_ms: this.phasesMs,

@@ -61,9 +61,9 @@ export function cosine(a: readonly (number | null)[], b: readonly number[]): num
 
 /** The share of the reference's leading characters that the text repeats, 0 to 1. */
 export function leadingAgreement(text: string, reference: string): number {
-  const expected = [...reference];
+  const expected = Array.from(reference);
   if (expected.length === 0) return 1;
-  const actual = [...text];
+  const actual = Array.from(text);
   let same = 0;
   while (same < expected.length && actual[same] === expected[same]) same += 1;
   return same / expected.length;

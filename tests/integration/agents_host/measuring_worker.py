@@ -61,7 +61,13 @@ def measure(
 ) -> AttemptOutcome:
     began = datetime.now(UTC)
     files = {path: file.read_text() for path, file in {**page_files, **model_files}.items()}
-    seen = {"pid": os.getpid(), "origin": page_server.origin, "files": files, "media_types": dict(media_types)}
+    seen: dict[str, object] = {
+        "pid": os.getpid(),
+        "origin": page_server.origin,
+        "files": files,
+        "media_types": dict(media_types),
+    }
+    seen["token"] = os.environ.get("FITMATRIX_AGENT_TOKEN")
     scratch.mkdir(parents=True, exist_ok=True)
     unfinished = scratch / "seen"
     unfinished.write_text(json.dumps(seen))

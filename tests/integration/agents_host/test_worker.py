@@ -22,6 +22,15 @@ def test_a_message_becomes_a_report(lab: Lab) -> None:
     assert httpx.get(f"{registered['page_origin']}/run/nothing/").status_code == 404
 
 
+def test_the_enrolment_token_stays_with_the_supervisor(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITMATRIX_AGENT_TOKEN", "sesame")
+    lab.start()
+    lab.send("run-1")
+    lab.coordinator.report_of("run-1")
+    assert lab.coordinator.enrolment_tokens == ["Bearer sesame"]
+    assert lab.running("run-1")["token"] is None
+
+
 def test_files_are_downloaded_once_for_many_attempts(lab: Lab) -> None:
     lab.start()
     for run in ("run-1", "run-2"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import redis
-from kombu import Connection
+from kombu.connection import Connection
 
 from orchestrator.blobs import BlobStore
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec
@@ -182,7 +182,7 @@ class HandAgent:
         device_id = device_id or self.device_id
         if self.answer is None:
             raise AssertionError("enrol first")
-        with Connection(self.answer.broker_url) as connection:
+        with Connection(self.answer.broker_url) as connection:  # type: ignore[no-untyped-call]  # kombu has no types
             queue = connection.SimpleQueue(device_queue(device_id))
 
             def message() -> Any:
@@ -197,6 +197,13 @@ class HandAgent:
             payload = wait_until(message, seconds, f"a message for {device_id}")
             queue.close()
         return AttemptSpec.model_validate(payload[0][0])
+
+    def take(self) -> AttemptSpec:
+        """Receives and starts an attempt, dropping stale messages as an agent does."""
+        while True:
+            spec = self.receive()
+            if self.start(spec) == 200:
+                return spec
 
     def start(self, spec: AttemptSpec) -> int:
         return self._client.post(f"/attempts/{spec.run_id}/{spec.number}/start").status_code

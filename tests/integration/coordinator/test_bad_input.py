@@ -32,7 +32,7 @@ GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["was
         ({"workload": {"text-generation": {"repetitions": "many"}}}, "workload.text-generation.repetitions", "integer"),
         ({"criteria": {"max_ttft_seconds": 0}}, "criteria.max_ttft_seconds", "greater than 0"),
         ({"priority": 101}, "priority", "100"),
-        ({"repeats": 0}, "repeats", "1"),
+        ({"repeats": 0}, "repeats", "greater than or equal to 1, or 'auto'"),
         ({"timeouts": {"whole": -3}}, "timeouts.whole", "greater than 0"),
         ({"workloads": {}}, "workloads", "no such field"),
         ({"name": ""}, "name", "at least 1"),
@@ -99,7 +99,7 @@ def test_two_agents_cannot_own_one_device(coordinator: RunningCoordinator, agent
 
 def test_agents_calls_need_the_agents_token(coordinator: RunningCoordinator, agent: HandAgent) -> None:
     url = f"{coordinator.url}/api/v1"
-    body = {"devices": []}
+    body: dict[str, list[Any]] = {"devices": []}
     assert httpx.post(f"{url}/agents/{agent.agent_id}/heartbeat", json=body).status_code == 401
     forged = {"Authorization": "Bearer forged"}
     assert httpx.post(f"{url}/agents/{agent.agent_id}/heartbeat", json=body, headers=forged).status_code == 401

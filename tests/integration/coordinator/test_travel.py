@@ -155,8 +155,7 @@ def test_a_killed_broker_comes_back_with_what_was_in_flight(
     broker = coordinator.broker
     wait_until(lambda: broker.llen(f"device.{agent.device_id}"), what="the message on its queue")
     broker.shutdown(nosave=True)
-    spec = agent.receive()
-    agent.start(spec)
+    spec = agent.take()
     agent.report(spec)
     assert qa.job(job)["state"] == "finished"
 
@@ -165,14 +164,12 @@ def test_a_coordinator_killed_in_the_middle_loses_nothing(
     coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter
 ) -> None:
     job = qa.submit(repeats=3)
-    spec = agent.receive()
-    agent.start(spec)
+    spec = agent.take()
     coordinator.kill()
     coordinator.start()
     assert agent.report(spec).json()["counted"] is True
     for _ in range(2):
-        spec = agent.receive()
-        agent.start(spec)
+        spec = agent.take()
         agent.report(spec)
     view = qa.job(job)
     assert (view["state"], view["runs"]["finished"]) == ("finished", 3)

@@ -75,6 +75,9 @@ SAID_BY_PAGES = [
     ("Data size is too small: 1024", FaultCode.DOWNLOAD, AGENT),
     ("expected magic word 00 61 73 6d, found 3c 21 44 4f @+0", FaultCode.DOWNLOAD, AGENT),
     ("NetworkError when attempting to fetch resource.", FaultCode.DOWNLOAD, AGENT),
+    ("the spec could not be read: HTTP 404", FaultCode.DOWNLOAD, AGENT),
+    ("the agent refused a message to events: HTTP 409", FaultCode.DOWNLOAD, AGENT),
+    ("the worker script could not be loaded", FaultCode.DOWNLOAD, AGENT),
     ("No model format matched.", FaultCode.BAD_MODEL, PAGE),
     ("NOT_FOUND: could not find gpu_artisan .bin", FaultCode.BAD_MODEL, PAGE),
     ("gpu backend type of section is: cpu", FaultCode.BAD_MODEL, PAGE),
@@ -82,6 +85,7 @@ SAID_BY_PAGES = [
     ("memory access out of bounds", FaultCode.CRASH, BROWSER),
     ("Aborted(). Build with -sASSERTIONS for more info.", FaultCode.CRASH, BROWSER),
     ("unreachable", FaultCode.CRASH, BROWSER),
+    ("the worker died without a word", FaultCode.CRASH, BROWSER),
     ("1957528", FaultCode.CRASH, BROWSER),
     ("output was <pad><pad><pad><pad>", FaultCode.WRONG_OUTPUT, PAGE),
     ("Something nobody has seen yet", FaultCode.UNKNOWN, PAGE),
@@ -133,6 +137,11 @@ def test_what_is_seen_from_outside(
 def test_the_ear_alone_can_tell(source: ErrorSource) -> None:
     code = {ErrorSource.DEVICE_LOST: FaultCode.DEVICE_LOST, ErrorSource.WATCHDOG: FaultCode.TIMEOUT}[source]
     assert classify(page_failure(page_error("it happened", source))).code is code
+
+
+def test_a_page_that_cannot_run_its_spec_says_nothing_about_the_device() -> None:
+    fault = classify(page_failure(page_error("options.dtype is 5; allowed are q4, q8", name="PageFault")))
+    assert (fault.code, fault.origin, fault.transient) == (FaultCode.AGENT_ERROR, AGENT, False)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +212,12 @@ def test_every_row_is_reached_by_a_case() -> None:
     evidence += [Evidence(ending, Phase.INIT, detail) for ending, detail, *_ in SEEN_FROM_OUTSIDE]
     statements = [f"{case.ending}: {case.detail}" for case in evidence if case.ending is not Ending.PAGE_ERROR]
     statements += [f"exception: Error: {message}" for message, *_ in SAID_BY_PAGES]
+    statements.append("exception: PageFault: options.dtype is 5")
 
     def reached(rule: Rule) -> bool:
         others = [other for other in TABLE[: TABLE.index(rule)] if not other.needs_oom_kill]
         return any(
-            rule.pattern.search(text) and not any(other.pattern.search(text) for other in others)
-            for text in statements
+            rule.pattern.search(text) and not any(other.pattern.search(text) for other in others) for text in statements
         )
 
     assert [rule.pattern.pattern for rule in TABLE if not reached(rule)] == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.coordinator import CoordinatorRefusedError, CoordinatorUnavailableError
+from agents.coordinator import CoordinatorForgotError, CoordinatorRefusedError, CoordinatorUnavailableError
 from agents.spool import Spool, SpoolError, SpoolSender
 from orchestrator.contract.attempt import Artifact, AttemptReport, ReportReceipt
 from orchestrator.contract.device import AttemptRef
@@ -138,11 +138,10 @@ def test_a_refused_report_is_set_aside_with_the_reason(
     assert spool.rejected() == 1
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_an_unknown_agent_keeps_its_reports_and_asks_to_enrol(
-    status: int, spool: Spool, sender: SpoolSender, coordinator: Coordinator, unknown: list[str]
+def test_a_forgotten_agent_keeps_its_reports_and_asks_to_enrol(
+    spool: Spool, sender: SpoolSender, coordinator: Coordinator, unknown: list[str]
 ) -> None:
-    coordinator.errors["a"] = CoordinatorRefusedError(status, "who are you")
+    coordinator.errors["a"] = CoordinatorForgotError("who are you")
     spool.add(report("a"), {})
     assert not sender.send_all()
     assert unknown == ["asked"]

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.client import Client, ClientError, ProblemError, Unreachable
 from orchestrator.contract.job import JobSpec
-from orchestrator.contract.views import Problem, ProblemField
+from orchestrator.contract.views import Health, Problem, ProblemField
 from orchestrator.contract.vocabulary import RunState
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator
@@ -26,6 +26,7 @@ def test_what_the_coordinator_says_comes_out_as_it_went_in(coordinator: FakeCoor
     coordinator.answer("GET /api/v1/jobs/job-1", samples.job())
     coordinator.answer("GET /api/v1/runs/run-7", samples.out_of_memory_run())
     coordinator.answer("GET /api/v1/devices", [samples.device()])
+    coordinator.answer("GET /api/v1/devices/this-machine", samples.device())
     coordinator.answer("GET /api/v1/models", [samples.variant_view()])
     with Client(coordinator.url) as client:
         assert client.matrix() == matrix_samples.demo_matrix()
@@ -33,6 +34,7 @@ def test_what_the_coordinator_says_comes_out_as_it_went_in(coordinator: FakeCoor
         assert client.job("job-1") == samples.job()
         assert client.run("run-7") == samples.out_of_memory_run()
         assert client.devices() == [samples.device()]
+        assert client.device("this-machine") == samples.device()
         assert client.models() == [samples.variant_view()]
 
 
@@ -119,8 +121,10 @@ def test_an_id_stays_one_part_of_the_path(coordinator: FakeCoordinator) -> None:
 
 
 def test_not_ready_is_an_answer(coordinator: FakeCoordinator) -> None:
-    coordinator.answer("GET /readyz", b"{}", status=503)
+    sick = Health(status="unavailable", checks={"broker": "does not answer"})
+    coordinator.answer("GET /readyz", sick, status=503)
     with Client(coordinator.url) as client:
         assert client.ready() is False
-        coordinator.answer("GET /readyz", b"{}")
+        assert client.health() == sick
+        coordinator.answer("GET /readyz", Health(status="ok", checks={}))
         assert client.ready() is True

@@ -10,8 +10,8 @@ const LONGEST_DISPOSE_MS = 5_000;
 
 export interface HostParts {
   hearing: Hearing;
-  observe(): Observed;
-  send(message: FromWorker): void;
+  observe: () => Observed;
+  send: (message: FromWorker) => void;
 }
 
 export class Host {

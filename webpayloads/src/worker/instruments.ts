@@ -1,7 +1,7 @@
 /** Everything that must be in place before a runtime's first line: imported first by each worker. */
 import type { FromWorker, Observed } from '../messages';
 import { toPageErrors } from '../errors';
-import { GpuLedger, watchGpu, type GpuScope } from './gpu_ledger';
+import { GpuLedger, watchGpu } from './gpu_ledger';
 import { Hearing } from './hearing';
 import { WasmMemories, watchWasm } from './wasm_memory';
 
@@ -22,7 +22,7 @@ export function observe(): Observed {
 
 watchWasm(WebAssembly, memories);
 if ('gpu' in navigator) {
-  watchGpu(self as unknown as GpuScope, ledger, {
+  watchGpu(self, ledger, {
     adapter(adapter) {
       send({ type: 'adapter', adapter });
     },

@@ -61,7 +61,7 @@ export class ModelFiles {
    * @throws Error
    */
   readonly fetch: typeof fetch = async (input, init) => {
-    const url = addressOf(input);
+    const url = this.#addressOf(input);
     const response = await this.#fetch(input, init);
     if (!url.startsWith(this.root) || response.status === 404) return response;
     if (response.body === null || !response.ok) {
@@ -100,6 +100,11 @@ export class ModelFiles {
     );
   }
 
+  #addressOf(input: RequestInfo | URL): string {
+    if (typeof input === 'string') return new URL(input, this.root).href;
+    return input instanceof URL ? input.href : input.url;
+  }
+
   async #finish(path: string): Promise<void> {
     this.#reading.delete(path);
     this.#missingWeights.delete(path);
@@ -111,9 +116,4 @@ function sum(values: Iterable<number>): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-function addressOf(input: RequestInfo | URL): string {
-  if (typeof input === 'string') return new URL(input, location.href).href;
-  return input instanceof URL ? input.href : input.url;
 }

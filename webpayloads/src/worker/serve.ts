@@ -8,8 +8,8 @@ export function serve(adapter: RuntimeAdapter): void {
   const host = new Host(adapter, new URL('./', self.location.href).href, { hearing, observe, send });
   self.addEventListener('message', (event: MessageEvent<ToWorker>) => {
     if (event.data.type === 'start') {
-      // Never given back: the page is granted the same lock in the moment this worker dies.
-      void navigator.locks.request(event.data.lock, () => {
+      // Never given back: the page is granted the same lock in the moment this worker dies. Needs a secure context.
+      void (navigator as { locks?: LockManager }).locks?.request(event.data.lock, () => {
         send({ type: 'locked' });
         return new Promise(() => undefined);
       });

@@ -186,7 +186,7 @@ class TransformersJs implements RuntimeAdapter {
 
   /** A prompt of exactly `count` tokens: a longer one, cut. */
   #exactPrompt(count: number): Encoded {
-    const { data } = this.#encode(words(count + 1)).input_ids;
+    const data: unknown = this.#encode(words(count + 1)).input_ids.data;
     const ids = (data as BigInt64Array).slice(0, count);
     if (ids.length !== count) throw new PageFault(`the tokenizer made ${ids.length} of ${count} prompt tokens`);
     const dims = [1, count];

@@ -20,8 +20,8 @@ export class WasmMemories {
 export function watchWasm(scope: typeof WebAssembly, memories: WasmMemories): void {
   const Memory = scope.Memory;
   scope.Memory = new Proxy(Memory, {
-    construct(target, args: [WebAssembly.MemoryDescriptor], newTarget: typeof Memory) {
-      const memory = Reflect.construct(target, args, newTarget) as WebAssembly.Memory;
+    construct(target, args: [WebAssembly.MemoryDescriptor]) {
+      const memory = new target(...args);
       memories.add(memory);
       return memory;
     },

@@ -1,0 +1,42 @@
+"""The pages' questions, answered by the reading use cases."""
+
+from pathlib import Path
+
+from orchestrator.blobs import BlobStore
+from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
+from orchestrator.domain.errors import NotFoundError
+from orchestrator.services.reading import Reading
+
+MOST_RUNS = 1000
+
+
+class ServiceReads:
+    def __init__(self, reading: Reading, blobs: BlobStore) -> None:
+        self._reading = reading
+        self._blobs = blobs
+
+    def matrix(self) -> Matrix:
+        return self._reading.matrix()
+
+    def run(self, run_id: str) -> RunDetail | None:
+        try:
+            return self._reading.run(run_id)
+        except NotFoundError:
+            return None
+
+    def job(self, job_id: str) -> JobView | None:
+        try:
+            return self._reading.job(job_id)
+        except NotFoundError:
+            return None
+
+    def runs(self, job_id: str) -> list[RunView]:
+        return self._reading.runs(job_id=job_id, limit=MOST_RUNS)
+
+    def devices(self) -> list[DeviceView]:
+        return self._reading.devices()
+
+    def artifact_path(self, sha256: str) -> Path | None:
+        path = self._blobs.path(sha256)
+        return path if path.is_file() else None

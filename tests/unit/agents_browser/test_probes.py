@@ -1,0 +1,225 @@
+"""Probes, fed with what DevTools and the kernel would say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.devices.host import cpu_model_from_cpuinfo, host_class
+from agents.probes.console import ConsoleProbe
+from agents.probes.crash import CrashProbe
+from agents.probes.memory import MemorySampler, PssMeter, role_of
+from agents.probes.network import NetworkProbe
+from orchestrator.contract.device import Browser, DeviceFacts
+
+ORIGIN = "http://localhost:8000"
+
+
+def request(probe: NetworkProbe, request_id: str, url: str, **more: Any) -> None:
+    probe.hear("Network.requestWillBeSent", {"requestId": request_id, "request": {"url": url}, **more}, "s")
+
+
+def test_finished_requests_of_the_origin_are_summed() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/run/a/")
+    request(probe, "2", "https://elsewhere.example/x")
+    request(probe, "3", "http://localhost:80001/x")
+    request(probe, "4", "data:text/plain,hello")
+    for request_id in "1234":
+        probe.hear("Network.loadingFinished", {"requestId": request_id, "encodedDataLength": 700}, "s")
+    assert probe.total_bytes == 700
+
+
+def test_a_request_that_two_sessions_report_counts_once() -> None:
+    probe = NetworkProbe(ORIGIN)
+    for session in ("page", "worker"):
+        request(probe, "1", f"{ORIGIN}/worker.js")
+        probe.hear("Network.loadingFinished", {"requestId": "1", "encodedDataLength": 300}, session)
+    assert probe.total_bytes == 300
+
+
+def test_a_request_that_broke_off_counts_with_what_had_arrived() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/model")
+    probe.hear(
+        "Network.responseReceived", {"requestId": "1", "response": {"status": 200, "encodedDataLength": 100}}, "s"
+    )
+    for count in (1000, 500):
+        probe.hear("Network.dataReceived", {"requestId": "1", "encodedDataLength": count}, "s")
+    probe.hear("Network.loadingFailed", {"requestId": "1", "errorText": "net::ERR_FAILED"}, "s")
+    assert probe.total_bytes == 1600
+    assert probe.as_json() == [
+        {"url": f"{ORIGIN}/model", "status": 200, "received_bytes": 1600, "state": "failed: net::ERR_FAILED"}
+    ]
+
+
+def test_a_redirect_counts_with_its_headers_and_no_secret_is_kept() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/run/a#key=secret")
+    request(probe, "1", f"{ORIGIN}/run/a/#key=secret", redirectResponse={"status": 308, "encodedDataLength": 50})
+    probe.hear("Network.loadingFinished", {"requestId": "1", "encodedDataLength": 700}, "s")
+    assert probe.total_bytes == 750
+    assert [entry["url"] for entry in probe.as_json()] == [f"{ORIGIN}/run/a", f"{ORIGIN}/run/a/"]
+
+
+def test_the_browser_is_told_to_keep_no_bodies() -> None:
+    ((method, parameters),) = NetworkProbe(ORIGIN).commands
+    assert method == "Network.enable"
+    assert set(parameters.values()) == {0}
+
+
+def test_console_calls_log_entries_and_exceptions_are_kept_with_their_target() -> None:
+    probe = ConsoleProbe()
+    probe.hear("Target.attachedToTarget", {"sessionId": "w", "targetInfo": {"type": "worker"}}, None)
+    arguments = [{"type": "string", "value": "loaded"}, {"type": "number", "value": 0}, {"type": "undefined"}]
+    probe.hear("Runtime.consoleAPICalled", {"type": "warning", "args": arguments}, "w")
+    entry = {"source": "network", "level": "error", "text": "404", "url": "http://localhost/x"}
+    probe.hear("Log.entryAdded", {"entry": entry}, "w")
+    probe.hear("Log.entryAdded", {"entry": {**entry, "source": "worker"}}, "w")
+    thrown = {"text": "Uncaught", "exception": {"type": "object", "description": "Error: no\n at x"}}
+    probe.hear("Runtime.exceptionThrown", {"exceptionDetails": thrown}, "w")
+    assert [(entry["target"], entry["level"], entry["text"]) for entry in probe.as_json()["entries"]] == [
+        ("worker", "warning", "loaded 0 undefined"),
+        ("worker", "error", "404 http://localhost/x"),
+        ("worker", "exception", "Error: no\n at x"),
+    ]
+
+
+def test_an_endless_console_is_cut_and_counted() -> None:
+    probe = ConsoleProbe()
+    for number in range(2_005):
+        probe.hear("Runtime.consoleAPICalled", {"type": "log", "args": [{"value": "x" * 9_000 + str(number)}]}, None)
+    log = probe.as_json()
+    assert (len(log["entries"]), log["left_out"], len(log["entries"][0]["text"])) == (2_000, 5, 4_000)
+
+
+def test_only_a_pages_crash_is_told() -> None:
+    crashes: list[str] = []
+    probe = CrashProbe(crashes.append)
+    probe.hear("Target.attachedToTarget", {"targetInfo": {"type": "page", "targetId": "P"}}, None)
+    probe.hear("Target.attachedToTarget", {"targetInfo": {"type": "worker", "targetId": "W"}}, None)
+    for target, code in (("W", 6), ("P", 9)):
+        probe.hear("Target.targetCrashed", {"targetId": target, "status": "killed", "errorCode": code}, None)
+    assert crashes == ["killed (code 9)"]
+
+
+class FakeProc:
+    """A `/proc` of plain files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, pid: int, pages: int, pss_kib: int, *, command: str = "chrome", children: str = "") -> None:
+        task = self.root / str(pid) / "task" / str(pid)
+        task.mkdir(parents=True, exist_ok=True)
+        (task / "children").write_text(children)
+        (self.root / str(pid) / "statm").write_text(f"9999 {pages} 10 1 0 5 0")
+        (self.root / str(pid) / "cmdline").write_text(command)
+        (self.root / str(pid) / "smaps_rollup").write_text(
+            f"header\nRss: 900 kB\nPss: {pss_kib} kB\nPss_Dirty: 7 kB\nSwapPss: 1 kB\n"
+        )
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> FakeProc:
+    return FakeProc(tmp_path)
+
+
+def test_the_tree_is_summed_by_role(proc: FakeProc) -> None:
+    proc.put(1, 100, 50, command="/opt/chrome\0--flag", children="2 3 77 ")
+    proc.put(2, 100, 20, command="/opt/chrome --type=renderer --x", children="4")
+    proc.put(3, 100, 10, command="/opt/chrome\0--type=gpu-process")
+    proc.put(4, 100, 5, command="/opt/chrome\0--type=renderer")
+    # 77 has just ended.
+    assert PssMeter(proc.root).read(1) == {
+        "browser": 51 * 1024,
+        "renderer": (21 + 6) * 1024,
+        "gpu-process": 11 * 1024,
+    }
+
+
+def test_a_process_is_walked_again_only_when_it_has_grown(proc: FakeProc) -> None:
+    meter = PssMeter(proc.root)
+    proc.put(1, 1_000, 50)
+    assert meter.read(1) == {"browser": 51 * 1024}
+    proc.put(1, 1_100, 60)
+    assert meter.read(1) == {"browser": 51 * 1024}
+    proc.put(1, 1_200, 70)
+    assert meter.read(1) == {"browser": 71 * 1024}
+    proc.put(1, 500, 30)
+    assert meter.read(1) == {"browser": 31 * 1024}
+
+
+def test_a_dead_tree_has_no_memory(proc: FakeProc) -> None:
+    assert PssMeter(proc.root).read(1) == {}
+
+
+@pytest.mark.parametrize(
+    ("command", "role"),
+    [
+        ("/c\0--type=utility\0--x", "utility"),
+        ("/c --type=zygote --x", "zygote"),
+        ("/c\0--x", "browser"),
+        ("", "browser"),
+    ],
+)
+def test_roles(command: str, role: str) -> None:
+    assert role_of(command) == role
+
+
+class Steps:
+    """A meter that goes through given totals and stays at the last."""
+
+    method = "steps"
+
+    def __init__(self, *totals: int) -> None:
+        self.totals = list(totals)
+
+    def read(self, root: int) -> dict[str, int]:
+        total = self.totals.pop(0) if len(self.totals) > 1 else self.totals[0]
+        return {"browser": total} if total else {}
+
+
+def test_the_baseline_is_where_memory_rests_and_the_peak_is_kept() -> None:
+    sampler = MemorySampler(1, Steps(100, 200, 300, 300, 300, 301))
+    sampler.start()
+    assert sampler.settle() in (300, 301)
+    sampler.stop()
+    figure = sampler.figure
+    assert figure is not None
+    assert figure.method == "steps"
+    assert (figure.peak_bytes >= 300, figure.samples >= 5) == (True, True)
+    log = sampler.as_json()
+    assert log["samples"][0] == {"at_ms": log["samples"][0]["at_ms"], "total_bytes": 100, "by_role": {"browser": 100}}
+
+
+def test_a_browser_that_was_never_seen_has_no_figure() -> None:
+    sampler = MemorySampler(1, Steps(0))
+    sampler.start()
+    sampler.stop()
+    assert sampler.figure is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: AMD EPYC 7763\n", "AMD EPYC 7763"),
+        ("processor : 0\nBogoMIPS : 48\n\nHardware : Qualcomm SM8350\n", "Qualcomm SM8350"),
+        ("processor : 0\nmodel name :\n", None),
+    ],
+)
+def test_the_cpus_name(text: str, name: str | None) -> None:
+    assert cpu_model_from_cpuinfo(text) == name
+
+
+def test_a_class_is_coarse() -> None:
+    facts = DeviceFacts(
+        os="Debian",
+        os_version="12",
+        arch="x86_64",
+        cpu_model="x",
+        cpu_count=2,
+        ram_bytes=25_276_514_304,
+        browser=Browser(name="chrome", version="150"),
+    )
+    assert host_class(facts).split(" ", 1)[1] == "2 cores 24 GiB"

@@ -1,0 +1,326 @@
+/** Page and worker together, as they talk to the agent: in one process, with an adapter made for the purpose. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+import { Agent } from '../src/agent';
+import { Attempt } from '../src/attempt';
+import { CONTRACT_VERSION, type PageEvent, type PageReport, type PageSpec } from '../src/contract';
+import type { FromWorker, ToWorker } from '../src/messages';
+import { RunRecord } from '../src/record';
+import type { RuntimeAdapter } from '../src/runtime';
+import { Hearing } from '../src/worker/hearing';
+import { Host } from '../src/worker/host';
+
+const ADDRESS = 'http://localhost:1/run/run-1.1/#key=secret';
+const VERSIONS = { 'transformers.js': '4.3.1', 'mediapipe-llm': '0', 'litert-lm': '0' };
+const SPEC: PageSpec = {
+  contract_version: CONTRACT_VERSION,
+  attempt: 'run-1.1',
+  variant: 'tiny.q8',
+  model: 'Tiny',
+  weights: 'synthetic',
+  runtime: 'transformers.js',
+  runtime_version: '4.3.1',
+  backend: 'wasm',
+  task: 'feature-extraction',
+  options: {},
+  files: [{ path: 'model.onnx', sha256: 'a'.repeat(64), bytes: 4 }],
+  workload: { task: 'feature-extraction', batch: 1, length: 8, warmups: 1, repetitions: 2 },
+  validation: { check: 'embedding', texts: ['x'], reference: [[1]], reference_source: null, min_cosine: 0.9 },
+};
+
+/** What happened, in order: the agent's messages and the adapter's calls. */
+let log: string[];
+let events: PageEvent[];
+let reports: PageReport[];
+let statuses: Record<string, number>;
+let adapter: RuntimeAdapter;
+let grantLock: () => void;
+let record: RunRecord;
+
+function fakeAgent(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  const address = new URL(input as string).pathname.replace('/run/run-1.1/', '');
+  const status = statuses[address] ?? 200;
+  if (address === 'spec') return Promise.resolve(Response.json(SPEC, { status }));
+  expect(new Headers(init?.headers).get('X-Attempt-Key')).toBe('secret');
+  const message: unknown = JSON.parse(init?.body as string);
+  if (address === 'events') {
+    const event = message as PageEvent;
+    events.push(event);
+    log.push(event.kind === 'note' ? 'note' : `${event.kind} ${event.detail}`);
+  } else {
+    reports.push(message as PageReport);
+    log.push('report');
+  }
+  return Promise.resolve(new Response(null, { status: status === 200 ? 204 : status }));
+}
+
+/** A worker in the same thread; its messages are copied as real ones are. */
+class FakeWorker extends EventTarget {
+  readonly #host: Host;
+  readonly hearing = new Hearing((error) => {
+    this.#say({ type: 'heard', error });
+  });
+  terminated = false;
+
+  constructor() {
+    super();
+    const observe = () => ({ gpu_memory: null, wasm_peak_bytes: 65_536 });
+    this.#host = new Host(adapter, 'http://localhost:1/assets/', {
+      hearing: this.hearing,
+      observe,
+      send: (message) => {
+        this.#say(message);
+      },
+    });
+    queueMicrotask(() => {
+      this.#say({ type: 'started' });
+      this.#say({ type: 'locked' });
+    });
+  }
+
+  postMessage(message: ToWorker): void {
+    this.#host.receive(structuredClone(message));
+  }
+
+  terminate(): void {
+    this.terminated = true;
+  }
+
+  #say(message: FromWorker): void {
+    this.dispatchEvent(new MessageEvent('message', { data: structuredClone(message) }));
+  }
+}
+
+beforeEach(() => {
+  [log, events, reports, statuses] = [[], [], [], {}];
+  record = new RunRecord('run-1.1', { user_agent: 'test', cross_origin_isolated: true, hardware_concurrency: 2 });
+  adapter = {
+    init: vi.fn(() => {
+      log.push('init');
+      return Promise.resolve({ threads: 2 });
+    }),
+    prepare: vi.fn(() => {
+      log.push('prepare');
+      return Promise.resolve();
+    }),
+    run: vi.fn(() => {
+      log.push('run');
+      return Promise.resolve({ kind: 'inference' as const, sample: { latency_ms: 5, batch: 1 } });
+    }),
+    validate: vi.fn(() => {
+      log.push('validate');
+      return Promise.resolve({ vectors: [[1, null]] });
+    }),
+    dispose: vi.fn(() => {
+      log.push('dispose');
+      return Promise.resolve();
+    }),
+  };
+  vi.stubGlobal('navigator', {
+    locks: {
+      request: (_name: string, _options: object, granted: () => void) =>
+        new Promise<void>(() => {
+          grantLock = granted;
+        }),
+    },
+  });
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+async function run(address = ADDRESS): Promise<FakeWorker[]> {
+  const workers: FakeWorker[] = [];
+  const location = new URL(address);
+  const agent = new Agent({ href: location.href, hash: location.hash }, fakeAgent);
+  const watcher = { spec: vi.fn(), progress: vi.fn(), changed: vi.fn() };
+  await new Attempt(agent, record, watcher).run(VERSIONS, () => {
+    const worker = new FakeWorker();
+    workers.push(worker);
+    return worker as unknown as Worker;
+  });
+  return workers;
+}
+
+test('the agent hears of each phase before it begins, and of each result before the next', async () => {
+  const [worker] = await run();
+  expect(log).toEqual([
+    'phase open',
+    'phase download',
+    'init',
+    'phase init',
+    'note',
+    'phase warmup',
+    'prepare',
+    'run',
+    'note',
+    'phase measure',
+    'run',
+    'note',
+    'run',
+    'note',
+    'phase validate',
+    'validate',
+    'note',
+    'dispose',
+    'report',
+  ]);
+  expect(events.map((event) => event.seq)).toEqual(events.map((_, index) => index));
+  expect(worker?.terminated).toBe(true);
+});
+
+test('a complete run is reported with everything that was measured', async () => {
+  await run();
+  expect(reports).toHaveLength(1);
+  expect(reports[0]).toMatchObject({
+    attempt: 'run-1.1',
+    completed: true,
+    phase: 'validate',
+    errors: [],
+    inference_samples: [
+      { latency_ms: 5, batch: 1 },
+      { latency_ms: 5, batch: 1 },
+    ],
+    generation_samples: [],
+    validation: { vectors: [[1, null]] },
+    wasm_peak_bytes: 65_536,
+    environment: { user_agent: 'test', threads: 2, adapter: null },
+  });
+  expect(Object.keys(reports[0]?.phases_ms ?? {})).toEqual([
+    'open',
+    'download',
+    'init',
+    'warmup',
+    'measure',
+    'validate',
+  ]);
+  expect(reports[0]?.load_ms).toBeGreaterThan(0);
+});
+
+test('without warm-ups the workload is prepared in the measuring phase', async () => {
+  const spec = SPEC.workload;
+  SPEC.workload = { ...spec, warmups: 0, repetitions: 1 };
+  try {
+    await run();
+  } finally {
+    SPEC.workload = spec;
+  }
+  expect(log.slice(log.indexOf('phase measure'), log.indexOf('phase validate'))).toEqual([
+    'phase measure',
+    'prepare',
+    'run',
+    'note',
+  ]);
+  expect(reports[0]?.first_inference_ms).toBeNull();
+});
+
+test('a failure is reported with what was measured before it', async () => {
+  vi.mocked(adapter.validate).mockRejectedValue([{ message: 'first' }, { message: 'second' }]);
+  await run();
+  expect(reports[0]).toMatchObject({
+    completed: false,
+    phase: 'validate',
+    errors: [
+      { source: 'exception', phase: 'validate', message: 'first' },
+      { source: 'exception', phase: 'validate', message: 'second' },
+    ],
+  });
+  expect(reports[0]?.inference_samples).toHaveLength(2);
+  expect(log.slice(-3)).toEqual(['error first', 'error second', 'report']);
+});
+
+test('a call that never settles fails with what was heard', async () => {
+  vi.useFakeTimers();
+  let worker: FakeWorker | undefined;
+  vi.mocked(adapter.init).mockReturnValue(new Promise(() => undefined));
+  const location = new URL(ADDRESS);
+  const agent = new Agent({ href: location.href, hash: location.hash }, fakeAgent);
+  const watcher = { spec: vi.fn(), progress: vi.fn(), changed: vi.fn() };
+  const done = new Attempt(agent, record, watcher).run(VERSIONS, () => {
+    worker = new FakeWorker();
+    return worker as unknown as Worker;
+  });
+  await vi.waitFor(() => {
+    expect(adapter.init).toHaveBeenCalled();
+  });
+  worker?.hearing.hear({ message: 'INFO-like noise' }, 'console', false);
+  worker?.hearing.hear({ message: 'unknown: gone' }, 'device-lost', true);
+  await vi.runAllTimersAsync();
+  await done;
+  expect(reports[0]?.errors?.map((error) => error.source)).toEqual(['device-lost', 'watchdog', 'console']);
+});
+
+test('a worker that dies is noticed', async () => {
+  vi.mocked(adapter.run).mockReturnValue(new Promise(() => undefined));
+  const done = run();
+  await vi.waitFor(() => {
+    expect(adapter.run).toHaveBeenCalled();
+  });
+  grantLock();
+  await done;
+  expect(reports[0]).toMatchObject({
+    completed: false,
+    phase: 'warmup',
+    errors: [{ source: 'worker-error', message: 'the worker died without a word' }],
+  });
+});
+
+test('a runtime that hangs while it is closed has done its work', async () => {
+  vi.useFakeTimers();
+  vi.mocked(adapter.dispose).mockReturnValue(new Promise(() => undefined));
+  const done = run();
+  await vi.waitFor(() => {
+    expect(adapter.dispose).toHaveBeenCalled();
+  });
+  await vi.runAllTimersAsync();
+  await done;
+  expect(reports[0]).toMatchObject({ completed: true, errors: [] });
+});
+
+test('a spec that cannot be read is reported under the name in the address', async () => {
+  statuses = { spec: 500 };
+  await run();
+  expect(adapter.init).not.toHaveBeenCalled();
+  expect(reports[0]).toMatchObject({
+    attempt: 'run-1.1',
+    completed: false,
+    phase: 'open',
+    errors: [{ name: 'PageFault', message: 'the spec could not be read: HTTP 500' }],
+  });
+});
+
+test('a phase that the agent does not hear of does not begin', async () => {
+  statuses = { events: 409, report: 409 };
+  await expect(run()).rejects.toThrow('the agent refused a message to report: HTTP 409');
+  expect(adapter.init).not.toHaveBeenCalled();
+});
+
+test('opened by hand, the page runs and posts nothing', async () => {
+  await run('http://localhost:1/run/run-1.1/');
+  expect(log.filter((line) => line === 'run')).toHaveLength(3);
+  expect([events, reports]).toEqual([[], []]);
+  expect(record.report).toMatchObject({ completed: true, attempt: 'run-1.1' });
+});
+
+test('WebGPU is looked for before anything is downloaded', async () => {
+  const { backend } = SPEC;
+  SPEC.backend = 'webgpu';
+  try {
+    await run();
+  } finally {
+    SPEC.backend = backend;
+  }
+  expect(log).toEqual(['phase open', 'error navigator.gpu is undefined', 'report']);
+});
+
+test('the same trouble is told once, and never more often than a report holds', () => {
+  const error = { source: 'gpu-error' as const, phase: 'init' as const, message: 'same' };
+  expect([record.hear(error), record.hear(error)]).toEqual([true, false]);
+  for (let index = 0; index < 100; index += 1) record.hear({ ...error, message: String(index) });
+  for (let index = 0; index < 100; index += 1) record.hear({ ...error, source: 'console', message: String(index) });
+  record.fail([{ ...error, message: 'last words' }]);
+  const { errors } = record.report;
+  expect(errors).toHaveLength(50);
+  expect(errors?.map((each) => each.message)).toContain('last words');
+});
