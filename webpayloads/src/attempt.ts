@@ -114,7 +114,7 @@ export class Attempt {
 
   #postError(error: PageError): void {
     // The report brings it again: this one is for the case that no report follows.
-    void this.#post('error', error.message, error).catch(() => undefined);
+    void this.#post('error', error.message.slice(0, 200), error).catch(() => undefined);
   }
 
   #post(kind: EventKind, detail: string, error: PageError | null = null): Promise<void> {

@@ -231,7 +231,7 @@ def quantize_embedding(model: Any) -> None:
     (gather,) = (node for node in graph.node if node.op_type == "Gather" and node.input[1] == "input_ids")
     (stored,) = (tensor for tensor in graph.initializer if tensor.name == gather.input[0])
     table = numpy_helper.to_array(stored)
-    scale = (numpy.abs(table).max(axis=1, keepdims=True) / 127).astype(numpy.float32)
+    scale = (numpy.abs(table).max(axis=1, keepdims=True).clip(min=1e-9) / 127).astype(numpy.float32)
     graph.initializer.remove(stored)
     graph.initializer.append(numpy_helper.from_array(numpy.round(table / scale).astype(numpy.int8), "token_table"))
     graph.initializer.append(numpy_helper.from_array(scale, "token_scale"))

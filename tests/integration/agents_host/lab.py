@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from orchestrator.contract.job import TextGenerationWorkload, Timeouts
 from orchestrator.contract.vocabulary import Backend, Runtime, Task, Weights
 from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue
 from tests.integration.agents_host.measuring_worker import registration
+from tests.waiting import wait_until
 
 DEVICE: Final = "host-1.bench"
 PATIENCE_SECONDS: Final = 60
@@ -38,11 +38,7 @@ Found = TypeVar("Found")
 
 def eventually(look: Callable[[], Found | None], what: str) -> Found:
     """The first true result of `look`; fails with `what` was awaited when patience ends."""
-    deadline, pause = time.monotonic() + PATIENCE_SECONDS, threading.Event()
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        pause.wait(0.02)
-    return found
+    return wait_until(look, PATIENCE_SECONDS, what)
 
 
 def sha256(content: bytes) -> str:
