@@ -77,16 +77,14 @@ class Lab:
         submitter.close()
         return bool(devices) and all(device["state"] == "idle" for device in devices)
 
-    def worker(self, device_name: str) -> psutil.Process:
-        """The worker process of a device."""
+    def busy_worker(self) -> psutil.Process:
+        """The worker process that has a browser open."""
         if self._agent is None:
             raise AssertionError("the agent is not running")
-        slug = device_name.replace(" ", "-")
         for process in psutil.Process(self._agent.pid).children(recursive=True):
-            line = " ".join(process.cmdline())
-            if "agents.worker" in line and slug in line:
+            if "agents.worker" in process.cmdline() and len(process.children(recursive=True)) > 1:
                 return process
-        raise AssertionError(f"no worker of {device_name}")
+        raise AssertionError("no worker has a browser open")
 
     def browsers(self) -> list[psutil.Process]:
         """Every Chromium process whose profile lies in this lab's directory."""

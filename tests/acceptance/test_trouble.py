@@ -31,7 +31,7 @@ def test_a_worker_killed_in_the_middle_leaves_one_result(lab: Lab, qa: Submitter
     before = cells_runs(qa, MINILM)
     job = qa.submit(variants=[MINILM], backends=["wasm"], devices=DESK, workload=SHORT)
     run_id = in_the_browser(lab, qa, job)
-    lab.worker("plain desk").kill()
+    lab.busy_worker().kill()
     (run,) = finished(qa, job)
     assert run["id"] == run_id
     assert (run["state"], run["verdict"]) == ("finished", "fits")
