@@ -122,7 +122,10 @@ class ChromeDriver:
                 proxy=Proxy(raw={"proxyType": ProxyType.DIRECT}),
                 timeout=round(timeout_s) + _COMMAND_SECONDS,
             )
-            return webdriver.Remote(service.service_url, options=options, client_config=config)
+            driver = webdriver.Remote(service.service_url, options=options, client_config=config)
+            # Chrome's own start page would be part of the idle browser's memory.
+            driver.get("about:blank")
+            return driver
 
         started = _in_background(start)
         deadline = time.monotonic() + timeout_s

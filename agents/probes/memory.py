@@ -14,7 +14,7 @@ from orchestrator.contract.attempt import MemoryFigure
 SAMPLE_SECONDS = 0.2
 _SETTLED_SHARE = 0.01
 _SETTLE_SECONDS = 3.0
-_NOISE_PAGES = 128
+_NOISE_PAGES = 512
 _UNNAMED_ROLE = "zygote"
 
 BytesByRole = dict[str, int]
@@ -39,9 +39,9 @@ class _Process:
 class PssMeter:
     """Proportional set size, swapped pages included, from Linux' `smaps_rollup`.
 
-    The kernel walks a process's page tables to answer, about 0.1 s of CPU for a whole browser: enough to slow what
+    The kernel walks a process's page tables to answer, about 10 ms of CPU for a whole browser each time: enough to slow what
     is being measured. So a process is only walked again when its resident size (`statm`, which is free) has moved by
-    more than 128 pages.
+    more than 512 pages (2 MiB).
     """
 
     proc: Path = Path("/proc")

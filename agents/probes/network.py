@@ -1,11 +1,12 @@
 """Bytes by DevTools' count: bodies and headers, of the page and of all its workers."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from agents.probes.cdp import Parameters
 
 _MOST_REQUESTS = 5_000
+_NO_CONTENT = 204
 
 
 @dataclass
@@ -14,6 +15,8 @@ class _Request:
     status: int | None = None
     received_bytes: int = 0
     state: str = "open"
+    header_bytes: int = 0
+    decoded_bytes: int = 0
 
 
 class NetworkProbe:
@@ -44,14 +47,21 @@ class NetworkProbe:
             return
         if method == "Network.responseReceived":
             request.status = parameters["response"]["status"]
-            request.received_bytes = max(request.received_bytes, int(parameters["response"]["encodedDataLength"]))
+            request.header_bytes = max(0, int(parameters["response"]["encodedDataLength"]))
+            request.received_bytes = request.header_bytes
         elif method == "Network.dataReceived":
             request.received_bytes += int(parameters["encodedDataLength"])
+            request.decoded_bytes += int(parameters["dataLength"])
         elif method == "Network.loadingFinished":
             request.received_bytes = int(parameters["encodedDataLength"])
+            if request.received_bytes <= request.header_bytes:
+                # DevTools leaves out the bodies of worker scripts; the page server compresses nothing.
+                request.received_bytes = request.header_bytes + request.decoded_bytes
             request.state = "finished"
         elif method == "Network.loadingFailed":
-            request.state = f"failed: {parameters.get('errorText', '')}"
+            # An answer without a body (204) ends as aborted although all of it has come.
+            whole = request.status == _NO_CONTENT
+            request.state = "finished" if whole else f"failed: {parameters.get('errorText', '')}"
 
     @property
     def total_bytes(self) -> int:
@@ -59,7 +69,11 @@ class NetworkProbe:
         return sum(request.received_bytes for request in list(self._requests.values()))
 
     def as_json(self) -> list[dict[str, Any]]:
-        return [asdict(request) for request in list(self._requests.values())]
+        """Each request with its URL, status, bytes received and how it ended."""
+        return [
+            {"url": one.url, "status": one.status, "received_bytes": one.received_bytes, "state": one.state}
+            for one in list(self._requests.values())
+        ]
 
     def _begin(self, request_id: str, parameters: Parameters) -> None:
         url: str = parameters["request"]["url"]

@@ -134,7 +134,13 @@ class _Build:
         with (
             (folder / "stderr").open("w+", encoding="utf-8", errors="replace") as stderr,
             subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=_environment(), cwd=WEBPAYLOADS.parent
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=_environment(),
+                cwd=WEBPAYLOADS.parent,
             ) as process,
         ):
             try:

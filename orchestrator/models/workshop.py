@@ -8,6 +8,7 @@ with `<folder>/product.json`.
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -109,6 +110,7 @@ def run_recipe(build: Callable[[Workshop], Product], arguments: Sequence[str]) -
         voice.write(json.dumps(message) + "\n")
 
     folder = Path(arguments[1])
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         product = build(Workshop(folder, say))
     except ModuleNotFoundError as error:
@@ -119,3 +121,10 @@ def run_recipe(build: Callable[[Workshop], Product], arguments: Sequence[str]) -
         return 1
     (folder / "product.json").write_text(product.model_dump_json(), encoding="utf-8")
     return 0
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input: when it is gone, however it ended, so is this process."""
+    # Not through sys.stdin, whose lock a waiting reader would still hold when the interpreter shuts down.
+    os.read(0, 1)
+    os._exit(1)

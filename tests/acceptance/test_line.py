@@ -1,5 +1,6 @@
 """A job goes in, real models run in a real browser, a true matrix comes out."""
 
+import shutil
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from tests.acceptance.lab import GEMMA_BIN, MINILM, SHORT, SMOLLM2, TINY, Lab, f
 from tests.integration.coordinator.lab import Submitter
 from tests.waiting import wait_until
 
+BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
 DESK = 'name == "desk"'
 
 
@@ -94,9 +96,10 @@ def test_out_of_memory_is_confirmed_by_the_kernels_counter(qa: Submitter) -> Non
 def test_a_page_opened_by_hand_shows_what_came_out(qa: Submitter) -> None:
     run = only_run(qa, variants=[TINY], backends=["wasm"], devices=DESK)
     options = webdriver.ChromeOptions()
+    options.binary_location = next(filter(None, map(shutil.which, BROWSERS)))
     for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
         driver.get(report_of(run)["page_url"])
         body = driver.find_element(By.TAG_NAME, "body")

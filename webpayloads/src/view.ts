@@ -90,7 +90,8 @@ export class View implements Watcher {
     if (completed) this.#showState('completed', 'Completed');
     else this.#showState('failed', `Failed in phase ${phase}`);
     const untold = shown.map((error) => `The report was not delivered: ${error.message}`);
-    this.#find('state-detail').textContent = [completed ? '' : (errors?.[0]?.message ?? ''), ...untold].join(' ').trim();
+    const reason = completed ? '' : (errors?.[0]?.message ?? '');
+    this.#find('state-detail').textContent = [reason, ...untold].join(' ').trim();
     this.#drawPhases();
   }
 

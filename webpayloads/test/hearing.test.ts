@@ -38,7 +38,9 @@ test('a call that does not settle after a mortal error fails when the grace is o
   expect(outcome).not.toHaveBeenCalled();
   await vi.advanceTimersByTimeAsync(1);
   expect(outcome).toHaveBeenCalledExactlyOnceWith(expect.any(NeverSettled));
-  expect(told).toMatchObject([{ source: 'unhandled-rejection', phase: 'init', message: 'memory access out of bounds' }]);
+  expect(told).toMatchObject([
+    { source: 'unhandled-rejection', phase: 'init', message: 'memory access out of bounds' },
+  ]);
 });
 
 test('a call that settles within the grace has survived', async () => {

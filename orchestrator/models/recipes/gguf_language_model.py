@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.contract.catalog import TextValidation
-from orchestrator.models.workshop import Product, Workshop, run_recipe, versions
+from orchestrator.models.workshop import Product, RecipeError, Workshop, run_recipe, versions
 
 BUILDER: Final = "onnxruntime_genai.models.builder"
 CACHE_WIDTH: Final = "kv_cache_dim"
@@ -69,6 +69,9 @@ def build(workshop: Workshop) -> Product:
     workshop.step("generating the reference text with onnxruntime")
     validation = workshop.text_validation()
     reference = generate(onnx_file, workshop.files, validation.prompt, validation.max_tokens)
+    expected = validation.expected_substring
+    if expected is not None and expected not in reference:
+        raise RecipeError(f"the built model answers {validation.prompt!r} with {reference!r}, not with {expected!r}")
     tools = versions("onnxruntime", "onnxruntime-genai", "transformers", "torch", "gguf")
     source_text = f"onnxruntime {tools['onnxruntime']} for Python, CPU, same file, greedy"
     return Product(

@@ -45,12 +45,32 @@ def test_a_request_that_broke_off_counts_with_what_had_arrived() -> None:
         "Network.responseReceived", {"requestId": "1", "response": {"status": 200, "encodedDataLength": 100}}, "s"
     )
     for count in (1000, 500):
-        probe.hear("Network.dataReceived", {"requestId": "1", "encodedDataLength": count}, "s")
+        chunk = {"requestId": "1", "encodedDataLength": count, "dataLength": count}
+        probe.hear("Network.dataReceived", chunk, "s")
     probe.hear("Network.loadingFailed", {"requestId": "1", "errorText": "net::ERR_FAILED"}, "s")
     assert probe.total_bytes == 1600
     assert probe.as_json() == [
         {"url": f"{ORIGIN}/model", "status": 200, "received_bytes": 1600, "state": "failed: net::ERR_FAILED"}
     ]
+
+
+def test_a_workers_script_counts_with_the_body_that_devtools_leaves_out() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/worker.js")
+    response = {"status": 200, "encodedDataLength": 611}
+    probe.hear("Network.responseReceived", {"requestId": "1", "response": response}, "s")
+    probe.hear("Network.dataReceived", {"requestId": "1", "encodedDataLength": 0, "dataLength": 5_000}, "s")
+    probe.hear("Network.loadingFinished", {"requestId": "1", "encodedDataLength": 611}, "s")
+    assert probe.total_bytes == 5_611
+
+
+def test_an_answer_without_a_body_has_not_failed() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/events")
+    response = {"status": 204, "encodedDataLength": 545}
+    probe.hear("Network.responseReceived", {"requestId": "1", "response": response}, "s")
+    probe.hear("Network.loadingFailed", {"requestId": "1", "errorText": "net::ERR_ABORTED"}, "s")
+    assert [(entry["state"], entry["received_bytes"]) for entry in probe.as_json()] == [("finished", 545)]
 
 
 def test_a_redirect_counts_with_its_headers_and_no_secret_is_kept() -> None:

@@ -8,7 +8,7 @@ const TEXEL_BYTES: Partial<Record<GPUTextureFormat, number>> = {
   r16uint: 2, r16sint: 2, r16float: 2, rg8unorm: 2, rg8snorm: 2, rg8uint: 2, rg8sint: 2,
   rg32uint: 8, rg32sint: 8, rg32float: 8, rgba16uint: 8, rgba16sint: 8, rgba16float: 8,
   rgba32uint: 16, rgba32sint: 16, rgba32float: 16,
-}; // prettier-ignore
+};
 
 export class GpuLedger {
   readonly #live = new Map<object, number>();

@@ -48,7 +48,9 @@ const NO_ERROR = /^(INFO|WARNING|VERBOSE|DEBUG)\b|^[IWV]\d{4} /;
 const logError = console.error.bind(console);
 console.error = (...words: unknown[]) => {
   // Not mortal: some runtimes log everything this way. The page keeps it for runs that fail.
-  const texts = words.map((word) => (typeof word === 'string' ? word : toPageErrors(word, 'console', 'init')[0]?.message));
+  const texts = words.map((word) =>
+    typeof word === 'string' ? word : toPageErrors(word, 'console', hearing.phase)[0]?.message,
+  );
   const message = texts.join(' ');
   if (!NO_ERROR.test(message)) hearing.hear({ message }, 'console', false);
   logError(...words);

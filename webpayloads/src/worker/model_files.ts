@@ -2,6 +2,7 @@
 import type { ModelFile } from '../contract';
 
 type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
+type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
 
 /** Files that hold a model's weights, and not its words or settings. */
 const WEIGHTS = /\.(onnx|onnx_data(_\d+)?|bin|task|litertlm)$/;
@@ -46,38 +47,41 @@ export class ModelFiles {
 
   /** The body of one of the variant's files. @throws Error when the server does not have it. */
   async stream(path: string): Promise<Body> {
-    const url = this.root + path;
-    const response = await this.fetch(url);
-    if (response.body === null || !response.ok) {
-      throw new Error(`Failed to fetch model: ${url} (${response.status})`);
-    }
-    return response.body;
+    const reader = await this.#open(path);
+    return this.#count(path, () => Promise.resolve(reader));
   }
 
   /**
-   * `fetch` for libraries that build addresses themselves. A file that is missing is their business (some ask
-   * for optional ones); any other failure is not.
-   *
-   * @throws Error
+   * `fetch` for libraries that build addresses themselves. One of the variant's files is asked for when the first
+   * byte of it is read: a library that only wants to know whether it is there, or how large it is, downloads
+   * nothing. Any other file is the library's business (some ask for optional ones).
    */
   readonly fetch: typeof fetch = async (input, init) => {
     const url = this.#addressOf(input);
-    const response = await this.#fetch(input, init);
-    if (!url.startsWith(this.root) || response.status === 404) return response;
+    const file = this.#files.find((one) => this.root + one.path === url);
+    if (file === undefined) return this.#fetch(input, init);
+    const body = this.#count(file.path, () => this.#open(file.path));
+    return new Response(body, { headers: { 'Content-Length': String(file.bytes) } });
+  };
+
+  async #open(path: string): Promise<Reader> {
+    const url = this.root + path;
+    const response = await this.#fetch(url);
     if (response.body === null || !response.ok) {
       throw new Error(`Failed to fetch model: ${url} (${response.status})`);
     }
-    const counted = this.#count(url.slice(this.root.length), response.body.getReader());
-    return new Response(counted, { status: response.status, headers: response.headers });
-  };
+    return response.body.getReader();
+  }
 
-  #count(path: string, reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>): Body {
+  #count(path: string, open: () => Promise<Reader>): Body {
     const expected = this.#files.find((file) => file.path === path)?.bytes;
+    let opened: Reader | null = null;
     let read = 0;
     return new ReadableStream(
       {
         pull: async (controller) => {
-          const { done, value } = await reader.read();
+          opened ??= await open();
+          const { done, value } = await opened.read();
           if (done) {
             if (expected !== undefined && read < expected) {
               throw new Error(`Failed to fetch model: ${this.root}${path} ended after ${read} of ${expected} bytes`);
@@ -93,9 +97,9 @@ export class ModelFiles {
           if (read === expected) await this.#finish(path);
           controller.enqueue(value);
         },
-        cancel: (reason) => reader.cancel(reason),
+        cancel: (reason) => opened?.cancel(reason),
       },
-      // Nothing is read ahead: a library that only asks whether a file is there does not load it.
+      // Nothing is read ahead: reading is what starts the download.
       { highWaterMark: 0 },
     );
   }
