@@ -18,8 +18,10 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATASOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 CHOSEN: Final = '{variant=~"$variant",device=~"$device"}'
-NEWEST: Final = f"topk by (variant, backend, device, workload) (2, fitmatrix_cell_last_run_timestamp_seconds{CHOSEN})"
-CELL_LEGEND: Final = "{{variant}} · {{backend}} · {{workload}} on {{device}}, {{browser}}"
+NEWEST: Final = f"topk by (variant, backend, device, workload) (1, fitmatrix_cell_last_run_timestamp_seconds{CHOSEN})"
+CELL_LEGEND: Final = (
+    "{{variant}} ({{weights}}) · {{backend}} · {{workload}} on {{device}} (emulated: {{emulated}}), {{browser}}"
+)
 VERDICT_COLOURS: Final = {
     "fits": "green",
     "too-slow": "yellow",
@@ -107,11 +109,13 @@ def _fit_probability() -> table.Panel:
     return (
         table.Panel()
         .title("Probability that a run fits")
-        .description("Rows: variant, backend, workload. Columns: devices. Empty where nothing was measured.")
+        .description("Rows: variant, weights, backend, workload. Columns: devices. Empty where nothing was measured.")
         .with_target(
-            _now(f'label_join({cells}, "model", " · ", "variant", "backend", "workload")', "").format(
-                PromQueryFormat.TABLE
-            )
+            _now(
+                f'label_join(label_join({cells}, "model", " · ", "variant", "weights", "backend", "workload"), '
+                '"device", ", emulated: ", "device", "emulated")',
+                "",
+            ).format(PromQueryFormat.TABLE)
         )
         .with_transformation(models.DataTransformerConfig(id_val="groupingToMatrix", options=by_device))
         .unit("percentunit")

@@ -9,11 +9,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from orchestrator.contract.fault import Fault
-from orchestrator.contract.vocabulary import CellVerdict, DeviceState, RunState
+from orchestrator.contract.matrix import Cell
+from orchestrator.contract.vocabulary import CellVerdict, DeviceState, FaultCode, RunState
 from orchestrator.services.reading import Reading
 
 WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-CELL_LABELS = ("variant", "backend", "device", "browser", "workload")
+CELL_LABELS = ("variant", "weights", "backend", "device", "emulated", "browser", "workload")
 
 
 class Telemetry:
@@ -33,6 +34,10 @@ class Telemetry:
             ["fault", "infrastructure"],
             registry=self.registry,
         )
+        self._attempts.labels(fault="none", infrastructure="false")
+        for code in FaultCode:
+            for infrastructure in ("true", "false"):
+                self._attempts.labels(fault=code, infrastructure=infrastructure)
         Info("fitmatrix_build", "Version of the coordinator.", registry=self.registry).info({"version": version})
 
     def attempt_dispatched(self, waited_seconds: float) -> None:
@@ -103,8 +108,9 @@ class StateCollector(Collector):
         updated = GaugeMetricFamily(
             "fitmatrix_cell_last_run_timestamp_seconds", "When a cell's newest run ended.", labels=CELL_LABELS
         )
-        for cell in cells:
-            labels = [cell.variant, cell.backend, cell.device, cell.browser, cell.workload]
+        # Cells that differ in what is no label, such as criteria or a device's flags, would be one series twice.
+        newest = {_labels(cell): cell for cell in sorted(cells, key=lambda cell: cell.updated_at)}
+        for labels, cell in newest.items():
             probability.add_metric(labels, cell.probability)
             updated.add_metric(labels, cell.updated_at.timestamp())
             for family, figure in (
@@ -115,3 +121,8 @@ class StateCollector(Collector):
                 if figure is not None:
                     family.add_metric(labels, figure.median)
         yield from (probability, decode, latency, memory, updated)
+
+
+def _labels(cell: Cell) -> tuple[str, ...]:
+    emulated = "true" if cell.emulated else "false"
+    return (cell.variant, cell.weights, cell.backend, cell.device, emulated, cell.browser, cell.workload)

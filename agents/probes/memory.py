@@ -39,9 +39,9 @@ class _Process:
 class PssMeter:
     """Proportional set size, swapped pages included, from Linux' `smaps_rollup`.
 
-    The kernel walks a process's page tables to answer, about 10 ms of CPU for a whole browser each time: enough to slow what
-    is being measured. So a process is only walked again when its resident size (`statm`, which is free) has moved by
-    more than 512 pages (2 MiB).
+    The kernel walks a process's page tables to answer, which takes about 10 ms of CPU for a whole browser. So as not
+    to slow what is being measured, a process is only walked again when its resident size (`statm`, which is free) has
+    moved by more than 512 pages (2 MiB).
     """
 
     proc: Path = Path("/proc")

@@ -15,7 +15,6 @@ class _Request:
     status: int | None = None
     received_bytes: int = 0
     state: str = "open"
-    header_bytes: int = 0
     decoded_bytes: int = 0
 
 
@@ -47,16 +46,16 @@ class NetworkProbe:
             return
         if method == "Network.responseReceived":
             request.status = parameters["response"]["status"]
-            request.header_bytes = max(0, int(parameters["response"]["encodedDataLength"]))
-            request.received_bytes = request.header_bytes
+            request.received_bytes = max(0, int(parameters["response"]["encodedDataLength"]))
         elif method == "Network.dataReceived":
             request.received_bytes += int(parameters["encodedDataLength"])
             request.decoded_bytes += int(parameters["dataLength"])
         elif method == "Network.loadingFinished":
             request.received_bytes = int(parameters["encodedDataLength"])
-            if request.received_bytes <= request.header_bytes:
-                # DevTools leaves out the bodies of worker scripts; the page server compresses nothing.
-                request.received_bytes = request.header_bytes + request.decoded_bytes
+            if request.received_bytes < request.decoded_bytes:
+                # DevTools leaves out the body of a worker's own script. The page server compresses nothing, so
+                # there is no other way for less to arrive than comes out.
+                request.received_bytes += request.decoded_bytes
             request.state = "finished"
         elif method == "Network.loadingFailed":
             # An answer without a body (204) ends as aborted although all of it has come.

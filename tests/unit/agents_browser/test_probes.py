@@ -64,6 +64,16 @@ def test_a_workers_script_counts_with_the_body_that_devtools_leaves_out() -> Non
     assert probe.total_bytes == 5_611
 
 
+def test_a_script_that_comes_all_at_once_counts_once() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/imported.js")
+    response = {"status": 200, "encodedDataLength": 5_611}
+    probe.hear("Network.responseReceived", {"requestId": "1", "response": response}, "s")
+    probe.hear("Network.dataReceived", {"requestId": "1", "encodedDataLength": 0, "dataLength": 5_000}, "s")
+    probe.hear("Network.loadingFinished", {"requestId": "1", "encodedDataLength": 5_611}, "s")
+    assert probe.total_bytes == 5_611
+
+
 def test_an_answer_without_a_body_has_not_failed() -> None:
     probe = NetworkProbe(ORIGIN)
     request(probe, "1", f"{ORIGIN}/events")
@@ -162,11 +172,11 @@ def test_a_process_is_walked_again_only_when_it_has_grown(proc: FakeProc) -> Non
     meter = PssMeter(proc.root)
     proc.put(1, 1_000, 50)
     assert meter.read(1) == {"browser": 51 * 1024}
-    proc.put(1, 1_100, 60)
+    proc.put(1, 1_500, 60)
     assert meter.read(1) == {"browser": 51 * 1024}
-    proc.put(1, 1_200, 70)
+    proc.put(1, 1_600, 70)
     assert meter.read(1) == {"browser": 71 * 1024}
-    proc.put(1, 500, 30)
+    proc.put(1, 1_000, 30)
     assert meter.read(1) == {"browser": 31 * 1024}
 
 
