@@ -38,10 +38,10 @@ $(VENV)/.models: $(VENV)/.installed requirements/models.txt
 
 webpayloads/node_modules/.installed: webpayloads/package-lock.json webpayloads/.npmrc | $(VENV)/.installed
 	@echo "· packages of the model pages"
-	@$(NODE) npm --prefix webpayloads ci --no-fund --no-audit --loglevel=error
+	@$(NODE) npm --prefix webpayloads ci --no-fund --no-audit --no-update-notifier --loglevel=error
 	@touch $@
 
-webpayloads/dist/.built: webpayloads/node_modules/.installed $(PAGE_SOURCES)
+$(VENV)/.pages: webpayloads/node_modules/.installed $(PAGE_SOURCES)
 	@echo "· model pages"
 	@$(NODE) npm --prefix webpayloads run --silent build
 	@touch $@
@@ -49,7 +49,7 @@ webpayloads/dist/.built: webpayloads/node_modules/.installed $(PAGE_SOURCES)
 .PHONY: setup pages browser models
 setup: $(VENV)/.installed
 
-pages: webpayloads/dist/.built ## Build the model pages
+pages: $(VENV)/.pages ## Build the model pages
 
 browser: ## Find Chrome or Chromium with its driver, or install them
 	@deploy/setup/browser.sh

@@ -18,7 +18,7 @@ from pathlib import Path
 from agents.browsers.protocol import BrowserSession, LaunchPlan
 from agents.devices.limits import GroupRecord, LimitedGroup
 from agents.devices.protocol import Device
-from agents.faults import AttemptStoppedError, BrowserStartError, Ending, Evidence, classify, ending_of
+from agents.faults import AgentError, AttemptStoppedError, BrowserStartError, Ending, Evidence, classify, ending_of
 from agents.leftovers import AttemptRecord, Leftovers, sweep
 from agents.page_server import AttemptPage, PageServer
 from agents.probes.cdp import CdpError
@@ -131,7 +131,9 @@ class _Attempt:
         media_types: Mapping[str, str],
         model_files: Mapping[str, Path],
     ) -> AttemptPage:
-        sweep(self._scratch)
+        before = sweep(self._scratch)
+        if before is not None and before.problems:
+            raise AgentError(f"An earlier attempt is still in the way. {' '.join(before.problems)}")
         spec = self._spec
         self._group = self._device.limited_group(self._attempt_id)
         self._leftovers.begin(
@@ -157,6 +159,7 @@ class _Attempt:
     def launch(self, origin: str) -> BrowserSession:
         plan = LaunchPlan(
             profile=self._leftovers.profile,
+            temporary=self._leftovers.temporary,
             log=self._leftovers.driver_log,
             wrapper=self._write_wrapper(),
             timeout_s=min(_LAUNCH_SECONDS, self._spec.timeouts.whole),

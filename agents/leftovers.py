@@ -9,11 +9,13 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
+from tempfile import gettempdir
 
 import psutil
 from pydantic import BaseModel, Field, ValidationError
 
-from agents.devices.limits import GroupRecord, processes_in, remove_group
+from agents.devices.limits import GROUP_PREFIX, GroupRecord, processes_in, remove_group
 from orchestrator.contract.base import Slug
 from orchestrator.contract.vocabulary import Phase
 
@@ -31,6 +33,8 @@ class AttemptRecord(BaseModel):
     phase: Phase
     """The last phase that was entered."""
     group: GroupRecord = GroupRecord()
+    temporary: Path = Field(default_factory=lambda: Path(gettempdir()) / f"{GROUP_PREFIX}{token_hex(8)}")
+    """The browser's temporary files. Not in the scratch directory: the paths of its sockets must stay short."""
     problems: list[str] = Field(default_factory=list)
     """Sentences on what could not be taken away: the device needs a maintainer."""
 
@@ -52,6 +56,13 @@ class Leftovers:
         return self._scratch / "chromedriver.log"
 
     @property
+    def temporary(self) -> Path:
+        """The folder for the browser's temporary files; there from `begin` on."""
+        if self._record is None:
+            raise RuntimeError("begin() comes first")
+        return self._record.temporary
+
+    @property
     def wrapper(self) -> Path:
         """The script that starts the browser within limits."""
         return self._scratch / "browser.sh"
@@ -62,6 +73,7 @@ class Leftovers:
         self._record = record
         self._write()
         self.profile.mkdir()
+        record.temporary.mkdir(mode=0o700)
 
     def enter(self, phase: Phase) -> None:
         if self._record is not None and self._record.phase is not phase:
@@ -73,7 +85,10 @@ class Leftovers:
 
         Returns a sentence for each thing that could not be done; the record stays then.
         """
-        return _take_away(self, self._record.group if self._record else GroupRecord(), self._scratch)
+        if self._record is not None:
+            return _take_away(self, self._record.group, self._record.temporary, self._scratch)
+        before = sweep(self._scratch)
+        return before.problems if before else []
 
     def _write(self) -> None:
         if self._record is not None:
@@ -95,9 +110,10 @@ def sweep(scratch: Path) -> AttemptRecord | None:
         record = AttemptRecord.model_validate_json(text)
     except ValidationError:
         # Not written by this version: what can be known without it is taken away all the same.
-        _take_away(Leftovers(scratch), GroupRecord(), scratch)
+        _take_away(Leftovers(scratch), GroupRecord(), None, scratch)
         return None
-    return record.model_copy(update={"problems": _take_away(Leftovers(scratch), record.group, scratch)})
+    problems = _take_away(Leftovers(scratch), record.group, record.temporary, scratch)
+    return record.model_copy(update={"problems": problems})
 
 
 def processes_of(scratch: Path, group: GroupRecord | None = None) -> list[psutil.Process]:
@@ -114,15 +130,19 @@ def processes_of(scratch: Path, group: GroupRecord | None = None) -> list[psutil
     return [process for process in found.values() if _is_alive(process)]
 
 
-def _take_away(files: Leftovers, group: GroupRecord, scratch: Path) -> list[str]:
+def _take_away(files: Leftovers, group: GroupRecord, temporary: Path | None, scratch: Path) -> list[str]:
     problems = []
     survivors = _kill_all(scratch, group)
     if survivors:
         problems.append(f"Processes that could not be killed: {', '.join(map(str, survivors))}.")
     problems += remove_group(group)
-    shutil.rmtree(files.profile, ignore_errors=True)
-    if files.profile.exists():
-        problems.append(f"The browser profile {files.profile} could not be removed.")
+    folders = [files.profile]
+    if temporary is not None and temporary.name.startswith(GROUP_PREFIX):
+        folders.append(temporary)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            problems.append(f"The browser's files in {folder} could not be removed.")
     files.wrapper.unlink(missing_ok=True)
     files.driver_log.unlink(missing_ok=True)
     if not problems:

@@ -156,7 +156,8 @@ class AttemptPage:
 
     def count_request(self) -> None:
         with self._lock:
-            self._requests += self._open
+            if self._open:
+                self._requests += 1
 
     def count_bytes(self, path: str, count: int) -> None:
         """Bytes on their way, or a negative number of those that never left: those may be known a little late."""

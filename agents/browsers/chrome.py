@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +103,11 @@ class ChromeDriver:
         for argument in self.arguments(plan.profile):
             options.add_argument(argument)
         # Above WARNING the driver logs addresses, and with them the attempt's secret.
-        service = Service(str(self.installation.driver), service_args=["--log-level=WARNING", f"--log-path={plan.log}"])
+        service = Service(
+            str(self.installation.driver),
+            service_args=["--log-level=WARNING", f"--log-path={plan.log}"],
+            env={**os.environ, "TMPDIR": str(plan.temporary)},
+        )
         driver = self._start(options, service, plan.timeout_s, stop)
         try:
             devtools_url = _devtools_url(driver.capabilities["goog:chromeOptions"]["debuggerAddress"])
@@ -127,22 +131,22 @@ class ChromeDriver:
             driver.get("about:blank")
             return driver
 
+        if stop.is_set():
+            raise AttemptStoppedError("The agent was told to stop before the browser started.")
         started = _in_background(start)
         deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                return started.result(_LOOK_SECONDS)
-            except TimeoutError:
-                if started.done():
-                    raise
-                if stop.is_set() or time.monotonic() > deadline:
-                    _end(service)
-                    if stop.is_set():
-                        raise AttemptStoppedError("The agent was told to stop while the browser started.") from None
-                    raise BrowserStartError(f"The browser did not start within {timeout_s:.0f} s.") from None
-            except (WebDriverException, HTTPError, OSError) as error:
-                _end(service)
-                raise BrowserStartError(f"The browser did not start: {_first_line(error)}") from error
+        while not wait([started], _LOOK_SECONDS).done:
+            if stop.is_set():
+                _abandon(started, service)
+                raise AttemptStoppedError("The agent was told to stop while the browser started.")
+            if time.monotonic() > deadline:
+                _abandon(started, service)
+                raise BrowserStartError(f"The browser did not start within {timeout_s:.0f} s.")
+        try:
+            return started.result()
+        except (WebDriverException, HTTPError, OSError) as error:
+            _end(service)
+            raise BrowserStartError(f"The browser did not start: {_first_line(error)}") from error
 
 
 def _devtools_url(address: str) -> str:
@@ -164,6 +168,14 @@ def _in_background(work: Callable[[], webdriver.Remote]) -> Future[webdriver.Rem
 
     threading.Thread(target=run, name="browser-start", daemon=True).start()
     return result
+
+
+def _abandon(started: Future[webdriver.Remote], service: Service) -> None:
+    """End a start that takes too long; its thread notices once the driver is dead, whenever it came to start it."""
+    deadline = time.monotonic() + _QUIT_SECONDS
+    while not wait([started], _LOOK_SECONDS).done and time.monotonic() < deadline:
+        _end(service)
+    _end(service)
 
 
 def _within(seconds: float, work: Callable[[], object]) -> None:

@@ -14,6 +14,8 @@ class LaunchPlan:
 
     profile: Path
     """The browser's user data directory: new for each attempt."""
+    temporary: Path
+    """For temporary files, which a browser that is killed leaves behind."""
     log: Path
     wrapper: Path | None
     """A script to run in the browser's place, which starts the browser within limits; None without limits."""

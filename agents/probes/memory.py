@@ -1,5 +1,6 @@
 """Memory of the browser's process tree over time, seen from outside."""
 
+import mmap
 import threading
 import time
 from collections import defaultdict
@@ -14,6 +15,8 @@ from orchestrator.contract.attempt import MemoryFigure
 SAMPLE_SECONDS = 0.2
 _SETTLED_SHARE = 0.01
 _SETTLE_SECONDS = 3.0
+_PSS = f"PSS of the browser's process tree, sampled every {SAMPLE_SECONDS * 1000:.0f} ms"
+_PAGE_BYTES = mmap.PAGESIZE
 _NOISE_PAGES = 512
 _UNNAMED_ROLE = "zygote"
 
@@ -45,7 +48,7 @@ class PssMeter:
     """
 
     proc: Path = Path("/proc")
-    method: str = f"PSS of the browser's process tree, sampled every {SAMPLE_SECONDS * 1000:.0f} ms"
+    method: str = _PSS
     _known: dict[int, _Process] = field(default_factory=dict)
 
     def read(self, root: int) -> BytesByRole:
@@ -71,13 +74,19 @@ class PssMeter:
 
     def _process(self, pid: int) -> _Process:
         folder = self.proc / str(pid)
-        resident = int((folder / "statm").read_text().split()[1])
+        resident, shared = (int(pages) for pages in (folder / "statm").read_text().split()[1:3])
         known = self._known.get(pid)
         if known is not None and abs(known.resident_pages - resident) <= _NOISE_PAGES:
             return known
         # A zygote's child takes its own name only after the fork.
         role = known.role if known and known.role != _UNNAMED_ROLE else role_of((folder / "cmdline").read_text())
-        return _Process(role, resident, _pss_bytes((folder / "smaps_rollup").read_text()))
+        try:
+            size = _pss_bytes((folder / "smaps_rollup").read_text())
+        except PermissionError:
+            # A browser of another user or under stricter confinement: say so rather than leave a process out.
+            self.method = f"{_PSS}; private pages alone where the system refused to tell"
+            size = (resident - shared) * _PAGE_BYTES
+        return _Process(role, resident, size)
 
 
 @dataclass

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -144,8 +145,15 @@ class Attempts:
 
 
 @pytest.fixture
-def attempts(page_server: PageServer, model_files: dict[str, Path], tmp_path: Path) -> Attempts:
-    return Attempts(page_server, model_files, tmp_path / "scratch")
+def attempts(
+    page_server: PageServer, model_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Attempts]:
+    temporary = Path(tempfile.mkdtemp(prefix="fm-"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    yield Attempts(page_server, model_files, tmp_path / "scratch")
+    # Fails if an attempt has left something in it.
+    temporary.rmdir()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -270,6 +278,24 @@ def test_stop_ends_an_attempt_as_infrastructure(attempts: Attempts, devices: dic
     assert (fault.code, fault.origin, fault.transient) == (FaultCode.AGENT_ERROR, FaultOrigin.AGENT, True)
 
 
+def test_a_stop_that_came_before_the_browser_starts_none(attempts: Attempts, devices: dict[str, Device]) -> None:
+    attempts.stop.set()
+    outcome = attempts.run("hang", devices["this machine"])
+    fault = outcome.report.fault
+    assert fault is not None
+    assert (fault.code, fault.phase, fault.transient) == (FaultCode.AGENT_ERROR, Phase.LAUNCH, True)
+    assert outcome.report.browser is None
+
+
+def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: dict[str, Device]) -> None:
+    thread = attempts.while_running(lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        attempts.run("hang", devices["this machine"])
+    thread.join()
+    assert processes_of(attempts.scratch) == []
+    assert list(attempts.scratch.iterdir()) == []
+
+
 def test_an_emulated_device_runs_out_of_memory(attempts: Attempts, devices: dict[str, Device]) -> None:
     if "400 MiB" not in devices:
         pytest.skip("this host cannot hold a browser within limits")
@@ -330,6 +356,7 @@ def test_a_killed_workers_browser_is_swept_away(attempts: Attempts, devices: dic
     record = sweep(attempts.scratch)
 
     assert record is not None
+    assert not record.temporary.exists()
     assert (record.run_id, record.number, record.device_id) == ("run-hang", 1, devices[name].registration.id)
     assert (record.phase, record.problems) == (Phase.WARMUP, [])
     assert processes_of(attempts.scratch) == []

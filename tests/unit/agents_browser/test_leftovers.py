@@ -49,6 +49,7 @@ def test_a_dead_workers_browser_driver_and_files_are_swept_away(
 ) -> None:
     leftovers.enter(Phase.WARMUP)
     (leftovers.profile / "Default").mkdir()
+    (leftovers.temporary / "socket").touch()
     leftovers.wrapper.touch()
     with (
         start(f"--user-data-dir={leftovers.profile}") as browser,
@@ -63,6 +64,7 @@ def test_a_dead_workers_browser_driver_and_files_are_swept_away(
     assert record is not None
     assert (record.run_id, record.number, record.phase, record.problems) == ("run-1", 2, Phase.WARMUP, [])
     assert processes_of(scratch) == []
+    assert not record.temporary.exists()
     assert bystander.is_running()
     assert list(scratch.iterdir()) == []
     assert sweep(scratch) is None
@@ -83,6 +85,15 @@ def test_the_record_is_there_before_anything_else(leftovers: Leftovers, scratch:
     assert (record["run_id"], record["phase"]) == ("run-1", "prepare")
     leftovers.enter(Phase.MEASURE)
     assert json.loads((scratch / "attempt.json").read_text())["phase"] == "measure"
+
+
+def test_cleanup_before_anything_began_takes_away_what_an_earlier_attempt_left(
+    leftovers: Leftovers, scratch: Path
+) -> None:
+    temporary = leftovers.temporary
+    assert Leftovers(scratch).take_away() == []
+    assert not temporary.exists()
+    assert list(scratch.iterdir()) == []
 
 
 def test_an_unreadable_record_still_lets_the_files_go(leftovers: Leftovers, scratch: Path) -> None:

@@ -1,5 +1,6 @@
 """Probes, fed with what DevTools and the kernel would say."""
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,25 @@ def test_a_process_is_walked_again_only_when_it_has_grown(proc: FakeProc) -> Non
     assert meter.read(1) == {"browser": 71 * 1024}
     proc.put(1, 1_000, 30)
     assert meter.read(1) == {"browser": 31 * 1024}
+
+
+def test_a_process_that_may_not_be_looked_into_counts_with_its_private_pages(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proc.put(1, 110, 50)
+    read_text = Path.read_text
+
+    def refuse_rollup(path: Path) -> str:
+        if path.name == "smaps_rollup":
+            raise PermissionError
+        return read_text(path)
+
+    monkeypatch.setattr(Path, "read_text", refuse_rollup)
+    meter = PssMeter(proc.root)
+    # 110 resident pages, of which 10 are shared.
+    assert meter.read(1) == {"browser": 100 * mmap.PAGESIZE}
+    assert meter.method.endswith("private pages alone where the system refused to tell")
+    assert len(meter.method) <= 120
 
 
 def test_a_dead_tree_has_no_memory(proc: FakeProc) -> None:
