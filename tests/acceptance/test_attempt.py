@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from agents.attempt import AttemptOutcome, run_attempt
+from agents.browsers.chrome import ChromeDriver
 from agents.devices.declared import discover_devices
 from agents.devices.protocol import Device
 from agents.leftovers import processes_of, sweep
@@ -285,6 +287,38 @@ def test_a_stop_that_came_before_the_browser_starts_none(attempts: Attempts, dev
     assert fault is not None
     assert (fault.code, fault.phase, fault.transient) == (FaultCode.AGENT_ERROR, Phase.LAUNCH, True)
     assert outcome.report.browser is None
+
+
+@pytest.fixture
+def stuck(devices: dict[str, Device], tmp_path: Path) -> Device:
+    """A device whose browser starts and then says nothing."""
+    binary = tmp_path / "stuck-browser"
+    binary.write_text("#!/bin/sh\nsleep 60\n")
+    binary.chmod(0o755)
+    machine = devices["this machine"]
+    assert isinstance(machine.browser, ChromeDriver)
+    installation = replace(machine.browser.installation, binary=binary)
+    return replace(machine, browser=replace(machine.browser, installation=installation))
+
+
+def test_a_browser_that_does_not_start_in_time_is_infrastructure(attempts: Attempts, stuck: Device) -> None:
+    fault = attempts.run("hang", stuck, whole=1).report.fault
+    assert fault is not None
+    assert (fault.code, fault.origin, fault.transient) == (FaultCode.BROWSER_START, FaultOrigin.AGENT, True)
+    assert "did not start within 1 s" in fault.detail
+
+
+def test_stop_does_not_wait_for_a_browser_that_starts(attempts: Attempts, stuck: Device) -> None:
+    def stop_once_started() -> None:
+        wait_until(lambda: len(processes_of(attempts.scratch)) >= 3)
+        attempts.stop.set()
+
+    thread = threading.Thread(target=stop_once_started)
+    thread.start()
+    fault = attempts.run("hang", stuck).report.fault
+    thread.join()
+    assert fault is not None
+    assert fault.detail == "stopped: The agent was told to stop while the browser started."
 
 
 def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: dict[str, Device]) -> None:

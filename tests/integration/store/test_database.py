@@ -1,0 +1,113 @@
+"""The schema on disk, and the rules that the database itself keeps."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError
+
+from orchestrator.contract.job import JobSpec
+from orchestrator.contract.vocabulary import JobState, RunState
+from orchestrator.domain.cells import freeze
+from orchestrator.domain.records import Job, Lease
+from orchestrator.store.database import Database
+from orchestrator.store.rows import Base
+from tests.unit.domain.builders import NOW, run, variant
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def job(identifier: str = "j-1", priority: int = 50) -> Job:
+    spec = JobSpec(name="test", variants=["talker.q8"], priority=priority)
+    return Job(identifier, spec, JobState.ACTIVE, NOW)
+
+
+def test_migrations_give_what_the_rows_say(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    opened = Database(f"sqlite:///{path}")
+    opened.migrate()
+    opened.migrate()
+    opened.close()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="on the way"), database.write() as tx:
+        tx.jobs.add(job(), None)
+        raise RuntimeError("on the way")
+    with database.read() as tx:
+        assert tx.jobs.newest(10) == []
+
+
+def test_records_survive_the_way_to_disk_and_back(database: Database) -> None:
+    frozen = freeze(variant())
+    one = run(variant_digest=frozen.digest, state=RunState.QUEUED, attempts=0)
+    with database.write() as tx:
+        tx.jobs.add(job(), "key")
+        tx.variants.put(frozen)
+        tx.variants.put(frozen)
+        tx.runs.add([one])
+    with database.read() as tx:
+        assert tx.jobs.by_idempotency_key("key") == job()
+        assert tx.runs.get("r-1") == one
+        assert tx.variants.get(frozen.digest) == variant()
+
+
+def test_the_queue_goes_by_priority_age_repeat_and_size(database: Database) -> None:
+    frozen = freeze(variant())
+    with database.write() as tx:
+        tx.variants.put(frozen)
+        tx.jobs.add(job("j-low", 10), None)
+        tx.jobs.add(replace(job("j-old"), created_at=NOW - timedelta(hours=1)), None)
+        tx.jobs.add(job("j-new"), None)
+
+        def queued(identifier: str, job_id: str, repeat: int = 0, size: int = 10) -> None:
+            waiting = run(
+                identifier, job_id=job_id, variant_digest=frozen.digest, state=RunState.QUEUED, repeat=repeat,
+                variant_bytes=size,
+            )  # fmt: skip
+            tx.runs.add([waiting])
+
+        queued("r-low", "j-low")
+        queued("r-new", "j-new")
+        queued("r-old-second", "j-old", repeat=1)
+        queued("r-old-large", "j-old", size=99)
+        queued("r-old-small", "j-old")
+    order = []
+    with database.write() as tx:
+        while (found := tx.runs.next_queued(["lab.desk"])) is not None:
+            order.append(found.id)
+            tx.runs.update(replace(found, state=RunState.LEASED))
+        assert tx.runs.next_queued(["another"]) is None
+    assert order == ["r-old-small", "r-old-large", "r-old-second", "r-new", "r-low"]
+
+
+def test_the_database_refuses_a_second_lease_of_a_group(database: Database) -> None:
+    with database.write() as tx:
+        tx.leases.add(Lease("a", "host", "r-1", 1, NOW))
+    with pytest.raises(IntegrityError), database.write() as tx:
+        tx.leases.add(Lease("b", "host", "r-2", 1, NOW))
+
+
+def test_one_dispatcher_leads(database: Database) -> None:
+    later = NOW + timedelta(seconds=9)
+    with database.write() as tx:
+        assert tx.take_leadership("one", NOW, later)
+        assert not tx.take_leadership("two", NOW, later)
+        assert tx.take_leadership("one", NOW, later)
+        assert tx.take_leadership("two", later, later + timedelta(seconds=9))
+        assert not tx.take_leadership("one", later, later)
