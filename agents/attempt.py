@@ -103,6 +103,7 @@ class _Attempt:
         self._death: _EndedError | None = None
         self._page: AttemptPage | None = None
         self._group: LimitedGroup | None = None
+        self._oom_kills_before = 0
         self._session: BrowserSession | None = None
         self._witness: Witness | None = None
         self._ended: tuple[Ending, str] | None = None
@@ -135,18 +136,19 @@ class _Attempt:
         if before is not None and before.problems:
             raise AgentError(f"An earlier attempt is still in the way. {' '.join(before.problems)}")
         spec = self._spec
-        self._group = self._device.limited_group(self._attempt_id)
+        group = self._device.limited_group(self._attempt_id)
         self._leftovers.begin(
             AttemptRecord(
                 run_id=spec.run_id,
                 number=spec.number,
                 device_id=spec.device_id,
                 phase=Phase.PREPARE,
-                group=self._group.record if self._group else GroupRecord(),
+                group=group.record if group else GroupRecord(),
             )
         )
-        if self._group is not None:
-            self._group.make()
+        if group is not None:
+            group.make()
+            self._group, self._oom_kills_before = group, group.oom_kills()
         self._page = page_server.open_attempt(
             _page_spec(spec),
             page_files=page_files,
@@ -201,9 +203,9 @@ class _Attempt:
         if self._page is not None:
             self._page.close()
         try:
-            self._write_artifacts()
             self._cgroup = self._group.figure() if self._group else None
-        except Exception as error:  # noqa: BLE001 - evidence that cannot be kept must not cost the report
+            self._write_artifacts()
+        except Exception as error:  # noqa: BLE001 - a result without its evidence is the agent's failure
             self.end(error)
 
     def cleanup(self) -> None:
@@ -299,8 +301,9 @@ class _Attempt:
                 ending=ending,
                 phase=self._last_phase(),
                 detail=detail,
-                errors=[*(page.report.errors if page and page.report else []), *told],
-                oom_kills=(0, self._cgroup.oom_kills) if self._cgroup else None,
+                # Most errors come twice: in an event at once, and in the report at the end.
+                errors=list(dict.fromkeys([*(page.report.errors if page and page.report else []), *told])),
+                oom_kills=(self._oom_kills_before, self._cgroup.oom_kills) if self._cgroup else None,
                 last_event=f"{last.event.kind} {last.event.phase} at {last.event.at_ms:.0f} ms {last.event.detail}"
                 if last
                 else None,

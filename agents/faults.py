@@ -196,9 +196,11 @@ def _first_match(evidence: Evidence) -> tuple[Rule, str]:
     ending = _ending_statement(evidence)
     told = [_statement(error) for error in evidence.errors if error.source is not ErrorSource.CONSOLE]
     logged = [_statement(error) for error in evidence.errors if error.source is ErrorSource.CONSOLE]
-    for statements in ([ending, *told], logged):
+    for statements in ([*told, ending], logged):
         for rule in TABLE[:-1]:
-            if rule.needs_oom_kill and evidence.killed_for_memory <= 0:
+            if rule.needs_oom_kill:
+                if evidence.killed_for_memory > 0:
+                    return rule, ending
                 continue
             for statement in statements:
                 if rule.pattern.search(statement):

@@ -135,13 +135,15 @@ class ChromeDriver:
             raise AttemptStoppedError("The agent was told to stop before the browser started.")
         started = _in_background(start)
         deadline = time.monotonic() + timeout_s
-        while not wait([started], _LOOK_SECONDS).done:
-            if stop.is_set():
-                _abandon(started, service)
-                raise AttemptStoppedError("The agent was told to stop while the browser started.")
-            if time.monotonic() > deadline:
-                _abandon(started, service)
-                raise BrowserStartError(f"The browser did not start within {timeout_s:.0f} s.")
+        try:
+            while not wait([started], _LOOK_SECONDS).done:
+                if stop.is_set():
+                    raise AttemptStoppedError("The agent was told to stop while the browser started.")
+                if time.monotonic() > deadline:
+                    raise BrowserStartError(f"The browser did not start within {timeout_s:.0f} s.")
+        except BaseException:
+            _abandon(started, service)
+            raise
         try:
             return started.result()
         except (WebDriverException, HTTPError, OSError) as error:
