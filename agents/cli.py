@@ -38,6 +38,7 @@ class ExitCode(IntEnum):
 
 
 app = typer.Typer(
+    add_completion=False,
     name="fitmatrix-agent",
     help="Make the devices of this lab host available to a fitmatrix coordinator.",
     epilog=EXIT_CODES,
