@@ -73,3 +73,122 @@ CELL: Final[dict[str, Any]] = {
     "updated_at": "2026-11-21T12:00:00Z",
 }
 MATRIX: Final[dict[str, Any]] = {"generated_at": "2026-11-21T12:00:00Z", "cells": [CELL]}
+
+JOB_VIEW: Final[dict[str, Any]] = {
+    "id": "j-4f7k2m9q0x1v",
+    "state": "active",
+    "spec": JOB,
+    "created_at": "2026-11-21T12:00:00Z",
+    "finished_at": None,
+    "runs": {"queued": 6, "leased": 0, "running": 1, "finished": 3, "inconclusive": 0},
+    "cells": 3,
+    "settled_cells": 1,
+    "left_out": ["smollm2-135m-instruct.q8 on webgpu: this build has wasm only"],
+}
+RUN_VIEW: Final[dict[str, Any]] = {
+    "id": "r-7k2m9q4x0v1d",
+    "job_id": "j-4f7k2m9q0x1v",
+    "variant": "smollm2-135m-instruct.q8",
+    "backend": "wasm",
+    "device_id": "lab-1.low-end",
+    "device_name": "low-end",
+    "emulated": True,
+    "workload": {
+        "task": "text-generation",
+        "prompt_tokens": 512,
+        "generated_tokens": 128,
+        "warmups": 1,
+        "repetitions": 5,
+    },
+    "criteria": CELL["criteria"],
+    "state": "finished",
+    "verdict": "fails",
+    "fault": {
+        "origin": "device",
+        "code": "out-of-memory",
+        "phase": "init",
+        "transient": False,
+        "detail": "The kernel killed 1 process of the browser for memory (tab-crashed: killed (code 9))",
+        "evidence": ["cgroup oom_kill 0 → 1"],
+    },
+    "phase": "init",
+    "figures": {"download_bytes": 197674636, "peak_memory_bytes": 425367552},
+    "validation": None,
+    "attempts": 1,
+    "created_at": "2026-11-21T12:00:00Z",
+    "finished_at": "2026-11-21T12:00:09Z",
+}
+RUN_DETAIL: Final[dict[str, Any]] = RUN_VIEW | {
+    "attempt_list": [
+        {
+            "number": 1,
+            "device_id": "lab-1.low-end",
+            "state": "reported",
+            "leased_at": "2026-11-21T12:00:05Z",
+            "lease_expires_at": None,
+            "started_at": "2026-11-21T12:00:05Z",
+            "finished_at": "2026-11-21T12:00:09Z",
+            "fault": RUN_VIEW["fault"],
+            "report": None,
+            "late_reports": 0,
+        }
+    ]
+}
+DEVICE_VIEW: Final[dict[str, Any]] = {
+    "registration": {
+        "id": "lab-1.low-end",
+        "name": "low-end",
+        "kind": "emulated",
+        "model": "emulated 512 MiB on ThinkPad T14",
+        "device_class": "emulated 512 MiB",
+        "exclusive_group": "lab-1",
+        "facts": {
+            "os": "linux",
+            "os_version": "Debian GNU/Linux 12",
+            "arch": "x86_64",
+            "cpu_model": "AMD Ryzen 7 PRO",
+            "cpu_count": 8,
+            "ram_bytes": 536870912,
+            "browser": {"name": "chrome", "version": "156.0.8078.79", "channel": "stable"},
+            "chrome_flags": [],
+            "emulation": {"memory_bytes": 536870912, "cpu_quota": 0.5, "webgpu": False},
+        },
+        "page_origin": "http://localhost:36841",
+    },
+    "agent_id": "lab-1",
+    "state": "idle",
+    "reason": "",
+    "last_seen_at": "2026-11-21T12:00:00Z",
+    "attempt": None,
+    "queued_runs": 0,
+}
+VARIANT_VIEW: Final[dict[str, Any]] = {
+    "variant": {
+        "id": "gemma-tiny.int8",
+        "model": "Gemma tiny",
+        "parameters": 345472,
+        "size_class": "XS",
+        "task": "text-generation",
+        "runtime": "mediapipe-llm",
+        "runtime_version": "0.10.29",
+        "format": "bin",
+        "quantization": "int8 per channel",
+        "weights": "synthetic",
+        "backends": ["webgpu"],
+        "licence": "Apache-2.0",
+        "source": "random values from a seed",
+        "files": [{"path": "gemma_tiny.bin", "sha256": "0" * 64, "bytes": 1412800}],
+        "validation": {"check": "text", "prompt": "hello quick world", "max_tokens": 24},
+    },
+    "built": True,
+    "total_bytes": 1412800,
+}
+
+
+def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entry of a successful answer."""
+    return {status: {"content": {"application/json": {"example": example}}}}
+
+
+def listed(example: Any) -> dict[int | str, dict[str, Any]]:
+    return answered({"items": [example]})

@@ -6,7 +6,17 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 
 from orchestrator.api.access import State, require_user
-from orchestrator.api.examples import JOB_EXAMPLES, MATRIX
+from orchestrator.api.examples import (
+    DEVICE_VIEW,
+    JOB_EXAMPLES,
+    JOB_VIEW,
+    MATRIX,
+    RUN_DETAIL,
+    RUN_VIEW,
+    VARIANT_VIEW,
+    answered,
+    listed,
+)
 from orchestrator.api.problems import NOT_FOUND, RESPONSES, documented
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
@@ -25,6 +35,7 @@ Identifier = Annotated[str, Path(max_length=200)]
     tags=["jobs"],
     summary="Submit a job",
     responses=documented(CONFLICT="The idempotency key was used for another job.")
+    | answered(JOB_VIEW, 201)
     | {200: {"model": JobView, "description": "The idempotency key was seen before: the job of then."}},
 )
 def submit_job(
@@ -41,19 +52,19 @@ def submit_job(
     return state.reading.job(job.id)
 
 
-@router.get("/jobs", tags=["jobs"], summary="List jobs")
+@router.get("/jobs", tags=["jobs"], summary="List jobs", responses=listed(JOB_VIEW))
 def list_jobs(state: State, limit: Limit = 50) -> Listing[JobView]:
     """Newest first."""
     return Listing(items=state.reading.jobs(limit))
 
 
-@router.get("/jobs/{job_id}", tags=["jobs"], summary="Show a job", responses=NOT_FOUND)
+@router.get("/jobs/{job_id}", tags=["jobs"], summary="Show a job", responses=NOT_FOUND | answered(JOB_VIEW))
 def show_job(job_id: Identifier, state: State) -> JobView:
     """The job with its progress."""
     return state.reading.job(job_id)
 
 
-@router.get("/runs", tags=["runs"], summary="List runs")
+@router.get("/runs", tags=["runs"], summary="List runs", responses=listed(RUN_VIEW))
 def list_runs(
     state: State,
     job: Annotated[str | None, Query(max_length=200, description="Of this job only.")] = None,
@@ -65,25 +76,27 @@ def list_runs(
     return Listing(items=state.reading.runs(job_id=job, state=run_state, device_id=device, limit=limit))
 
 
-@router.get("/runs/{run_id}", tags=["runs"], summary="Show a run", responses=NOT_FOUND)
+@router.get("/runs/{run_id}", tags=["runs"], summary="Show a run", responses=NOT_FOUND | answered(RUN_DETAIL))
 def show_run(run_id: Identifier, state: State) -> RunDetail:
     """The run with every attempt and its raw report."""
     return state.reading.run(run_id)
 
 
-@router.get("/devices", tags=["devices"], summary="List devices")
+@router.get("/devices", tags=["devices"], summary="List devices", responses=listed(DEVICE_VIEW))
 def list_devices(state: State) -> Listing[DeviceView]:
     """Every device that was ever registered, with its state and, where it cannot work, the reason."""
     return Listing(items=state.reading.devices())
 
 
-@router.get("/devices/{device_id}", tags=["devices"], summary="Show a device", responses=NOT_FOUND)
+@router.get(
+    "/devices/{device_id}", tags=["devices"], summary="Show a device", responses=NOT_FOUND | answered(DEVICE_VIEW)
+)
 def show_device(device_id: Identifier, state: State) -> DeviceView:
     """One device with its facts."""
     return state.reading.device(device_id)
 
 
-@router.get("/models", tags=["models"], summary="List the model catalog")
+@router.get("/models", tags=["models"], summary="List the model catalog", responses=listed(VARIANT_VIEW))
 def list_models(state: State) -> Listing[VariantView]:
     """Every variant; those not built yet have no files."""
     return Listing(items=state.reading.models())
@@ -93,7 +106,7 @@ def list_models(state: State) -> Listing[VariantView]:
     "/matrix",
     tags=["matrix"],
     summary="Show the fits-on-device matrix",
-    responses={200: {"content": {"application/json": {"example": MATRIX}}}},
+    responses=answered(MATRIX),
 )
 def show_matrix(state: State) -> Matrix:
     """Every cell. A measured figure is `{median, p25, p75, n}`; what was not measured is null."""

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.api.examples import JOB, JOB_EXAMPLES, MATRIX, PROBLEM
+from orchestrator.api.examples import (
+    DEVICE_VIEW,
+    JOB,
+    JOB_EXAMPLES,
+    JOB_VIEW,
+    MATRIX,
+    PROBLEM,
+    RUN_DETAIL,
+    VARIANT_VIEW,
+)
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, ReportReceipt
 from orchestrator.contract.device import EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
 from orchestrator.contract.job import JobSpec
@@ -47,6 +56,10 @@ def test_answers_bear_what_a_newer_peer_adds() -> None:
 def test_examples_are_valid() -> None:
     for example in JOB_EXAMPLES.values():
         JobSpec.model_validate(example["value"])
+    JobView.model_validate(JOB_VIEW)
+    RunDetail.model_validate(RUN_DETAIL)
+    DeviceView.model_validate(DEVICE_VIEW)
+    VariantView.model_validate(VARIANT_VIEW)
     assert Matrix.model_validate(MATRIX).cells
     assert Problem.model_validate(PROBLEM).errors
 
