@@ -15,7 +15,7 @@ devices:
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One for all: tests leave it running and idle."""
     lab = Lab(tmp_path_factory.mktemp("lab"), DEVICES)

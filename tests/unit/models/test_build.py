@@ -106,10 +106,11 @@ def test_an_interrupted_build_leaves_neither_files_nor_processes(tmp_path: Path)
         if progress.step == "writing random weights":
             raise KeyboardInterrupt
 
+    before = set(psutil.Process().children(recursive=True))
     with pytest.raises(KeyboardInterrupt):
         build_variants([TINY], tmp_path, interrupt)
     assert leftovers(tmp_path) == []
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= before
     assert not load_catalog(tmp_path).variants[TINY].is_built
 
 
