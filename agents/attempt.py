@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agents.attempt_page import AttemptPage
 from agents.browsers.protocol import BrowserSession, LaunchPlan
 from agents.devices.limits import GroupRecord, LimitedGroup
 from agents.devices.protocol import Device
 from agents.faults import AgentError, AttemptStoppedError, BrowserStartError, Ending, Evidence, classify, ending_of
 from agents.leftovers import AttemptRecord, Leftovers, sweep
-from agents.page_server import AttemptPage, PageServer
+from agents.page_server import PageServer
 from agents.probes.cdp import CdpError
 from agents.probes.witness import Witness
 from orchestrator.contract.attempt import Artifact, AttemptReport, AttemptSpec, CgroupFigure, DownloadCount

@@ -33,3 +33,6 @@ class DataLayout:
 
     def scratch(self, device_id: str) -> Path:
         return self.root / "devices" / device_id / "scratch"
+
+    def pages(self, device_id: str) -> Path:
+        return self.root / "devices" / device_id / "pages"

@@ -6,22 +6,19 @@ can be looked at, but nothing it says is heard.
 """
 
 import asyncio
-import hmac
 import json
-import secrets
 import socket
 import threading
-from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from agents.attempt_page import MODEL_PREFIX, AttemptPage
 from agents.faults import AgentError
+from agents.kept_pages import KEPT_PAGES, KeptPages
 from orchestrator.contract.page import PageEvent, PageReport, PageSpec
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -38,12 +35,9 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
 }
 KEY_HEADER: Final = "X-Attempt-Key"
-_KEPT_ATTEMPTS: Final = 20
-_MOST_EVENTS: Final = 5_000
 _EVENT_LIMIT: Final = 64 * 2**10
 _REPORT_LIMIT: Final = 8 * 2**20
 _CHUNK: Final = 2**20
-_MODEL_PREFIX: Final = "model/"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Content = TypeVar("Content", bound=BaseModel)
@@ -53,126 +47,13 @@ class PageServerError(AgentError):
     """The page server could not start."""
 
 
-@dataclass(frozen=True)
-class ReceivedEvent:
-    received_at: datetime
-    event: PageEvent
-
-
-@dataclass(frozen=True)
-class ServedBytes:
-    """Bodies sent for one attempt while it was open; headers are not counted."""
-
-    by_path: Mapping[str, int]
-    requests: int
-
-    @property
-    def total(self) -> int:
-        return sum(self.by_path.values())
-
-    @property
-    def model_files(self) -> int:
-        return sum(count for path, count in self.by_path.items() if path.startswith(_MODEL_PREFIX))
-
-
-class AttemptPage:
-    """One attempt's page: where it is, what was sent to it and what it said. Safe to use from any thread."""
-
-    def __init__(
-        self,
-        origin: str,
-        spec: PageSpec,
-        files: Mapping[str, Path],
-        media_types: Mapping[str, str],
-        on_news: Callable[[], None],
-    ) -> None:
-        self.spec = spec
-        self.public_url = f"{origin}/run/{spec.attempt}/"
-        self.files = files
-        self.media_types = media_types
-        self._key = secrets.token_urlsafe(32)
-        self._on_news = on_news
-        self._lock = threading.Lock()
-        self._open = True
-        self._events: list[ReceivedEvent] = []
-        self._seen: set[int] = set()
-        self._report: PageReport | None = None
-        self._sent: Counter[str] = Counter()
-        self._requests = 0
-
-    @property
-    def url(self) -> str:
-        """The address with the attempt's secret: for its browser alone, never for a log."""
-        return f"{self.public_url}#key={self._key}"
-
-    @property
-    def events(self) -> list[ReceivedEvent]:
-        with self._lock:
-            return list(self._events)
-
-    @property
-    def last_event(self) -> ReceivedEvent | None:
-        """The event with the highest number: requests may overtake each other."""
-        with self._lock:
-            return max(self._events, key=lambda received: received.event.seq, default=None)
-
-    @property
-    def report(self) -> PageReport | None:
-        with self._lock:
-            return self._report
-
-    @property
-    def served(self) -> ServedBytes:
-        with self._lock:
-            return ServedBytes(by_path=dict(self._sent), requests=self._requests)
-
-    def close(self) -> None:
-        """End the attempt: its page can still be looked at, but it is neither heard nor counted any more."""
-        with self._lock:
-            self._open = False
-
-    def accepts_key(self, key: str) -> bool:
-        return hmac.compare_digest(key.encode(errors="surrogateescape"), self._key.encode())
-
-    def hear_event(self, event: PageEvent) -> bool:
-        """Record an event once; False when the attempt is over or has said too much."""
-        with self._lock:
-            if not self._open or len(self._events) >= _MOST_EVENTS:
-                return False
-            if event.seq not in self._seen:
-                self._seen.add(event.seq)
-                self._events.append(ReceivedEvent(datetime.now(UTC), event))
-        self._on_news()
-        return True
-
-    def hear_report(self, report: PageReport) -> bool:
-        """Record the page's last word; False when it was spoken before or the attempt is over."""
-        with self._lock:
-            if not self._open or self._report is not None:
-                return False
-            self._report = report
-        self._on_news()
-        return True
-
-    def count_request(self) -> None:
-        with self._lock:
-            if self._open:
-                self._requests += 1
-
-    def count_bytes(self, path: str, count: int) -> None:
-        """Bytes on their way, or a negative number of those that never left: those may be known a little late."""
-        with self._lock:
-            if self._open or count < 0:
-                self._sent[path] += count
-
-
 class PageServer:
     """An HTTP server on loopback. Start it once and open a page for each attempt."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, kept: Path | None = None) -> None:
+        """Pages of ended attempts are kept in the directory `kept`, else for the life of the server."""
         self._port = port
-        self._pages: OrderedDict[str, AttemptPage] = OrderedDict()
-        self._lock = threading.Lock()
+        self._pages = KeptPages(kept)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._runner: web.AppRunner | None = None
@@ -213,12 +94,9 @@ class PageServer:
         `page_files` and `media_types` are keyed by path in the page build, `model_files` by path in the variant.
         `on_news` is called from the server's thread after each event and report; it must not block.
         """
-        files = {**page_files, **{f"{_MODEL_PREFIX}{path}": file for path, file in model_files.items()}}
+        files = {**page_files, **{f"{MODEL_PREFIX}{path}": file for path, file in model_files.items()}}
         page = AttemptPage(self.origin, spec, files, media_types, on_news)
-        with self._lock:
-            self._pages[spec.attempt] = page
-            while len(self._pages) > _KEPT_ATTEMPTS:
-                self._pages.popitem(last=False)
+        self._pages.add(page)
         return page
 
     def _bind(self) -> list[socket.socket]:
@@ -254,10 +132,9 @@ class PageServer:
         return await handler(request)
 
     def _page(self, request: web.Request) -> AttemptPage:
-        with self._lock:
-            page = self._pages.get(request.match_info["attempt"])
+        page = self._pages.find(request.match_info["attempt"], self.origin)
         if page is None:
-            raise web.HTTPNotFound(text="There is no such attempt here.")
+            raise web.HTTPNotFound(text=f"There is no such attempt here, or it is not among the last {KEPT_PAGES}.")
         return page
 
     async def _send_spec(self, request: web.Request) -> web.StreamResponse:

@@ -79,7 +79,7 @@ class DeviceWorker:
         self._state = WorkerState(consuming=False)
         self._state_lock = threading.Lock()
         self._coordinator = CoordinatorClient(config.coordinator, token=config.agent_token)
-        self._page_server = PageServer(port=config.page_port)
+        self._page_server = PageServer(port=config.page_port, kept=layout.pages(config.device_id))
         self._delivery = Delivery(
             coordinator=self._coordinator,
             cache=ModelCache(layout.cache, cap_bytes=config.cache_bytes),

@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agents.page_server import CONTENT_SECURITY_POLICY, AttemptPage, PageServer, PageServerError
+from agents.attempt_page import AttemptPage
+from agents.kept_pages import KEPT_PAGES
+from agents.page_server import CONTENT_SECURITY_POLICY, PageServer, PageServerError
 from orchestrator.contract.job import FeatureExtractionWorkload
 from orchestrator.contract.page import PageSpec
 from orchestrator.contract.vocabulary import Backend, Phase, Runtime, Task, Weights
@@ -220,10 +222,10 @@ def test_a_closed_attempt_can_be_looked_at_but_is_not_heard(page: AttemptPage) -
     assert (page.events, page.report, page.served.total, page.served.requests) == ([], None, 0, 0)
 
 
-def test_the_last_twenty_attempts_stay_reachable(server: PageServer, page: AttemptPage) -> None:
+def test_the_last_attempts_stay_reachable(server: PageServer, page: AttemptPage) -> None:
     newer = [
         server.open_attempt(page_spec(f"run-{number}.1"), page_files={}, model_files={}, media_types={})
-        for number in range(10, 30)
+        for number in range(10, 10 + KEPT_PAGES)
     ]
     assert httpx.get(f"{page.public_url}spec").status_code == 404
     assert {httpx.get(f"{one.public_url}spec").status_code for one in newer} == {200}
