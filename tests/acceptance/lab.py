@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,15 @@ class Lab:
         submitter.close()
         return bool(devices) and all(device["state"] == "idle" for device in devices)
 
-    def busy_worker(self) -> psutil.Process:
+    def busy_worker(self) -> psutil.Process | None:
         """The worker process that has a browser open."""
         if self._agent is None:
             raise AssertionError("the agent is not running")
-        for process in psutil.Process(self._agent.pid).children(recursive=True):
-            if "agents.worker" in process.cmdline() and len(process.children(recursive=True)) > 1:
-                return process
-        raise AssertionError("no worker has a browser open")
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self._agent.pid).children(recursive=True):
+                if "agents.worker" in process.cmdline() and len(process.children(recursive=True)) > 1:
+                    return process
+        return None
 
     def browsers(self) -> list[psutil.Process]:
         """Every Chromium process whose profile lies in this lab's directory."""

@@ -5,6 +5,8 @@ from tests.integration.coordinator.lab import Submitter
 from tests.waiting import wait_until
 
 DESK = 'name == "plain desk"'
+LENIENT = {"max_latency_seconds": 60, "min_decode_tokens_per_second": 0.1}
+"""What breaks is the subject here, not how fast a busy machine is."""
 
 
 def running(qa: Submitter, job: str) -> str | None:
@@ -13,9 +15,9 @@ def running(qa: Submitter, job: str) -> str | None:
 
 
 def in_the_browser(lab: Lab, qa: Submitter, job: str) -> str:
-    """Waits until a run's page is open in Chromium."""
+    """Waits until a run has a browser open."""
     run = wait_until(lambda: running(qa, job), 60, "a running run")
-    wait_until(lab.browsers, 60, "a browser")
+    wait_until(lab.busy_worker, 60, "a browser")
     return run
 
 
@@ -29,9 +31,9 @@ def cells_runs(qa: Submitter, variant: str) -> int:
 
 def test_a_worker_killed_in_the_middle_leaves_one_result(lab: Lab, qa: Submitter) -> None:
     before = cells_runs(qa, MINILM)
-    job = qa.submit(variants=[MINILM], backends=["wasm"], devices=DESK, workload=SHORT)
+    job = qa.submit(variants=[MINILM], backends=["wasm"], devices=DESK, workload=SHORT, criteria=LENIENT)
     run_id = in_the_browser(lab, qa, job)
-    lab.busy_worker().kill()
+    wait_until(lab.busy_worker, 60, "a browser").kill()
     (run,) = finished(qa, job)
     assert run["id"] == run_id
     assert (run["state"], run["verdict"]) == ("finished", "fits")
@@ -43,7 +45,9 @@ def test_a_worker_killed_in_the_middle_leaves_one_result(lab: Lab, qa: Submitter
 
 
 def test_a_broker_flushed_while_runs_are_in_flight_loses_none(lab: Lab, qa: Submitter) -> None:
-    job = qa.submit(variants=[TINY, MINILM], backends=["wasm"], devices=DESK, workload=SHORT, repeats=2)
+    job = qa.submit(
+        variants=[TINY, MINILM], backends=["wasm"], devices=DESK, workload=SHORT, criteria=LENIENT, repeats=2
+    )
     in_the_browser(lab, qa, job)
     lab.coordinator.broker.flushall()
     wait_until(lambda: qa.job(job)["runs"]["finished"] >= 1, 90, "a first result")
@@ -54,7 +58,7 @@ def test_a_broker_flushed_while_runs_are_in_flight_loses_none(lab: Lab, qa: Subm
 
 def test_a_coordinator_started_again_in_the_middle_loses_nothing(lab: Lab, qa: Submitter) -> None:
     before = cells_runs(qa, TINY)
-    job = qa.submit(variants=[TINY], backends=["wasm"], devices=DESK, workload=SHORT, repeats=3)
+    job = qa.submit(variants=[TINY], backends=["wasm"], devices=DESK, workload=SHORT, criteria=LENIENT, repeats=3)
     in_the_browser(lab, qa, job)
     lab.coordinator.kill()
     lab.coordinator.start()
