@@ -195,7 +195,7 @@ def models_table(variants: Sequence[Variant]) -> RenderableType:
             Text(variant.id),
             name,
             Text(parameter_count(variant.parameters)),
-            Text(f"{variant.runtime.value}\n{plain(variant.quantization)}"),
+            Text(f"{variant.runtime}\n{plain(variant.quantization)}"),
             Text("\n".join(backend.value for backend in variant.backends)),
             Text(plain(variant.licence)),
             files if variant.is_built else Text("not built", style="dim"),

@@ -20,6 +20,8 @@ class Answer(BaseModel):
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?$")]
 """An identifier that is safe in a URL path, a file name and a queue name."""
+RuntimeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?$")]
+"""The library in the page that runs the model: a key of `webpayloads/runtimes.json`."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Bytes = Annotated[int, Field(ge=0, le=2**50)]

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from orchestrator.contract.base import Answer, Bytes, Label, Message, Slug, Text
 from orchestrator.contract.fault import Fault
+from orchestrator.contract.page import GpuAdapter, ProbeResult
 from orchestrator.contract.vocabulary import DeviceKind
 
 
@@ -27,6 +28,8 @@ class Emulation(Message):
     cpu_quota: float | None = Field(default=None, gt=0, le=1024)
     """In CPUs: 0.5 is half of one."""
     webgpu: bool = True
+    webgpu_limits: dict[Label, int] = Field(default_factory=dict, max_length=64)
+    """WebGPU limits lowered to these, by their names in the WebGPU specification, such as `maxBufferSize`."""
 
 
 class DeviceFacts(Message):
@@ -54,6 +57,20 @@ class DeviceRegistration(Message):
     """Devices of one group share hardware: at most one of them runs at a time, or they would measure each other."""
     facts: DeviceFacts
     page_origin: Annotated[str, StringConstraints(pattern=r"^http://localhost:\d{1,5}$")] | None = None
+
+
+class DeviceProbe(Message):
+    """What the device's browser could do when it was probed last."""
+
+    measured_at: AwareDatetime
+    run_id: Slug
+    browser: Browser
+    device_memory_gib: float | None
+    hardware_concurrency: int
+    cross_origin_isolated: bool
+    adapter: GpuAdapter | None
+    """None where WebGPU gave no adapter."""
+    result: ProbeResult
 
 
 class EnrolRequest(Message):

@@ -1,33 +1,54 @@
 """What QA asks for."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from orchestrator.contract.base import Label, Message, Slug
-from orchestrator.contract.vocabulary import Backend, Task
+from orchestrator.contract.vocabulary import Backend, Protocol, Task
 
 Repetitions = Annotated[int, Field(ge=1, le=100)]
 
 
-class TextGenerationWorkload(Message):
+SUSTAINED_REPETITIONS: Final = 20
+
+
+class _ModelWorkload(Message):
+    """What the workloads of all models have in common."""
+
+    protocol: Protocol = Protocol.STANDARD
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sustained_repeats_more(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("protocol") == Protocol.SUSTAINED and "repetitions" not in data:
+            return {**data, "repetitions": SUSTAINED_REPETITIONS}
+        return data
+
+    def _labelled(self, shape: str) -> str:
+        return shape if self.protocol is Protocol.STANDARD else f"{shape} {self.protocol}"
+
+
+class TextGenerationWorkload(_ModelWorkload):
     """`prompt_tokens` in, `generated_tokens` out, greedy: pp512/tg128 unless the job says otherwise."""
 
     task: Literal[Task.TEXT_GENERATION] = Task.TEXT_GENERATION
     prompt_tokens: int = Field(default=512, ge=1, le=131_072)
     generated_tokens: int = Field(default=128, ge=2, le=8_192)
+    context_tokens: int = Field(default=0, ge=0, le=131_072)
+    """Depth: tokens that stand in the KV cache before the prompt comes. They are not timed."""
     warmups: int = Field(default=1, ge=0, le=10)
     repetitions: Repetitions = 5
 
     @property
     def label(self) -> str:
-        return f"pp{self.prompt_tokens}/tg{self.generated_tokens}"
+        depth = f"@d{self.context_tokens}" if self.context_tokens else ""
+        return self._labelled(f"pp{self.prompt_tokens}/tg{self.generated_tokens}{depth}")
 
 
-class FeatureExtractionWorkload(Message):
-    """Embeddings of `batch` texts of `length` tokens each."""
+class _EncoderWorkload(_ModelWorkload):
+    """One pass over `batch` texts of `length` tokens each."""
 
-    task: Literal[Task.FEATURE_EXTRACTION] = Task.FEATURE_EXTRACTION
     batch: int = Field(default=1, ge=1, le=256)
     length: int = Field(default=128, ge=1, le=8_192)
     warmups: int = Field(default=1, ge=0, le=10)
@@ -35,22 +56,64 @@ class FeatureExtractionWorkload(Message):
 
     @property
     def label(self) -> str:
-        return f"b{self.batch}/len{self.length}"
+        return self._labelled(f"b{self.batch}/len{self.length}")
 
 
-Workload = Annotated[TextGenerationWorkload | FeatureExtractionWorkload, Field(discriminator="task")]
+class TextClassificationWorkload(_EncoderWorkload):
+    """Labels of `batch` texts of `length` tokens each."""
+
+    task: Literal[Task.TEXT_CLASSIFICATION] = Task.TEXT_CLASSIFICATION
+
+
+class FeatureExtractionWorkload(_EncoderWorkload):
+    """Embeddings of `batch` texts of `length` tokens each."""
+
+    task: Literal[Task.FEATURE_EXTRACTION] = Task.FEATURE_EXTRACTION
+
+
+class FillMaskWorkload(_EncoderWorkload):
+    """The missing word of `batch` texts of `length` tokens each, one mask in each."""
+
+    task: Literal[Task.FILL_MASK] = Task.FILL_MASK
+
+
+class ProbeWorkload(Message):
+    """What the browser can do, without a model; it takes a second or two and has no repetitions."""
+
+    task: Literal[Task.PROBE] = Task.PROBE
+
+    @property
+    def label(self) -> str:
+        return "probe"
+
+
+Workload = Annotated[
+    TextGenerationWorkload | TextClassificationWorkload | FeatureExtractionWorkload | FillMaskWorkload | ProbeWorkload,
+    Field(discriminator="task"),
+]
 
 
 class Workloads(Message):
     """The workload of each task; a run takes the one of its variant's task."""
 
     text_generation: TextGenerationWorkload = Field(default_factory=TextGenerationWorkload, alias="text-generation")
+    text_classification: TextClassificationWorkload = Field(
+        default_factory=TextClassificationWorkload, alias="text-classification"
+    )
     feature_extraction: FeatureExtractionWorkload = Field(
         default_factory=FeatureExtractionWorkload, alias="feature-extraction"
     )
+    fill_mask: FillMaskWorkload = Field(default_factory=FillMaskWorkload, alias="fill-mask")
 
-    def of(self, task: Task) -> TextGenerationWorkload | FeatureExtractionWorkload:
-        return self.text_generation if task is Task.TEXT_GENERATION else self.feature_extraction
+    def of(self, task: Task) -> Workload:
+        workloads: dict[Task, Workload] = {
+            Task.TEXT_GENERATION: self.text_generation,
+            Task.TEXT_CLASSIFICATION: self.text_classification,
+            Task.FEATURE_EXTRACTION: self.feature_extraction,
+            Task.FILL_MASK: self.fill_mask,
+            Task.PROBE: ProbeWorkload(),
+        }
+        return workloads[task]
 
 
 class Criteria(Message):

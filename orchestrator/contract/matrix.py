@@ -4,9 +4,10 @@ from datetime import datetime
 
 from pydantic import Field
 
-from orchestrator.contract.base import Message
+from orchestrator.contract.base import Message, RuntimeName
+from orchestrator.contract.catalog import Technique
 from orchestrator.contract.job import Criteria
-from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Phase, Runtime, Weights
+from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Phase, Weights
 
 
 class Figure(Message):
@@ -23,12 +24,14 @@ class Cell(Message):
 
     variant: str
     model: str
+    family: str | None = None
     size_class: str
     parameters: int
     weights: Weights
-    runtime: Runtime
+    runtime: RuntimeName
     runtime_version: str
     quantization: str
+    techniques: list[Technique] = Field(default_factory=list)
     backend: Backend
     workload: str
     criteria: Criteria
@@ -53,6 +56,8 @@ class Cell(Message):
     """Jeffreys 95 % interval of the probability that a run fits."""
     download_bytes: Figure | None
     model_bytes: int
+    published_bytes: int | None = None
+    """What the model's publisher says is downloaded."""
     peak_memory_bytes: Figure | None
     """Peak PSS of the browser tree minus the idle browser."""
     webgpu_bytes: Figure | None
@@ -62,6 +67,12 @@ class Cell(Message):
     decode_tokens_per_second: Figure | None
     latency_seconds: Figure | None
     inferences_per_second: Figure | None
+    first_inference_seconds: Figure | None = None
+    warm_load_seconds: Figure | None = None
+    throttling_ratio: Figure | None = None
+    wasm_bytes: Figure | None = None
+    js_heap_bytes: Figure | None = None
+    agreement: Figure | None = None
     last_run: str
     updated_at: datetime
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from orchestrator.contract.base import Bytes, Label, Message, Milliseconds, Text
-from orchestrator.contract.catalog import ModelFile, Validation
+from orchestrator.contract.base import Bytes, Label, Message, Milliseconds, RuntimeName, Text
+from orchestrator.contract.catalog import LabelScore, ModelFile, TokenId, Validation
 from orchestrator.contract.job import Workload
-from orchestrator.contract.vocabulary import Backend, ErrorSource, EventKind, Phase, Runtime, Task, Weights
+from orchestrator.contract.vocabulary import Backend, CacheState, ErrorSource, EventKind, Phase, Task, Weights
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
@@ -20,7 +20,7 @@ class PageSpec(Message):
     variant: str
     model: str
     weights: Weights
-    runtime: Runtime
+    runtime: RuntimeName
     runtime_version: str
     backend: Backend
     task: Task
@@ -28,6 +28,8 @@ class PageSpec(Message):
     files: list[ModelFile]
     workload: Workload
     validation: Validation | None
+    instruments: bool = True
+    """Ledger and events; off only to measure what they cost."""
 
 
 class PageError(Message):
@@ -66,7 +68,7 @@ class GpuAdapter(Message):
 
 
 class GpuMemory(Message):
-    """The ledger around `createBuffer`, `createTexture`, `destroy`."""
+    """Method: a ledger around `createBuffer`, `createTexture`, `destroy` and device loss, all devices together."""
 
     peak_bytes: Bytes
     live_bytes: Bytes
@@ -110,8 +112,63 @@ class ValidationOutput(Message):
 
     texts: list[Text] = Field(default_factory=list)
     """Each generation of the validation prompt, the first one first."""
+    forced_ids: list[TokenId] = Field(default_factory=list)
+    """The model's own choice at each reference token, given all the reference tokens before it."""
     vectors: list[list[float | None]] = Field(default_factory=list)
     """One embedding for each text; null stands for a value that JSON has no word for (NaN, infinity)."""
+    labels: list[list[LabelScore]] = Field(default_factory=list)
+    """For each text its labels with the highest scores, best first."""
+    non_finite: Count = 0
+    """Logits, scores or vector elements that were NaN or infinite."""
+
+
+class LoadSample(Message):
+    """One loading of the model, from the first request to ready."""
+
+    cache: CacheState
+    load_ms: Milliseconds
+    network_bytes: Bytes
+    """Bodies of model files that came from the network."""
+    cache_bytes: Bytes
+    """Bodies of model files that came from the browser's Cache Storage."""
+
+
+class WasmFeatures(Message):
+    """Found out by validating tiny modules."""
+
+    simd: bool
+    threads: bool
+    relaxed_simd: bool
+    memory64: bool
+    exceptions: bool
+    jspi: bool
+    """JavaScript Promise Integration."""
+
+
+class MatrixProduct(Message):
+    """A micro-benchmark: `size` × `size` float32 matrices."""
+
+    backend: Backend
+    size: Count
+    samples_ms: list[Milliseconds]
+    gflops: float = Field(ge=0, allow_inf_nan=False)
+    """2 · size³ ÷ the median sample, in 10⁹ operations a second."""
+
+
+class ProbeResult(Message):
+    """What a browser can do, found out in a second or two and without a model."""
+
+    duration_ms: Milliseconds
+    wasm: WasmFeatures
+    storage_quota_bytes: Bytes | None = None
+    storage_usage_bytes: Bytes | None = None
+    download_bytes_per_second: float | None = None
+    """From the agent's page server: the path that the lab's downloads take, not the internet."""
+    matrix_products: list[MatrixProduct] = Field(default_factory=list)
+    gpu_allocated_bytes: Bytes | None = None
+    """GPU memory that could be had at once, up to a bound; null where trying might have killed the tab."""
+    gpu_allocation_note: Text = ""
+    """What bounded it, or why it was not tried."""
 
 
 class PageReport(Message):
@@ -126,6 +183,9 @@ class PageReport(Message):
     """From the start of the download to a model that is ready, runtime included."""
     first_inference_ms: Milliseconds | None = None
     """The first warm-up: where shaders compile."""
+    loads: list[LoadSample] = Field(default_factory=list, max_length=2)
+    """The cold one, and with the protocol `load` a warm one after it."""
+    probe: ProbeResult | None = None
     phases_ms: dict[Phase, Milliseconds] = Field(default_factory=dict)
     """When each phase began, since the page's time origin."""
     generation_samples: list[GenerationSample] = Field(default_factory=list, max_length=200)
@@ -133,5 +193,8 @@ class PageReport(Message):
     validation: ValidationOutput | None = None
     gpu_memory: GpuMemory | None = None
     wasm_peak_bytes: Bytes | None = None
-    """Sum of the WebAssembly memories seen in the worker, at their largest."""
+    """Method: sum of the WebAssembly memories seen in the worker, at their largest."""
     js_heap_bytes: Bytes | None = None
+    """Method: the worker's `performance.memory.usedJSHeapSize`, the largest seen between repetitions."""
+    user_agent_bytes: Bytes | None = None
+    """Method: `performance.measureUserAgentSpecificMemory()` after the last repetition, the whole page."""

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.base import Answer
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.device import AttemptRef, DeviceRegistration
+from orchestrator.contract.device import AttemptRef, DeviceProbe, DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Criteria, JobSpec, Workload
 from orchestrator.contract.vocabulary import (
@@ -99,6 +99,16 @@ class RunFigures(Answer):
     decode_tokens_per_second: float | None = None
     latency_seconds: float | None = None
     inferences_per_second: float | None = None
+    first_inference_seconds: float | None = None
+    """The first inference after loading: where shaders compile."""
+    warm_load_seconds: float | None = None
+    """Loading the model a second time, from the browser's caches."""
+    throttling_ratio: float | None = None
+    """Speed of a sustained run's last quarter ÷ that of its first quarter."""
+    wasm_bytes: float | None = None
+    js_heap_bytes: float | None = None
+    agreement: float | None = None
+    """The validation's score: share of agreeing tokens, lowest cosine, or 1 − largest difference of a score."""
 
 
 class AttemptView(Answer):
@@ -142,6 +152,7 @@ class RunDetail(RunView):
 
 class DeviceView(Answer):
     registration: DeviceRegistration
+    probe: DeviceProbe | None = None
     agent_id: str
     state: DeviceState
     reason: str

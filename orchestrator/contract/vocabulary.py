@@ -3,14 +3,6 @@
 from enum import StrEnum
 
 
-class Runtime(StrEnum):
-    """The library in the page that runs the model."""
-
-    TRANSFORMERS_JS = "transformers.js"
-    MEDIAPIPE_LLM = "mediapipe-llm"
-    LITERT_LM = "litert-lm"
-
-
 class Backend(StrEnum):
     WEBGPU = "webgpu"
     WASM = "wasm"
@@ -20,7 +12,29 @@ class Task(StrEnum):
     """What a model is for; it decides the workload."""
 
     TEXT_GENERATION = "text-generation"
+    TEXT_CLASSIFICATION = "text-classification"
     FEATURE_EXTRACTION = "feature-extraction"
+    FILL_MASK = "fill-mask"
+    PROBE = "probe"
+    """No model at all: what the device's browser can do, found out before anything is downloaded."""
+
+
+class Protocol(StrEnum):
+    """How a workload's repetitions are organised."""
+
+    STANDARD = "standard"
+    """Warm-up, then the repetitions: the figures are medians."""
+    SUSTAINED = "sustained"
+    """Many repetitions without a pause: the last ones against the first ones are the throttling ratio."""
+    LOAD = "load"
+    """The model is loaded twice, from the network and then from the browser's caches, before it runs."""
+
+
+class CacheState(StrEnum):
+    """Of the browser's caches when a model is loaded."""
+
+    COLD = "cold"
+    WARM = "warm"
 
 
 class Weights(StrEnum):
@@ -65,6 +79,8 @@ class FaultCode(StrEnum):
     DOWNLOAD = "download"
     BAD_MODEL = "bad-model"
     WRONG_OUTPUT = "wrong-output"
+    NOT_MEASURED = "not-measured"
+    """The model ran, but not far enough for the figure that decides."""
     TIMEOUT = "timeout"
     UNKNOWN = "unknown"
     HASH_MISMATCH = "hash-mismatch"

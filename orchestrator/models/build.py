@@ -18,9 +18,10 @@ from pydantic import ValidationError
 from orchestrator.blobs import BlobStore
 from orchestrator.contract.catalog import ModelFile
 from orchestrator.models.catalog import built_manifest
-from orchestrator.models.definition import CATALOG_DIRECTORY, WEBPAYLOADS, Definition, load_definitions
+from orchestrator.models.definition import CATALOG_DIRECTORY, Definition, load_definitions
 from orchestrator.models.manifest import Manifest, write_manifest
 from orchestrator.models.packages import PackageError, fetch_package
+from orchestrator.models.runtimes import WEBPAYLOADS
 from orchestrator.models.workshop import Order, Product
 
 STOP_SECONDS: Final = 5.0

@@ -2,29 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, field_validator, model_validator
 
-import orchestrator
-from orchestrator.contract.base import Label, Message, Sha256, Slug, Text
-from orchestrator.contract.catalog import Variant
-from orchestrator.contract.vocabulary import Backend, Runtime, Task, Weights
+from orchestrator.contract.base import Bytes, Label, Message, RuntimeName, Sha256, Slug, Text
+from orchestrator.contract.catalog import Technique, Variant
+from orchestrator.contract.vocabulary import Backend, Task, Weights
+from orchestrator.models.runtimes import WEBPAYLOADS, runtimes
 
-WEBPAYLOADS: Final = Path(orchestrator.__file__).parent.parent / "webpayloads"
 CATALOG_DIRECTORY: Final = WEBPAYLOADS / "models"
 FIXTURE_DIRECTORY: Final = CATALOG_DIRECTORY / "fixtures"
 RECIPE_DIRECTORY: Final = Path(__file__).parent / "recipes"
-
-RUNTIME_BACKENDS: Final[Mapping[Runtime, frozenset[Backend]]] = {
-    Runtime.TRANSFORMERS_JS: frozenset({Backend.WASM, Backend.WEBGPU}),
-    Runtime.MEDIAPIPE_LLM: frozenset({Backend.WEBGPU}),
-    Runtime.LITERT_LM: frozenset({Backend.WASM, Backend.WEBGPU}),
-}
-"""What each runtime can run on at all; a variant may offer less."""
 
 SIZE_CLASSES: Final = (("XS", 50_000_000), ("S", 200_000_000), ("M", 700_000_000), ("L", 2_000_000_000))
 """Each class with the most parameters it holds; what is larger is XL."""
@@ -70,6 +61,14 @@ class TextQuestion(Message):
     repeatable: bool = True
 
 
+class LabelQuestion(Message):
+    """The texts a classifier, or a filler of masks, is asked about; the build adds the reference's labels."""
+
+    check: Literal["labels"]
+    texts: list[Text] = Field(min_length=1, max_length=16)
+    max_score_difference: float = Field(default=0.05, ge=0, le=1)
+
+
 class EmbeddingQuestion(Message):
     """The texts an embedder is asked for; the build adds the reference vectors."""
 
@@ -78,30 +77,43 @@ class EmbeddingQuestion(Message):
     min_cosine: float = Field(ge=-1, le=1)
 
 
-Question = Annotated[TextQuestion | EmbeddingQuestion, Field(discriminator="check")]
+Question = Annotated[TextQuestion | EmbeddingQuestion | LabelQuestion, Field(discriminator="check")]
 
 
 class VariantDefinition(Message):
     """One downloadable build of a model, before it is built."""
 
     id: Slug
-    runtime: Runtime
+    runtime: RuntimeName
     runtime_version: Label
     format: Label
     quantization: Label
+    techniques: list[Technique] = Field(default_factory=list)
     weights: Weights
     backends: list[Backend] = Field(min_length=1)
     licence: Label
+    licence_terms: Label | None = None
+    """Terms that the user has to accept before this is built."""
     source: Label
+    published_bytes: Bytes | None = None
+    published_source: Label | None = None
     options: dict[str, JsonValue] = Field(default_factory=dict)
     recipe: Recipe
     validation: Question
 
     @model_validator(mode="after")
-    def _runtime_has_the_backends(self) -> "VariantDefinition":
-        lacking = [backend.value for backend in self.backends if backend not in RUNTIME_BACKENDS[self.runtime]]
+    def _the_pages_can_run_it(self) -> "VariantDefinition":
+        runtime = runtimes().get(self.runtime)
+        if runtime is None:
+            raise ValueError(f"runtime: no {self.runtime!r}; the pages have {', '.join(runtimes())}")
+        if self.runtime_version not in runtime.versions:
+            carried = ", ".join(runtime.versions)
+            raise ValueError(
+                f"runtime_version: {self.runtime_version!r} is not among the pages' {self.runtime} {carried}"
+            )
+        lacking = [backend.value for backend in self.backends if backend not in runtime.backends]
         if lacking:
-            raise ValueError(f"backends: {self.runtime.value} has no {' and no '.join(lacking)}")
+            raise ValueError(f"backends: {self.runtime} has no {' and no '.join(lacking)}")
         if len(set(self.backends)) != len(self.backends):
             raise ValueError("backends: one is named twice")
         return self
@@ -130,6 +142,7 @@ class Definition(Message):
         return Variant(
             **self.variant.model_dump(exclude={"recipe", "validation"}),
             model=self.model.model,
+            family=self.model.family,
             parameters=self.model.parameters,
             size_class=size_class(self.model.parameters),
             task=self.model.task,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from orchestrator.contract.base import RuntimeName
 from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell, Matrix
-from orchestrator.contract.vocabulary import Backend, Runtime, Weights
+from orchestrator.contract.vocabulary import Backend, Weights
 from orchestrator.presentation.words import byte_count, criteria_words, parameter_count, plain
 
 
@@ -36,7 +37,7 @@ class Row:
     size_class: str
     parameters: int
     weights: Weights
-    runtime: Runtime
+    runtime: RuntimeName
     runtime_version: str
     quantization: str
     model_bytes: int

@@ -27,7 +27,7 @@ from agents.probes.memory import role_of
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import ModelFile, Variant
 from orchestrator.contract.job import FeatureExtractionWorkload, Timeouts
-from orchestrator.contract.vocabulary import Backend, FaultCode, FaultOrigin, Phase, Runtime, Task, Weights
+from orchestrator.contract.vocabulary import Backend, FaultCode, FaultOrigin, Phase, Task, Weights
 
 PAGE = Path(__file__).parent / "test_attempt_page"
 PAGE_FILES = {name: PAGE / name for name in ("index.html", "page.mjs", "worker.mjs")}
@@ -83,7 +83,7 @@ def make_spec(behaviour: str, device: Device, model_files: dict[str, Path], **ti
         parameters=1,
         size_class="none",
         task=Task.FEATURE_EXTRACTION,
-        runtime=Runtime.TRANSFORMERS_JS,
+        runtime="transformers.js",
         runtime_version="0",
         format="none",
         quantization="none",

@@ -5,7 +5,8 @@ import { toPageErrors } from './errors';
 import { requireAdapter } from './gpu';
 import type { Checkpoint } from './messages';
 import type { RunRecord } from './record';
-import { checkSpec, type RuntimeVersions } from './spec';
+import { workerAddress, type Runtimes } from './runtimes';
+import { checkSpec } from './spec';
 import { RunFailure, watchWorker } from './watch';
 
 /** Download notes are this far apart, in milliseconds. */
@@ -32,17 +33,19 @@ export class Attempt {
   }
 
   /** Ends with a report that the agent has, or that nobody asked for. @throws PageFault when it cannot be posted. */
-  async run(versions: RuntimeVersions, spawn: (spec: PageSpec) => Worker): Promise<void> {
+  async run(runtimes: Runtimes): Promise<void> {
     const record = this.#record;
     try {
       await this.#enter('open');
       const received = await this.#agent.spec();
-      const spec = checkSpec(received, versions);
+      const spec = checkSpec(received, runtimes);
       record.attempt = spec.attempt;
       this.#watcher.spec(spec);
       if (spec.backend === 'webgpu') record.adapter = await requireAdapter();
       await this.#enter('download');
-      await watchWorker(spawn(spec), spec, this.#agent.base, record, {
+      const address = workerAddress(this.#agent.base, spec.runtime, spec.runtime_version);
+      // A worker script for each runtime: one that does not run is not downloaded.
+      await watchWorker(new Worker(address, { name: spec.runtime }), spec, this.#agent.base, record, {
         checkpoint: (checkpoint) => this.#checkpoint(checkpoint),
         progress: (loaded, total) => {
           this.#progress(loaded, total);

@@ -21,23 +21,39 @@ export type ErrorSource =
  * Of a page event. A `phase` event is posted before the phase begins: when a tab dies, the last one says where.
  */
 export type EventKind = 'phase' | 'error' | 'note';
+/**
+ * Of the browser's caches when a model is loaded.
+ */
+export type CacheState = 'cold' | 'warm';
 export type Backend = 'webgpu' | 'wasm';
 export type JsonValue = unknown;
 /**
- * The library in the page that runs the model.
- */
-export type Runtime = 'transformers.js' | 'mediapipe-llm' | 'litert-lm';
-/**
  * What a model is for; it decides the workload.
  */
-export type Task = 'text-generation' | 'feature-extraction';
+export type Task = 'text-generation' | 'text-classification' | 'feature-extraction' | 'fill-mask' | 'probe';
 export type Weights = 'trained' | 'synthetic';
+/**
+ * How a workload's repetitions are organised.
+ */
+export type Protocol = 'standard' | 'sustained' | 'load';
+/**
+ * How a workload's repetitions are organised.
+ */
+export type Protocol1 = 'standard' | 'sustained' | 'load';
+/**
+ * How a workload's repetitions are organised.
+ */
+export type Protocol2 = 'standard' | 'sustained' | 'load';
+/**
+ * How a workload's repetitions are organised.
+ */
+export type Protocol3 = 'standard' | 'sustained' | 'load';
 
 /**
  * The messages between a model page and the agent that serves it.
  */
 export interface PageContract {
-  CONTRACT_VERSION: 1;
+  CONTRACT_VERSION: 2;
   PageEvent: PageEvent;
   PageReport: PageReport;
   PageSpec: PageSpec;
@@ -86,10 +102,16 @@ export interface PageReport {
   inference_samples?: InferenceSample[];
   js_heap_bytes?: number | null;
   load_ms?: number | null;
+  /**
+   * @maxItems 2
+   */
+  loads?: LoadSample[];
   phase: Phase;
   phases_ms?: {
     [k: string]: number;
   };
+  probe?: ProbeResult | null;
+  user_agent_bytes?: number | null;
   validation?: ValidationOutput | null;
   wasm_peak_bytes?: number | null;
 }
@@ -130,7 +152,7 @@ export interface GenerationSample {
   ttft_ms: number;
 }
 /**
- * The ledger around `createBuffer`, `createTexture`, `destroy`.
+ * Method: a ledger around `createBuffer`, `createTexture`, `destroy` and device loss, all devices together.
  */
 export interface GpuMemory {
   buffers: number;
@@ -143,11 +165,60 @@ export interface InferenceSample {
   latency_ms: number;
 }
 /**
+ * One loading of the model, from the first request to ready.
+ */
+export interface LoadSample {
+  cache: CacheState;
+  cache_bytes: number;
+  load_ms: number;
+  network_bytes: number;
+}
+/**
+ * What a browser can do, found out in a second or two and without a model.
+ */
+export interface ProbeResult {
+  download_bytes_per_second?: number | null;
+  duration_ms: number;
+  gpu_allocated_bytes?: number | null;
+  gpu_allocation_note?: string;
+  matrix_products?: MatrixProduct[];
+  storage_quota_bytes?: number | null;
+  storage_usage_bytes?: number | null;
+  wasm: WasmFeatures;
+}
+/**
+ * A micro-benchmark: `size` × `size` float32 matrices.
+ */
+export interface MatrixProduct {
+  backend: Backend;
+  gflops: number;
+  samples_ms: number[];
+  size: number;
+}
+/**
+ * Found out by validating tiny modules.
+ */
+export interface WasmFeatures {
+  exceptions: boolean;
+  jspi: boolean;
+  memory64: boolean;
+  relaxed_simd: boolean;
+  simd: boolean;
+  threads: boolean;
+}
+/**
  * What the model said to the validation's question: raw, judged by the coordinator.
  */
 export interface ValidationOutput {
+  forced_ids?: number[];
+  labels?: LabelScore[][];
+  non_finite?: number;
   texts?: string[];
   vectors?: (number | null)[][];
+}
+export interface LabelScore {
+  label: string;
+  score: number;
 }
 /**
  * A run as the page sees it, frozen. Files lie at `model/<path>` below the page's own address.
@@ -157,17 +228,19 @@ export interface PageSpec {
   backend: Backend;
   contract_version: number;
   files: ModelFile[];
+  instruments: boolean;
   model: string;
   options: {
     [k: string]: JsonValue;
   };
-  runtime: Runtime;
+  runtime: string;
   runtime_version: string;
   task: Task;
-  validation: (TextValidation | EmbeddingValidation) | null;
+  validation: (TextValidation | EmbeddingValidation | LabelValidation) | null;
   variant: string;
   weights: Weights;
-  workload: TextGenerationWorkload | FeatureExtractionWorkload;
+  workload:
+    TextGenerationWorkload | TextClassificationWorkload | FeatureExtractionWorkload | FillMaskWorkload | ProbeWorkload;
 }
 export interface ModelFile {
   bytes: number;
@@ -183,6 +256,8 @@ export interface TextValidation {
   max_tokens: number;
   min_agreement: number;
   prompt: string;
+  prompt_ids: number[] | null;
+  reference_ids: number[] | null;
   reference_source: string | null;
   reference_text: string | null;
   repeatable: boolean;
@@ -202,13 +277,42 @@ export interface EmbeddingValidation {
   texts: string[];
 }
 /**
+ * How labels are judged: of classes, or of the words that fill a mask.
+ *
+ * The best label of each text must be the reference's best, and every reference label's score within tolerance.
+ */
+export interface LabelValidation {
+  check: 'labels';
+  max_score_difference: number;
+  reference: LabelScore[][];
+  reference_source: string | null;
+  /**
+   * @minItems 1
+   * @maxItems 16
+   */
+  texts: string[];
+}
+/**
  * `prompt_tokens` in, `generated_tokens` out, greedy: pp512/tg128 unless the job says otherwise.
  */
 export interface TextGenerationWorkload {
+  context_tokens: number;
   generated_tokens: number;
   prompt_tokens: number;
+  protocol: Protocol;
   repetitions: number;
   task: 'text-generation';
+  warmups: number;
+}
+/**
+ * Labels of `batch` texts of `length` tokens each.
+ */
+export interface TextClassificationWorkload {
+  batch: number;
+  length: number;
+  protocol: Protocol1;
+  repetitions: number;
+  task: 'text-classification';
   warmups: number;
 }
 /**
@@ -217,10 +321,28 @@ export interface TextGenerationWorkload {
 export interface FeatureExtractionWorkload {
   batch: number;
   length: number;
+  protocol: Protocol2;
   repetitions: number;
   task: 'feature-extraction';
   warmups: number;
 }
+/**
+ * The missing word of `batch` texts of `length` tokens each, one mask in each.
+ */
+export interface FillMaskWorkload {
+  batch: number;
+  length: number;
+  protocol: Protocol3;
+  repetitions: number;
+  task: 'fill-mask';
+  warmups: number;
+}
+/**
+ * What the browser can do, without a model; it takes a second or two and has no repetitions.
+ */
+export interface ProbeWorkload {
+  task: 'probe';
+}
 
 /** Raised when a message changes in a way that an older peer cannot read. */
-export const CONTRACT_VERSION = 1;
+export const CONTRACT_VERSION = 2;

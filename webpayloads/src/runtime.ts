@@ -1,14 +1,9 @@
 /** What a runtime's adapter is: the one place that knows the library. It runs in a worker and has no DOM. */
-import type {
-  FeatureExtractionWorkload,
-  PageSpec,
-  TextGenerationWorkload,
-  ValidationOutput,
-} from './contract';
+import type { PageSpec, ProbeWorkload, ValidationOutput } from './contract';
 import type { Sample } from './messages';
 import type { ModelFiles } from './worker/model_files';
 
-export type Workload = TextGenerationWorkload | FeatureExtractionWorkload;
+export type Workload = Exclude<PageSpec['workload'], ProbeWorkload>;
 export type Validation = NonNullable<PageSpec['validation']>;
 
 export interface Hooks {

@@ -1,18 +1,17 @@
 /** Reads the frozen spec of a run, and refuses what this page cannot do. */
-import { CONTRACT_VERSION, type Backend, type PageSpec, type Runtime, type Task } from './contract';
+import { CONTRACT_VERSION, type PageSpec, type Task } from './contract';
 import { PageFault } from './errors';
+import type { Runtimes } from './runtimes';
 
-const ABILITIES: Record<Runtime, { tasks: readonly Task[]; backends: readonly Backend[]; files: 'one' | 'many' }> = {
-  'transformers.js': { tasks: ['text-generation', 'feature-extraction'], backends: ['wasm', 'webgpu'], files: 'many' },
-  'mediapipe-llm': { tasks: ['text-generation'], backends: ['webgpu'], files: 'one' },
-  'litert-lm': { tasks: ['text-generation'], backends: ['wasm', 'webgpu'], files: 'one' },
+const CHECKS: Partial<Record<Task, string>> = {
+  'text-generation': 'text',
+  'text-classification': 'labels',
+  'fill-mask': 'labels',
+  'feature-extraction': 'embedding',
 };
 
-/** The versions that this build carries; a run pins one, and another one would be another measurement. */
-export type RuntimeVersions = Readonly<Record<Runtime, string>>;
-
 /** @throws PageFault naming the field and what is allowed. */
-export function checkSpec(received: unknown, versions: RuntimeVersions): PageSpec {
+export function checkSpec(received: unknown, runtimes: Runtimes): PageSpec {
   if (typeof received !== 'object' || received === null) {
     throw new PageFault('the spec is not a JSON object');
   }
@@ -21,12 +20,12 @@ export function checkSpec(received: unknown, versions: RuntimeVersions): PageSpe
   if (version !== CONTRACT_VERSION) {
     throw new PageFault(`contract_version is ${version}; this page speaks ${CONTRACT_VERSION}`);
   }
-  if (!Object.hasOwn(ABILITIES, spec.runtime)) {
-    throw new PageFault(`runtime is "${spec.runtime}"; this page has ${Object.keys(ABILITIES).join(', ')}`);
+  const able = Object.hasOwn(runtimes, spec.runtime) ? runtimes[spec.runtime] : undefined;
+  if (able === undefined) {
+    throw new PageFault(`runtime is "${spec.runtime}"; this page has ${Object.keys(runtimes).join(', ')}`);
   }
-  const able = ABILITIES[spec.runtime];
-  const carried = versions[spec.runtime];
-  if (spec.runtime_version !== carried) {
+  if (!Object.hasOwn(able.versions, spec.runtime_version)) {
+    const carried = Object.keys(able.versions).join(', ');
     throw new PageFault(`runtime_version is "${spec.runtime_version}"; this page carries ${spec.runtime} ${carried}`);
   }
   if (!able.backends.includes(spec.backend)) {
@@ -38,11 +37,11 @@ export function checkSpec(received: unknown, versions: RuntimeVersions): PageSpe
   if (spec.workload.task !== spec.task) {
     throw new PageFault(`workload is for "${spec.workload.task}", but task is "${spec.task}"`);
   }
-  const check = spec.task === 'text-generation' ? 'text' : 'embedding';
+  const check = CHECKS[spec.task];
   if (spec.validation !== null && spec.validation.check !== check) {
-    throw new PageFault(`validation checks "${spec.validation.check}"; ${spec.task} needs "${check}"`);
+    throw new PageFault(`validation checks "${spec.validation.check}"; ${spec.task} needs "${check ?? 'none'}"`);
   }
-  if (spec.files.length === 0) {
+  if (spec.files.length === 0 && able.files !== 'none') {
     throw new PageFault('files is empty: the variant has not been built');
   }
   if (able.files === 'one' && spec.files.length !== 1) {

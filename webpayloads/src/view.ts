@@ -47,12 +47,16 @@ export class View implements Watcher {
     const work =
       workload.task === 'text-generation'
         ? `${count(workload.prompt_tokens)} prompt tokens, ${count(workload.generated_tokens)} generated`
-        : `${count(workload.batch)} × ${count(workload.length)} tokens`;
+        : workload.task === 'probe'
+          ? 'no model'
+          : `${count(workload.batch)} × ${count(workload.length)} tokens`;
+    const times =
+      workload.task === 'probe' ? '' : `; ${workload.warmups} warm-up, ${workload.repetitions} repetitions`;
     const size = spec.files.reduce((sum, file) => sum + file.bytes, 0);
     this.#rows('run', [
       ['Variant', spec.variant],
       ['Task', spec.task],
-      ['Workload', `${work}; ${workload.warmups} warm-up, ${workload.repetitions} repetitions`],
+      ['Workload', `${work}${times}`],
       ['Weights', spec.weights === 'synthetic' ? 'synthetic: random values in true shapes' : 'trained'],
       ['Files', `${count(spec.files.length)}, ${bytes(size)}`],
       ['Attempt', spec.attempt],
@@ -147,8 +151,10 @@ export class View implements Watcher {
     );
     this.#rows('figures', rows);
     const samples = generations.length + inferences.length;
+    const workload = this.#spec?.workload;
+    const wanted = workload === undefined || workload.task === 'probe' ? samples : workload.repetitions;
     this.#find('figures-note').textContent =
-      samples === 0 ? '' : `Medians over ${samples} of ${this.#spec?.workload.repetitions ?? samples} repetitions.`;
+      samples === 0 ? '' : `Medians over ${samples} of ${wanted} repetitions.`;
     this.#find('figures-section').hidden = rows.every(([, value]) => value === null);
   }
 
@@ -158,7 +164,9 @@ export class View implements Watcher {
     const parts =
       validation.check === 'text'
         ? this.#textOutput(validation, output.texts ?? [])
-        : this.#embeddingOutput(validation, output.vectors ?? []);
+        : validation.check === 'embedding'
+          ? this.#embeddingOutput(validation, output.vectors ?? [])
+          : [];
     this.#find('output').replaceChildren(...parts);
     this.#find('output-section').hidden = false;
   }

@@ -22,7 +22,7 @@ from agents.telemetry import AgentMetrics
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, PageBuildFile
 from orchestrator.contract.catalog import ModelFile, Variant
 from orchestrator.contract.job import TextGenerationWorkload, Timeouts
-from orchestrator.contract.vocabulary import Backend, Runtime, Task, Weights
+from orchestrator.contract.vocabulary import Backend, Task, Weights
 from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue
 from tests.integration.agents_host.measuring_worker import registration
 from tests.waiting import wait_until
@@ -303,7 +303,7 @@ def attempt(run_id: str, build: str, behaviour: str, number: int, model: bytes) 
         parameters=1,
         size_class="tiny",
         task=Task.TEXT_GENERATION,
-        runtime=Runtime.LITERT_LM,
+        runtime="litert-lm",
         runtime_version="1",
         format="bin",
         quantization="int8",

@@ -13,7 +13,7 @@ from agents.kept_pages import KEPT_PAGES
 from agents.page_server import CONTENT_SECURITY_POLICY, PageServer, PageServerError
 from orchestrator.contract.job import FeatureExtractionWorkload
 from orchestrator.contract.page import PageSpec
-from orchestrator.contract.vocabulary import Backend, Phase, Runtime, Task, Weights
+from orchestrator.contract.vocabulary import Backend, Phase, Task, Weights
 
 CONTENT = bytes(range(256)) * 8_000
 EVENT = {"seq": 0, "kind": "phase", "phase": "download", "at_ms": 12.5}
@@ -31,7 +31,7 @@ def page_spec(attempt: str = "run-1.1") -> PageSpec:
         variant="tiny",
         model="Tiny",
         weights=Weights.SYNTHETIC,
-        runtime=Runtime.TRANSFORMERS_JS,
+        runtime="transformers.js",
         runtime_version="1",
         backend=Backend.WASM,
         task=Task.FEATURE_EXTRACTION,

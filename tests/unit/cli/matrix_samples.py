@@ -4,7 +4,7 @@ from typing import Any
 
 from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell, Figure, Matrix
-from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Phase, Runtime, Weights
+from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Phase, Weights
 from tests.unit.cli.samples import NOW
 
 
@@ -20,7 +20,7 @@ def cell(**changes: Any) -> Cell:
         "size_class": "tiny",
         "parameters": 134_515_008,
         "weights": Weights.TRAINED,
-        "runtime": Runtime.TRANSFORMERS_JS,
+        "runtime": "transformers.js",
         "runtime_version": "3.8.0",
         "quantization": "q8",
         "backend": Backend.WASM,
@@ -112,7 +112,7 @@ GEMMA: dict[str, Any] = {
     "model": "Gemma (tiny)",
     "parameters": 4_000_000,
     "weights": Weights.SYNTHETIC,
-    "runtime": Runtime.MEDIAPIPE_LLM,
+    "runtime": "mediapipe-llm",
     "model_bytes": 4_900_000,
 }
 

@@ -14,7 +14,7 @@ from orchestrator.contract.page import (
     PageReport,
     ValidationOutput,
 )
-from orchestrator.contract.vocabulary import Backend, DeviceKind, Phase, RunState, Runtime, Task, Weights
+from orchestrator.contract.vocabulary import Backend, DeviceKind, Phase, RunState, Task, Weights
 from orchestrator.domain.records import Run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -28,7 +28,7 @@ def variant(identifier: str = "talker.q8", **changes: Any) -> Variant:
         "parameters": 135_000_000,
         "size_class": "S",
         "task": Task.TEXT_GENERATION,
-        "runtime": Runtime.TRANSFORMERS_JS,
+        "runtime": "transformers.js",
         "runtime_version": "4.3.1",
         "format": "onnx",
         "quantization": "q8",

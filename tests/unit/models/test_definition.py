@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from orchestrator.contract.vocabulary import Weights
-from orchestrator.models.definition import WEBPAYLOADS, CatalogError, load_definitions, size_class
+from orchestrator.models.definition import CatalogError, load_definitions, size_class
+from orchestrator.models.runtimes import WEBPAYLOADS
 
 PACKAGE_OF_RUNTIME = {
     "transformers.js": "@huggingface/transformers",

@@ -1,6 +1,6 @@
 /** Takes one adapter through the phases of a run, and tells the page at each checkpoint. */
 import type { PageSpec, Phase } from '../contract';
-import { toPageErrors } from '../errors';
+import { PageFault, toPageErrors } from '../errors';
 import type { Checkpoint, FromWorker, Observed, ToWorker } from '../messages';
 import type { RuntimeAdapter } from '../runtime';
 import { NeverSettled, type Hearing } from './hearing';
@@ -68,6 +68,7 @@ export class Host {
     await this.#pass({ at: 'ready', threads });
 
     const { workload, validation } = spec;
+    if (workload.task === 'probe') throw new PageFault('a probe runs without a model');
     if (workload.warmups > 0) {
       await this.#enter('warmup');
       // Preparing counts: a runtime that has to run something to know its prompt compiles its shaders there.

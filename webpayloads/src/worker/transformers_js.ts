@@ -77,7 +77,7 @@ class TransformersJs implements RuntimeAdapter {
     const wasm = env.backends.onnx.wasm;
     if (wasm === undefined) throw new Error('onnxruntime-web has no WASM settings');
     wasm.wasmPaths = { mjs: `${hooks.assets}${WASM_BUILD}.mjs`, wasm: `${hooks.assets}${WASM_BUILD}.wasm` };
-    const loaded = await pipeline(spec.task, 'model', {
+    const loaded = await pipeline(spec.task as 'feature-extraction', 'model', {
       device: spec.backend,
       dtype,
       // With a listener, files are read into one buffer of their size instead of being put together from chunks.
@@ -111,7 +111,7 @@ class TransformersJs implements RuntimeAdapter {
           },
         };
       };
-    } else {
+    } else if (workload.task === 'feature-extraction') {
       const { batch, length } = workload;
       const texts = Array.from({ length: batch }, () => words(length));
       this.#repeat = async () => {
@@ -119,6 +119,8 @@ class TransformersJs implements RuntimeAdapter {
         await this.#embed(texts, length);
         return { kind: 'inference', sample: { latency_ms: performance.now() - start, batch } };
       };
+    } else {
+      throw new PageFault(`no such workload here: ${workload.task}`);
     }
     return Promise.resolve();
   }
@@ -138,6 +140,7 @@ class TransformersJs implements RuntimeAdapter {
       }
       return { vectors };
     }
+    if (validation.check !== 'text') throw new PageFault(`no such validation here: ${validation.check}`);
     const texts = [await this.#answer(validation)];
     if (validation.repeatable) texts.push(await this.#answer(validation));
     return { texts };
