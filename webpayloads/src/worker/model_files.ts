@@ -5,7 +5,7 @@ type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
 type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
 
 /** Files that hold a model's weights, and not its words or settings. */
-const WEIGHTS = /\.(onnx|onnx_data(_\d+)?|bin|task|litertlm)$/;
+const WEIGHTS = /\.(onnx|onnx_data(_\d+)?|bin|task|litertlm|gguf|tflite)$/;
 
 export interface ModelFilesListener {
   progress(loaded: number, total: number): void;

@@ -1,0 +1,161 @@
+"""Runs variants in a real browser without a coordinator: the pages as they are built, an agent's whole attempt.
+
+Used by the acceptance tests of runtimes and faults, and by the benchmarks.
+"""
+
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from agents.attempt import AttemptOutcome, run_attempt
+from agents.devices.declared import discover_devices
+from agents.devices.protocol import Device
+from agents.page_server import PageServer
+from orchestrator.blobs import BlobStore
+from orchestrator.contract.attempt import AttemptReport, AttemptSpec
+from orchestrator.contract.catalog import Variant
+from orchestrator.contract.job import Criteria, Timeouts, Workload, Workloads
+from orchestrator.contract.page import PageReport
+from orchestrator.contract.vocabulary import Backend
+from orchestrator.domain.judgement import Judgement, judge
+from orchestrator.models.build import build_variants
+from orchestrator.models.catalog import load_catalog
+from orchestrator.pages import PACKAGED_BUILD, media_type
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache" / "test-models"
+"""Built models outlive a session: building is tested elsewhere."""
+
+DEVICES = """
+devices:
+  - name: desk
+    chrome_flags: ["--enable-unsafe-webgpu"]
+  - name: plain desk
+"""
+SHORT = {
+    "text-generation": {"prompt_tokens": 16, "generated_tokens": 8, "warmups": 1, "repetitions": 2},
+    "text-classification": {"length": 16, "warmups": 1, "repetitions": 3},
+    "feature-extraction": {"length": 16, "warmups": 1, "repetitions": 3},
+    "fill-mask": {"length": 16, "warmups": 1, "repetitions": 3},
+}
+PATIENCE = Timeouts(whole=300, silence=120)
+
+
+def built(variant: str) -> Variant:
+    """A variant of the catalog with its files, built if need be."""
+    build_variants([variant], CACHE, report=lambda _progress: None)
+    return load_catalog(CACHE).variants[variant]
+
+
+def workload_of(variant: Variant, **changes: Any) -> Workload:
+    """The short workload of the variant's task, with changes."""
+    short = {task: dict(said) for task, said in SHORT.items()}
+    if variant.task in short:
+        short[variant.task].update(changes)
+    return Workloads.model_validate(short).of(variant.task)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of one attempt."""
+
+    outcome: AttemptOutcome
+    judgement: Judgement
+
+    @property
+    def report(self) -> AttemptReport:
+        return self.outcome.report
+
+    @property
+    def page(self) -> PageReport:
+        """The page's own report. Raises AssertionError, with the fault, where it never came."""
+        assert self.report.page is not None, self.report.fault
+        return self.report.page
+
+    @property
+    def completed(self) -> PageReport:
+        """The report of a page that has done all of its work. Raises AssertionError, with what went wrong."""
+        assert self.report.fault is None, self.report.fault
+        assert self.page.completed, self.page.errors
+        return self.page
+
+
+class Workbench:
+    """A page server and the devices of a file, one attempt at a time."""
+
+    def __init__(self, directory: Path, devices: str = DEVICES) -> None:
+        self._directory = directory
+        self._server = PageServer()
+        self._blobs = BlobStore(CACHE / "blobs")
+        self._numbers = count(1)
+        file = directory / "devices.yaml"
+        file.write_text(devices, encoding="utf-8")
+        found = discover_devices(file, agent_id="bench", notice=print)
+        self.devices: dict[str, Device] = {device.registration.name: device for device in found}
+        self.stop = threading.Event()
+        self.page_files = {
+            path.relative_to(PACKAGED_BUILD).as_posix(): path for path in PACKAGED_BUILD.rglob("*") if path.is_file()
+        }
+
+    @property
+    def origin(self) -> str:
+        return self._server.origin
+
+    @property
+    def scratch(self) -> Path:
+        return self._directory / "scratch"
+
+    def __enter__(self) -> "Workbench":
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    def files_of(self, variant: Variant) -> dict[str, Path]:
+        """Where the variant's files lie, by their path in the variant."""
+        return {file.path: self._blobs.path(file.sha256) for file in variant.files}
+
+    def run(
+        self,
+        variant: Variant,
+        backend: Backend,
+        device: str = "desk",
+        *,
+        workload: Workload | None = None,
+        model_files: Mapping[str, Path] | None = None,
+        timeouts: Timeouts = PATIENCE,
+        criteria: Criteria | None = None,
+    ) -> Tried:
+        """One attempt; `model_files` in place of the variant's own to serve something else under its names."""
+        spec = AttemptSpec(
+            run_id=f"run-{next(self._numbers)}",
+            number=1,
+            device_id=self.devices[device].registration.id,
+            variant=variant,
+            backend=backend,
+            workload=workload or workload_of(variant),
+            timeouts=timeouts,
+            page_build="0" * 64,
+        )
+        outcome = run_attempt(
+            spec,
+            device=self.devices[device],
+            page_server=self._server,
+            page_files=self.page_files,
+            media_types={path: media_type(file) for path, file in self.page_files.items()},
+            model_files=self.files_of(variant) if model_files is None else model_files,
+            scratch=self.scratch,
+            stop=self.stop,
+        )
+        assert outcome.problems == []
+        return Tried(outcome, judge(outcome.report, variant.task, variant.validation, criteria or Criteria()))
+
+
+def new_workbench(devices: str = DEVICES) -> Workbench:
+    """A workbench in a short-named temporary directory, which Chromium's sockets need."""
+    return Workbench(Path(tempfile.mkdtemp(prefix="fm-")), devices)
