@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from orchestrator.models.onnx_nodes import GraphNodes
 from orchestrator.models.tensors import STREAM_BYTES, ExternalWeights, RandomBytes
 from orchestrator.models.workshop import RecipeError
 
@@ -13,6 +14,8 @@ BLOCK: Final = 32
 EPSILON: Final = 1e-5
 TABLE_RANGE: Final = 0.02
 """Small against what the layers add, so that the next token depends on more than the last one."""
+ATTENTION_GAIN: Final = 0.3
+LATER_GAIN: Final = 0.3
 MICROSOFT: Final = "com.microsoft"
 
 
@@ -36,7 +39,7 @@ class Shape:
         return self.layers * layer + self.hidden + self.vocabulary * self.hidden
 
 
-class LlamaGraph:
+class LlamaGraph(GraphNodes):
     """The graph in the making: nodes and initializers of one model."""
 
     def __init__(self, shape: Shape, dtype: str, noise: RandomBytes, weights: ExternalWeights) -> None:
@@ -47,8 +50,7 @@ class LlamaGraph:
         self._dtype = dtype
         self._noise = noise
         self._weights = weights
-        self._nodes: list[Any] = []
-        self._initializers: list[Any] = []
+        super().__init__()
         half = dtype in ("fp16", "q4f16")
         self._numpy_float: Any = numpy.float16 if half else numpy.float32
         self._float = onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT
@@ -60,7 +62,13 @@ class LlamaGraph:
         self._attention_lengths()
         self._rotary_tables()
         hidden = self._embedding()
-        normed = self._node("SimplifiedLayerNormalization", [hidden, self._ones("layers.0.norm")], axis=-1)
+        normed = self.node(
+            "SimplifiedLayerNormalization",
+            [hidden, self._ones("layers.0.norm")],
+            axis=-1,
+            epsilon=EPSILON,
+            stash_type=1,
+        )
         residual = hidden
         for layer in range(shape.layers):
             attended = self._attention(layer, normed)
@@ -68,7 +76,7 @@ class LlamaGraph:
             processed = self._feed_forward(layer, normed)
             normed, residual = self._add_and_norm(residual, processed, f"layers.{layer + 1}.norm")
         logits = self._product("table", normed, shape.hidden, shape.vocabulary)
-        self._node("Cast", [logits], "logits", to=TensorProto.FLOAT)
+        self.node("Cast", [logits], "logits", to=TensorProto.FLOAT)
         cache = [f"{layer}.{part}" for layer in range(shape.layers) for part in ("key", "value")]
 
         def cache_info(name: str, length: str) -> Any:
@@ -85,7 +93,7 @@ class LlamaGraph:
             ),
             *(cache_info(f"present.{name}", "total_sequence_length") for name in cache),
         ]
-        return helper.make_graph(self._nodes, "llama", inputs, outputs, self._initializers)
+        return helper.make_graph(self.nodes, "llama", inputs, outputs, self.initializers)
 
     # The parts of the network.
 
@@ -93,13 +101,13 @@ class LlamaGraph:
         """What GroupQueryAttention wants to know of the mask: its last index by sequence, and its length."""
         from onnx import TensorProto
 
-        ones = self._constant("one", [1])
-        total = self._node("ReduceSum", ["attention_mask", ones], keepdims=0)
-        last = self._node("Sub", [total, ones])
-        self._node("Cast", [last], "last_index", to=TensorProto.INT32)
-        dims = self._node("Shape", ["attention_mask"])
-        length = self._node("Gather", [dims, self._constant("second", 1)], axis=0)
-        self._node("Cast", [length], "total_length", to=TensorProto.INT32)
+        ones = self.integers("one", [1])
+        total = self.node("ReduceSum", ["attention_mask", ones], keepdims=0)
+        last = self.node("Sub", [total, ones])
+        self.node("Cast", [last], "last_index", to=TensorProto.INT32)
+        dims = self.node("Shape", ["attention_mask"])
+        length = self.node("Gather", [dims, self.integers("second", 1)], axis=0)
+        self.node("Cast", [length], "total_length", to=TensorProto.INT32)
 
     def _rotary_tables(self) -> None:
         import numpy
@@ -117,28 +125,28 @@ class LlamaGraph:
         name = "table"
         self._matrix(name, self._shape.hidden, self._shape.vocabulary, TABLE_RANGE)
         if self._dtype in ("fp32", "fp16"):
-            columns = self._node("Gather", [name, "input_ids"], axis=1)
-            return self._node("Transpose", [columns], perm=[1, 2, 0])
-        scale = self._node("Gather", [f"{name}_scale", "input_ids"], axis=0)
-        last = self._constant("last_axis", [-1])
+            columns = self.node("Gather", [name, "input_ids"], axis=1)
+            return self.node("Transpose", [columns], perm=[1, 2, 0])
+        scale = self.node("Gather", [f"{name}_scale", "input_ids"], axis=0)
+        last = self.integers("last_axis", [-1])
         if self._dtype == "q8":
-            columns = self._node("Gather", [name, "input_ids"], axis=1)
-            rows = self._node("Cast", [self._node("Transpose", [columns], perm=[1, 2, 0])], to=self._float)
-            centred = self._node("Sub", [rows, self._scalar("q8_zero", 128)])
-            return self._node("Mul", [centred, self._node("Unsqueeze", [scale, last])])
+            columns = self.node("Gather", [name, "input_ids"], axis=1)
+            rows = self.node("Cast", [self.node("Transpose", [columns], perm=[1, 2, 0])], to=self._float)
+            centred = self.node("Sub", [rows, self._scalar("q8_zero", 128)])
+            return self.node("Mul", [centred, self.node("Unsqueeze", [scale, last])])
         # Two weights to a byte, the first one in its lower half; onnxruntime-web has no kernel that unpacks them.
-        packed = self._node("Cast", [self._node("Gather", [name, "input_ids"], axis=0)], to=TensorProto.FLOAT)
-        high = self._node("Floor", [self._node("Mul", [packed, self._scalar("sixteenth", 1 / 16, TensorProto.FLOAT)])])
-        low = self._node("Sub", [packed, self._node("Mul", [high, self._scalar("sixteen", 16, TensorProto.FLOAT)])])
-        pairs = self._node(
-            "Concat", [self._node("Unsqueeze", [low, last]), self._node("Unsqueeze", [high, last])], axis=-1
+        packed = self.node("Cast", [self.node("Gather", [name, "input_ids"], axis=0)], to=TensorProto.FLOAT)
+        high = self.node("Floor", [self.node("Mul", [packed, self._scalar("sixteenth", 1 / 16, TensorProto.FLOAT)])])
+        low = self.node("Sub", [packed, self.node("Mul", [high, self._scalar("sixteen", 16, TensorProto.FLOAT)])])
+        pairs = self.node(
+            "Concat", [self.node("Unsqueeze", [low, last]), self.node("Unsqueeze", [high, last])], axis=-1
         )
-        blocks = self._node("Reshape", [pairs, self._constant("blocks", [0, 0, self._shape.hidden // BLOCK, BLOCK])])
-        centred = self._node("Sub", [blocks, self._scalar("q4_zero", 8, TensorProto.FLOAT)])
-        weights = self._node(
-            "Mul", [self._node("Cast", [centred], to=self._float), self._node("Unsqueeze", [scale, last])]
+        blocks = self.node("Reshape", [pairs, self.integers("blocks", [0, 0, self._shape.hidden // BLOCK, BLOCK])])
+        centred = self.node("Sub", [blocks, self._scalar("q4_zero", 8, TensorProto.FLOAT)])
+        weights = self.node(
+            "Mul", [self.node("Cast", [centred], to=self._float), self.node("Unsqueeze", [scale, last])]
         )
-        return self._node("Reshape", [weights, self._constant("rows", [0, 0, self._shape.hidden])])
+        return self.node("Reshape", [weights, self.integers("rows", [0, 0, self._shape.hidden])])
 
     def _attention(self, layer: int, normed: str) -> str:
         shape = self._shape
@@ -146,59 +154,54 @@ class LlamaGraph:
         packed = self._linear(f"layers.{layer}.qkv", normed, shape.hidden, width)
         cache = [f"past_key_values.{layer}.key", f"past_key_values.{layer}.value"]
         attended = f"layers.{layer}.attended"
-        self._nodes.append(
-            self._make(
-                "GroupQueryAttention",
-                [packed, "", "", *cache, "last_index", "total_length", "cos_cache", "sin_cache"],
-                [attended, f"present.{layer}.key", f"present.{layer}.value"],
-                num_heads=shape.heads,
-                kv_num_heads=shape.kv_heads,
-                scale=1 / math.sqrt(shape.head),
-                do_rotary=1,
-                rotary_interleaved=0,
-            )
+        self.add_node(
+            "GroupQueryAttention",
+            [packed, "", "", *cache, "last_index", "total_length", "cos_cache", "sin_cache"],
+            [attended, f"present.{layer}.key", f"present.{layer}.value"],
+            domain=MICROSOFT,
+            num_heads=shape.heads,
+            kv_num_heads=shape.kv_heads,
+            scale=1 / math.sqrt(shape.head),
+            do_rotary=1,
+            rotary_interleaved=0,
         )
-        return self._linear(f"layers.{layer}.output", attended, shape.heads * shape.head, shape.hidden)
+        return self._linear(f"layers.{layer}.output", attended, shape.heads * shape.head, shape.hidden, ATTENTION_GAIN)
 
     def _feed_forward(self, layer: int, normed: str) -> str:
         shape = self._shape
         gate = self._linear(f"layers.{layer}.gate", normed, shape.hidden, shape.feed_forward)
         up = self._linear(f"layers.{layer}.up", normed, shape.hidden, shape.feed_forward)
-        activated = self._node("Mul", [gate, self._node("Sigmoid", [gate])])
-        return self._linear(
-            f"layers.{layer}.down", self._node("Mul", [activated, up]), shape.feed_forward, shape.hidden
-        )
+        activated = self.node("Mul", [gate, self.node("Sigmoid", [gate])])
+        return self._linear(f"layers.{layer}.down", self.node("Mul", [activated, up]), shape.feed_forward, shape.hidden)
 
     def _add_and_norm(self, residual: str, added: str, norm: str) -> tuple[str, str]:
         """The normed sum and the sum itself."""
         normed, total = f"{norm}/normed", f"{norm}/sum"
         inputs = [residual, added, self._ones(norm)]
-        self._nodes.append(
-            self._make("SkipSimplifiedLayerNormalization", inputs, [normed, "", "", total], epsilon=EPSILON)
-        )
+        outputs = [normed, "", "", total]
+        self.add_node("SkipSimplifiedLayerNormalization", inputs, outputs, domain=MICROSOFT, epsilon=EPSILON)
         return normed, total
 
     # Matrix products in each dtype.
 
-    def _linear(self, name: str, value: str, inputs: int, outputs: int) -> str:
-        self._matrix(name, inputs, outputs, math.sqrt(3 / inputs))
+    def _linear(self, name: str, value: str, inputs: int, outputs: int, gain: float = 1.0) -> str:
+        self._matrix(name, inputs, outputs, gain * math.sqrt(3 / inputs))
         return self._product(name, value, inputs, outputs)
 
     def _product(self, name: str, value: str, inputs: int, outputs: int) -> str:
         from onnx import TensorProto
 
         if self._dtype in ("q4", "q4f16"):
-            return self._node(
-                "MatMulNBits", [value, name, f"{name}_scale"], K=inputs, N=outputs, bits=4, block_size=BLOCK
-            )
+            names = [value, name, f"{name}_scale"]
+            return self.node("MatMulNBits", names, domain=MICROSOFT, K=inputs, N=outputs, bits=4, block_size=BLOCK)
         if self._dtype != "q8":
-            return self._node("MatMul", [value, name])
+            return self.node("MatMul", [value, name])
         quantized, scale, zero = (f"{name}/{part}" for part in ("input", "input_scale", "input_zero"))
-        self._nodes.append(self._make("DynamicQuantizeLinear", [value], [quantized, scale, zero]))
+        self.add_node("DynamicQuantizeLinear", [value], [quantized, scale, zero])
         weight_zero = self._byte("weight_zero", 128)
-        product = self._node("MatMulInteger", [quantized, name, zero, weight_zero])
-        scales = self._node("Mul", [scale, f"{name}_scale"])
-        return self._node("Mul", [self._node("Cast", [product], to=TensorProto.FLOAT), scales])
+        product = self.node("MatMulInteger", [quantized, name, zero, weight_zero])
+        scales = self.node("Mul", [scale, f"{name}_scale"])
+        return self.node("Mul", [self.node("Cast", [product], to=TensorProto.FLOAT), scales])
 
     def _matrix(self, name: str, inputs: int, outputs: int, reach: float) -> None:
         """Stores weights that are uniform between -`reach` and `reach`, in the layout that `_product` needs."""
@@ -219,7 +222,7 @@ class LlamaGraph:
         else:
             size = count * numpy.dtype(self._numpy_float).itemsize
             tensor = self._weights.add(name, self._float, (inputs, outputs), self._floats(name, count, reach), size)
-            self._initializers.append(tensor)
+            self.initializers.append(tensor)
 
     def _floats(self, name: str, count: int, reach: float) -> Iterator[Any]:
         import numpy
@@ -235,7 +238,7 @@ class LlamaGraph:
             yield part
 
     def _add(self, name: str, kind: int, dims: tuple[int, ...], content: Iterator[Any], size: int) -> None:
-        self._initializers.append(self._weights.add(name, kind, dims, content, size))
+        self.initializers.append(self._weights.add(name, kind, dims, content, size))
 
     # Small things.
 
@@ -246,49 +249,21 @@ class LlamaGraph:
         kind = helper.np_dtype_to_tensor_dtype(values.dtype)
         rows = max(1, STREAM_BYTES // max(1, values[:1].nbytes))
         parts = (values[start : start + rows] for start in range(0, len(values), rows))
-        self._initializers.append(self._weights.add(name, kind, values.shape, parts, values.nbytes))
+        self.initializers.append(self._weights.add(name, kind, values.shape, parts, values.nbytes))
 
     def _ones(self, name: str) -> str:
         import numpy
-        from onnx import numpy_helper
 
-        self._initializers.append(numpy_helper.from_array(numpy.ones(self._shape.hidden, self._numpy_float), name))
-        return name
-
-    def _constant(self, name: str, value: int | list[int]) -> str:
-        import numpy
-
-        return self._once(name, numpy.array(value, numpy.int64))
+        return self.array(name, numpy.ones(self._shape.hidden, self._numpy_float))
 
     def _byte(self, name: str, value: int) -> str:
         import numpy
 
-        return self._once(name, numpy.array(value, numpy.uint8))
+        return self.array(name, numpy.array(value, numpy.uint8))
 
     def _scalar(self, name: str, value: float, kind: int | None = None) -> str:
         import numpy
         from onnx import helper
 
         dtype = self._numpy_float if kind is None else helper.tensor_dtype_to_np_dtype(kind)
-        return self._once(name, numpy.array(value, dtype))
-
-    def _once(self, name: str, value: Any) -> str:
-        from onnx import numpy_helper
-
-        if all(known.name != name for known in self._initializers):
-            self._initializers.append(numpy_helper.from_array(value, name))
-        return name
-
-    def _node(self, operator: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
-        name = output or f"{operator}_{len(self._nodes)}"
-        self._nodes.append(self._make(operator, inputs, [name], **attributes))
-        return name
-
-    def _make(self, operator: str, inputs: list[str], outputs: list[str], **attributes: Any) -> Any:
-        from onnx import helper
-
-        ours = ("GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization")
-        if operator == "SimplifiedLayerNormalization":
-            attributes |= {"epsilon": EPSILON, "stash_type": 1}
-        domain = MICROSOFT if operator in ours else ""
-        return helper.make_node(operator, inputs, outputs, name=outputs[0], domain=domain, **attributes)
+        return self.array(name, numpy.array(value, dtype))

@@ -43,23 +43,22 @@ def test_the_llama_graph_generates_what_transformers_generates(tmp_path: Path) -
     onnx_file = tmp_path / "model.onnx"
     synthetic_llama.write_model(onnx_file, LLAMA, "fp32", seed=0)
     weights = stored_weights(onnx_file)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=LLAMA.vocabulary,
-            hidden_size=LLAMA.hidden,
-            intermediate_size=LLAMA.feed_forward,
-            num_hidden_layers=LLAMA.layers,
-            num_attention_heads=LLAMA.heads,
-            num_key_value_heads=LLAMA.kv_heads,
-            head_dim=LLAMA.head,
-            max_position_embeddings=LLAMA.context,
-            rms_norm_eps=1e-5,
-            rope_theta=LLAMA.rope_theta,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-    ).eval()
+    said: dict[str, Any] = {
+        "vocab_size": LLAMA.vocabulary,
+        "hidden_size": LLAMA.hidden,
+        "intermediate_size": LLAMA.feed_forward,
+        "num_hidden_layers": LLAMA.layers,
+        "num_attention_heads": LLAMA.heads,
+        "num_key_value_heads": LLAMA.kv_heads,
+        "head_dim": LLAMA.head,
+        "max_position_embeddings": LLAMA.context,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": LLAMA.rope_theta,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+    model = LlamaForCausalLM(LlamaConfig(**said)).eval()
     assert sum(parameter.numel() for parameter in model.parameters()) == LLAMA.parameters
     state = model.state_dict()
     state["model.embed_tokens.weight"] = state["lm_head.weight"] = weights["table"].T.contiguous()
@@ -120,17 +119,16 @@ def test_the_encoder_graph_computes_what_transformers_computes(head: Head, archi
     onnx_file = tmp_path / "model.onnx"
     parameters = synthetic_encoder.write_model(onnx_file, ENCODER, head, seed=0)
     weights = stored_weights(onnx_file)
-    model = architecture(
-        DistilBertConfig(
-            vocab_size=ENCODER.vocabulary,
-            max_position_embeddings=ENCODER.positions,
-            n_layers=ENCODER.layers,
-            n_heads=ENCODER.heads,
-            dim=ENCODER.hidden,
-            hidden_dim=ENCODER.feed_forward,
-            num_labels=ENCODER.labels,
-        )
-    ).eval()
+    said: dict[str, Any] = {
+        "vocab_size": ENCODER.vocabulary,
+        "max_position_embeddings": ENCODER.positions,
+        "n_layers": ENCODER.layers,
+        "n_heads": ENCODER.heads,
+        "dim": ENCODER.hidden,
+        "hidden_dim": ENCODER.feed_forward,
+        "num_labels": ENCODER.labels,
+    }
+    model = architecture(DistilBertConfig(**said)).eval()
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     state = model.state_dict()
     for theirs in state:
