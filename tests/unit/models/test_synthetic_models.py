@@ -58,7 +58,8 @@ def test_the_llama_graph_generates_what_transformers_generates(tmp_path: Path) -
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    model = LlamaForCausalLM(LlamaConfig(**said)).eval()
+    model: Any = LlamaForCausalLM(LlamaConfig(**said))
+    model.eval()
     assert sum(parameter.numel() for parameter in model.parameters()) == LLAMA.parameters
     state = model.state_dict()
     state["model.embed_tokens.weight"] = state["lm_head.weight"] = weights["table"].T.contiguous()
@@ -128,7 +129,8 @@ def test_the_encoder_graph_computes_what_transformers_computes(head: Head, archi
         "hidden_dim": ENCODER.feed_forward,
         "num_labels": ENCODER.labels,
     }
-    model = architecture(DistilBertConfig(**said)).eval()
+    model: Any = architecture(DistilBertConfig(**said))
+    model.eval()
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     state = model.state_dict()
     for theirs in state:
