@@ -5,7 +5,7 @@ import { toPageErrors } from './errors';
 import { requireAdapter } from './gpu';
 import type { Checkpoint } from './messages';
 import type { RunRecord } from './record';
-import { workerAddress, type Runtimes } from './runtimes';
+import type { Runtimes, StartWorker } from './runtimes';
 import { checkSpec } from './spec';
 import { RunFailure, watchWorker } from './watch';
 
@@ -33,7 +33,7 @@ export class Attempt {
   }
 
   /** Ends with a report that the agent has, or that nobody asked for. @throws PageFault when it cannot be posted. */
-  async run(runtimes: Runtimes): Promise<void> {
+  async run(runtimes: Runtimes, startWorker: StartWorker): Promise<void> {
     const record = this.#record;
     try {
       await this.#enter('open');
@@ -43,9 +43,7 @@ export class Attempt {
       this.#watcher.spec(spec);
       if (spec.backend === 'webgpu') record.adapter = await requireAdapter();
       await this.#enter('download');
-      const address = workerAddress(this.#agent.base, spec.runtime, spec.runtime_version);
-      // A worker script for each runtime: one that does not run is not downloaded.
-      await watchWorker(new Worker(address, { name: spec.runtime }), spec, this.#agent.base, record, {
+      await watchWorker(startWorker(this.#agent.base, spec), spec, this.#agent.base, record, {
         checkpoint: (checkpoint) => this.#checkpoint(checkpoint),
         progress: (loaded, total) => {
           this.#progress(loaded, total);

@@ -5,7 +5,7 @@ import { Agent } from './agent';
 import { Attempt } from './attempt';
 import { toPageErrors } from './errors';
 import { RunRecord } from './record';
-import { RUNTIMES } from './runtimes';
+import { RUNTIMES, startWorker } from './runtimes';
 import { View } from './view';
 
 const agent = new Agent(location, (input, init) => fetch(input, init));
@@ -27,7 +27,7 @@ window.addEventListener('unhandledrejection', (event) => {
   for (const error of toPageErrors(event.reason, 'unhandled-rejection', record.phase)) attempt.hear(error);
 });
 
-attempt.run(RUNTIMES).then(
+attempt.run(RUNTIMES, startWorker).then(
   () => {
     view.finish(null);
   },

@@ -7,11 +7,27 @@ import { CONTRACT_VERSION, type PageEvent, type PageReport, type PageSpec } from
 import type { FromWorker, ToWorker } from '../src/messages';
 import { RunRecord } from '../src/record';
 import type { RuntimeAdapter } from '../src/runtime';
+import type { Runtimes } from '../src/runtimes';
 import { Hearing } from '../src/worker/hearing';
 import { Host } from '../src/worker/host';
 
 const ADDRESS = 'http://localhost:1/run/run-1.1/#key=secret';
-const VERSIONS = { 'transformers.js': '4.3.1', 'mediapipe-llm': '0', 'litert-lm': '0' };
+const RUNTIMES: Runtimes = {
+  'transformers.js': {
+    tasks: ['feature-extraction'],
+    backends: ['wasm', 'webgpu'],
+    files: 'many',
+    versions: { '4.3.1': 'package' },
+  },
+};
+const WORKLOAD = {
+  task: 'feature-extraction',
+  protocol: 'standard',
+  batch: 1,
+  length: 8,
+  warmups: 1,
+  repetitions: 2,
+} as const satisfies PageSpec['workload'];
 const SPEC: PageSpec = {
   contract_version: CONTRACT_VERSION,
   attempt: 'run-1.1',
@@ -24,8 +40,9 @@ const SPEC: PageSpec = {
   task: 'feature-extraction',
   options: {},
   files: [{ path: 'model.onnx', sha256: 'a'.repeat(64), bytes: 4 }],
-  workload: { task: 'feature-extraction', batch: 1, length: 8, warmups: 1, repetitions: 2 },
+  workload: WORKLOAD,
   validation: { check: 'embedding', texts: ['x'], reference: [[1]], reference_source: null, min_cosine: 0.9 },
+  instruments: true,
 };
 
 /** What happened, in order: the agent's messages and the adapter's calls. */
@@ -135,7 +152,7 @@ async function run(address = ADDRESS): Promise<FakeWorker[]> {
   const location = new URL(address);
   const agent = new Agent({ href: location.href, hash: location.hash }, fakeAgent);
   const watcher = { spec: vi.fn(), progress: vi.fn(), changed: vi.fn() };
-  await new Attempt(agent, record, watcher).run(VERSIONS, () => {
+  await new Attempt(agent, record, watcher).run(RUNTIMES, () => {
     const worker = new FakeWorker();
     workers.push(worker);
     return worker as unknown as Worker;
@@ -199,12 +216,11 @@ test('a complete run is reported with everything that was measured', async () =>
 });
 
 test('without warm-ups the workload is prepared in the measuring phase', async () => {
-  const spec = SPEC.workload;
-  SPEC.workload = { ...spec, warmups: 0, repetitions: 1 };
+  SPEC.workload = { ...WORKLOAD, warmups: 0, repetitions: 1 };
   try {
     await run();
   } finally {
-    SPEC.workload = spec;
+    SPEC.workload = WORKLOAD;
   }
   expect(log.slice(log.indexOf('phase measure'), log.indexOf('phase validate'))).toEqual([
     'phase measure',
@@ -237,7 +253,7 @@ test('a call that never settles fails with what was heard', async () => {
   const location = new URL(ADDRESS);
   const agent = new Agent({ href: location.href, hash: location.hash }, fakeAgent);
   const watcher = { spec: vi.fn(), progress: vi.fn(), changed: vi.fn() };
-  const done = new Attempt(agent, record, watcher).run(VERSIONS, () => {
+  const done = new Attempt(agent, record, watcher).run(RUNTIMES, () => {
     worker = new FakeWorker();
     return worker as unknown as Worker;
   });
