@@ -4,6 +4,7 @@ import './style.css';
 import { Agent } from './agent';
 import { Attempt } from './attempt';
 import { toPageErrors } from './errors';
+import { userAgentBytes } from './memory';
 import { RunRecord } from './record';
 import { RUNTIMES, startWorker } from './runtimes';
 import { View } from './view';
@@ -16,7 +17,10 @@ const record = new RunRecord(agent.attempt, {
   device_memory_gib: (navigator as { deviceMemory?: number }).deviceMemory ?? null,
 });
 const view = new View(document, record, agent.listens);
-const attempt = new Attempt(agent, record, view);
+const attempt = new Attempt(agent, record, view, {
+  startWorker,
+  measureMemory: () => userAgentBytes(performance, crossOriginIsolated),
+});
 
 window.addEventListener('error', (event) => {
   for (const error of toPageErrors(event.error ?? { message: event.message }, 'window-error', record.phase)) {
@@ -27,7 +31,7 @@ window.addEventListener('unhandledrejection', (event) => {
   for (const error of toPageErrors(event.reason, 'unhandled-rejection', record.phase)) attempt.hear(error);
 });
 
-attempt.run(RUNTIMES, startWorker).then(
+attempt.run(RUNTIMES).then(
   () => {
     view.finish(null);
   },

@@ -17,5 +17,19 @@ export const RUNTIMES = table as unknown as Runtimes;
 export type StartWorker = (base: string, spec: PageSpec) => Worker;
 
 /** A worker script for each version of each runtime, its WASM files beside it: one that does not run is not downloaded. */
-export const startWorker: StartWorker = (base, { runtime, runtime_version }) =>
-  new Worker(new URL(`assets/${runtime}-${runtime_version}/worker.js`, base), { name: runtime });
+export const startWorker: StartWorker = (base, spec) => new Worker(workerAddress(base, spec), { name: spec.runtime });
+
+export function workerAddress(
+  base: string,
+  { runtime, runtime_version, instruments }: Pick<PageSpec, 'runtime' | 'runtime_version' | 'instruments'>,
+): URL {
+  const address = new URL(`assets/${runtime}-${runtime_version}/worker.js`, base);
+  // In the address, because the worker has to know it before its first message.
+  if (!instruments) address.searchParams.set('instruments', 'off');
+  return address;
+}
+
+/** Whether the worker at this address measures what its runtime allocates. */
+export function isInstrumented({ search }: Pick<Location, 'search'>): boolean {
+  return new URLSearchParams(search).get('instruments') !== 'off';
+}

@@ -1,7 +1,7 @@
 /** Watches the worker that runs the model: answers its checkpoints, keeps what it says, and notices when it dies. */
-import type { PageError, PageSpec } from './contract';
+import type { PageError } from './contract';
 import { toPageErrors } from './errors';
-import type { Checkpoint, FromWorker, Observed, ToWorker } from './messages';
+import type { Checkpoint, FromWorker, Start, ToWorker } from './messages';
 import type { RunRecord } from './record';
 
 /** What a run ended with, in place of a result. */
@@ -18,15 +18,15 @@ export interface WatchEars {
   heard(error: PageError): void;
 }
 
-/** Resolves when the worker has done all of the spec. @throws RunFailure, or what a checkpoint failed with. */
+/** Resolves when the worker has done what it was started for. @throws RunFailure, or what a checkpoint failed with. */
 export async function watchWorker(
   worker: Worker,
-  spec: PageSpec,
-  base: string,
+  what: Omit<Start, 'type' | 'lock'>,
   record: RunRecord,
   ears: WatchEars,
 ): Promise<void> {
-  const lock = `${spec.attempt} ${performance.timeOrigin}`;
+  // A name for each worker: one that has been ended gives its lock back only a moment later.
+  const lock = `${what.spec.attempt} ${performance.timeOrigin} ${what.cache}`;
   const over = new AbortController();
   const tell = (message: ToWorker): void => {
     worker.postMessage(message);
@@ -36,16 +36,13 @@ export async function watchWorker(
       const failWith = (thrown: unknown): void => {
         reject(new RunFailure(toPageErrors(thrown, 'worker-error', record.phase)));
       };
-      const observe = (observed: Observed): void => {
-        record.observe(observed);
-      };
       let started = false;
 
       worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => {
         switch (data.type) {
           case 'started':
             started = true;
-            tell({ type: 'start', spec, base, lock });
+            tell({ type: 'start', ...what, lock });
             break;
           case 'locked':
             navigator.locks
@@ -55,7 +52,7 @@ export async function watchWorker(
               .catch(() => undefined);
             break;
           case 'checkpoint':
-            observe(data.observed);
+            record.observe(data.observed);
             ears.checkpoint(data.checkpoint).then(() => {
               tell({ type: 'go', id: data.id });
             }, reject);
@@ -70,11 +67,11 @@ export async function watchWorker(
             ears.heard(data.error);
             break;
           case 'finished':
-            observe(data.observed);
+            record.observe(data.observed);
             resolve();
             break;
           case 'failed':
-            observe(data.observed);
+            record.observe(data.observed);
             reject(new RunFailure(data.errors));
             break;
         }
