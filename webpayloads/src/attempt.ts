@@ -3,6 +3,7 @@ import type { Agent } from './agent';
 import type { EventKind, PageError, PageSpec, Phase } from './contract';
 import { toPageErrors } from './errors';
 import { requireAdapter } from './gpu';
+import type { PageMemory } from './memory';
 import type { CacheUse, Checkpoint } from './messages';
 import type { RunRecord } from './record';
 import type { Runtimes, StartWorker } from './runtimes';
@@ -23,8 +24,8 @@ export interface Watcher {
 /** What an attempt needs of the browser. */
 export interface Means {
   startWorker: StartWorker;
-  /** The page's memory with its workers; null where the browser does not say. */
-  measureMemory(): Promise<number | null>;
+  /** Null where the browser does not say. */
+  measureMemory(): Promise<PageMemory | null>;
 }
 
 export class Attempt {
@@ -126,7 +127,7 @@ export class Attempt {
         await this.#post('note', `repetition ${record.generations.length + record.inferences.length} is done`);
         break;
       case 'measured':
-        if (this.#instruments) record.userAgentBytes = await this.#means.measureMemory();
+        if (this.#instruments) record.memory = await this.#means.measureMemory();
         break;
       case 'validation':
         record.validation = checkpoint.output;

@@ -4,7 +4,7 @@ import './style.css';
 import { Agent } from './agent';
 import { Attempt } from './attempt';
 import { toPageErrors } from './errors';
-import { userAgentBytes } from './memory';
+import { measurePage, type MeasuringPerformance } from './memory';
 import { RunRecord } from './record';
 import { RUNTIMES, startWorker } from './runtimes';
 import { View } from './view';
@@ -19,7 +19,7 @@ const record = new RunRecord(agent.attempt, {
 const view = new View(document, record, agent.listens);
 const attempt = new Attempt(agent, record, view, {
   startWorker,
-  measureMemory: () => userAgentBytes(performance, crossOriginIsolated),
+  measureMemory: () => measurePage(performance as MeasuringPerformance, crossOriginIsolated),
 });
 
 window.addEventListener('error', (event) => {

@@ -18,7 +18,6 @@ export type Sample =
 export interface Observed {
   gpu_memory: GpuMemory | null;
   wasm_peak_bytes: number | null;
-  js_heap_bytes: number | null;
 }
 
 /**

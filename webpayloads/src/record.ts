@@ -12,6 +12,7 @@ import type {
   ValidationOutput,
 } from './contract';
 import { toPageErrors } from './errors';
+import type { PageMemory } from './memory';
 import type { Observed, Sample } from './messages';
 
 const MOST_ERRORS = 50;
@@ -32,7 +33,7 @@ export class RunRecord {
   firstInferenceMs: number | null = null;
   validation: ValidationOutput | null = null;
   probe: ProbeResult | null = null;
-  userAgentBytes: number | null = null;
+  memory: PageMemory | null = null;
   adapter: GpuAdapter | null = null;
   threads: number | null = null;
 
@@ -40,7 +41,7 @@ export class RunRecord {
   readonly #heard: PageError[] = [];
   readonly #console: PageError[] = [];
   #lastWords: PageError[] = [];
-  #observed: Observed = { gpu_memory: null, wasm_peak_bytes: null, js_heap_bytes: null };
+  #observed: Observed = { gpu_memory: null, wasm_peak_bytes: null };
 
   constructor(attempt: string, browser: Browser) {
     this.attempt = attempt;
@@ -54,7 +55,6 @@ export class RunRecord {
     this.#observed = {
       gpu_memory: (observed.gpu_memory?.peak_bytes ?? -1) < gpuBefore ? before.gpu_memory : observed.gpu_memory,
       wasm_peak_bytes: largest(before.wasm_peak_bytes, observed.wasm_peak_bytes),
-      js_heap_bytes: largest(before.js_heap_bytes, observed.js_heap_bytes),
     };
   }
 
@@ -100,7 +100,8 @@ export class RunRecord {
       loads: this.loads,
       probe: this.probe,
       validation: this.validation,
-      user_agent_bytes: this.userAgentBytes,
+      user_agent_bytes: this.memory?.user_agent_bytes ?? null,
+      js_heap_bytes: this.memory?.js_heap_bytes ?? null,
       ...this.#observed,
     };
   }

@@ -88,7 +88,7 @@ class FakeWorker extends EventTarget {
   constructor(instruments: boolean) {
     super();
     this.instruments = instruments;
-    const observe = () => ({ gpu_memory: null, wasm_peak_bytes: 65_536, js_heap_bytes: 1_000 });
+    const observe = () => ({ gpu_memory: null, wasm_peak_bytes: 65_536 });
     this.#host = new Host(new ModelCourse(adapter, 'http://localhost:1/assets/'), {
       hearing: this.hearing,
       observe,
@@ -184,7 +184,7 @@ async function run(address = ADDRESS): Promise<void> {
     },
     measureMemory: () => {
       log.push('memory');
-      return Promise.resolve(7_000);
+      return Promise.resolve({ user_agent_bytes: 7_000, js_heap_bytes: 1_000 });
     },
   }).run(RUNTIMES);
 }

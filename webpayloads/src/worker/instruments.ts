@@ -3,7 +3,6 @@
  * memory is left out where the worker's address says so.
  */
 import { toPageErrors } from '../errors';
-import { usedHeapBytes } from '../memory';
 import type { FromWorker, Observed } from '../messages';
 import { isInstrumented } from '../runtimes';
 import { GpuLedger, watchGpu } from './gpu_ledger';
@@ -23,11 +22,7 @@ const ledger = new GpuLedger();
 const memories = new WasmMemories();
 
 export function observe(): Observed {
-  return {
-    gpu_memory: ledger.memory,
-    wasm_peak_bytes: memories.peakBytes,
-    js_heap_bytes: measuring ? usedHeapBytes(performance) : null,
-  };
+  return { gpu_memory: ledger.memory, wasm_peak_bytes: memories.peakBytes };
 }
 
 if (measuring) watchWasm(WebAssembly, memories);
