@@ -66,6 +66,12 @@ test.each([
   [{ task: 'feature-extraction' }, /workload is for "text-generation", but task is "feature-extraction"/],
   [{ validation: { check: 'embedding' } }, /validation checks "embedding"; text-generation needs "text"/],
   [{ files: [] }, /files is empty/],
+  [{ attempt: undefined }, /attempt is not a text/],
+  [{ files: { path: 'a' } }, /files is not a list/],
+  [{ workload: null }, /workload is not an object/],
+  [{ validation: [] }, /validation is not an object or null/],
+  [{ instruments: 'on' }, /instruments is not true or false/],
+  [{ workload: { ...SPEC.workload, protocol: 'marathon' } }, /workload.protocol is "marathon"; this page knows standard, sustained, load/],
   [
     { runtime: 'litert-lm', runtime_version: '0.17.1', files: [FILE, FILE] },
     /files has 2 entries; litert-lm takes a single file/,
@@ -74,7 +80,14 @@ test.each([
   expect(() => checkSpec({ ...SPEC, ...change }, RUNTIMES)).toThrow(message);
 });
 
-test.each([null, 'spec', 7])('%j is no spec', (received) => {
+test('a probe needs no files, and every version of a runtime is known', () => {
+  const probe = { ...SPEC, runtime: 'probe', runtime_version: '1', task: 'probe', workload: { task: 'probe' }, files: [] };
+  expect(checkSpec(probe, RUNTIMES)).toBe(probe);
+  const older = { ...SPEC, runtime: 'litert-lm', runtime_version: '0.16.0' };
+  expect(checkSpec(older, RUNTIMES)).toBe(older);
+});
+
+test.each([null, 'spec', 7, []])('%j is no spec', (received) => {
   expect(() => checkSpec(received, RUNTIMES)).toThrow(PageFault);
 });
 
