@@ -25,7 +25,7 @@ from agents.probes.cdp import CdpConnection, Parameters
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import PageReport, PageSpec
-from orchestrator.contract.vocabulary import Backend, FaultCode, FaultOrigin, Phase
+from orchestrator.contract.vocabulary import Backend, CacheState, FaultCode, FaultOrigin, Phase
 from orchestrator.contract.wire import CONTRACT_VERSION
 from orchestrator.models.runtimes import WEBPAYLOADS
 from orchestrator.pages import media_type
@@ -121,7 +121,8 @@ def browser(bench: Workbench) -> Iterator[Browser]:
     with tempfile.TemporaryDirectory(prefix="fm-", ignore_cleanup_errors=True) as profile:
         options = Options()
         options.binary_location = str(chrome.binary)
-        for argument in chrome.arguments(Path(profile)):
+        # Memory is measured at once, and not with the next garbage collection.
+        for argument in [*chrome.arguments(Path(profile)), "--enable-blink-features=ForceEagerMeasureMemory"]:
             options.add_argument(argument)
         driver = webdriver.Chrome(options=options, service=Service(str(chrome.installation.driver)))
         driver.set_script_timeout(PATIENCE_SECONDS)
@@ -181,6 +182,11 @@ def opened(bench: Workbench) -> Iterator[Opened]:
     server.start()
     yield Opened(server, bench)
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def gemma() -> Variant:
+    return built("gemma3-tiny.litertlm")
 
 
 def reported(page: AttemptPage) -> PageReport:
@@ -265,9 +271,11 @@ def test_an_attempt_without_a_page_says_so(opened: Opened, browser: Browser) -> 
     assert "There is no such attempt here" in browser.text
 
 
-def test_the_page_of_a_generation_is_accessible_and_stays_on_its_origin(opened: Opened, browser: Browser) -> None:
+def test_the_page_of_a_generation_is_accessible_and_stays_on_its_origin(
+    opened: Opened, browser: Browser, gemma: Variant
+) -> None:
     browser.requests.urls.clear()
-    page = opened.page(built("gemma3-tiny.litertlm"))
+    page = opened.page(gemma)
     assert browser.open(page.url) == "completed"
     asked = browser.requests.urls
     # The worker's own requests are among those that were looked at.
@@ -289,6 +297,50 @@ def test_the_page_of_a_probe_is_accessible(opened: Opened, browser: Browser) -> 
 def test_a_failed_page_is_accessible(opened: Opened, browser: Browser) -> None:
     assert browser.open(opened.page(PROBE, contract_version=99).url) == "failed"
     assert browser.violations() == []
+
+
+def test_a_model_is_loaded_from_the_network_and_then_from_the_cache(
+    opened: Opened, browser: Browser, gemma: Variant
+) -> None:
+    page = opened.page(gemma, workload=workload_of(gemma, protocol="load"))
+    assert browser.open(page.url) == "completed"
+    report = reported(page)
+    assert [(load.cache, load.network_bytes, load.cache_bytes) for load in report.loads] == [
+        (CacheState.COLD, gemma.total_bytes, 0),
+        (CacheState.WARM, 0, gemma.total_bytes),
+    ]
+    assert report.load_ms == report.loads[0].load_ms
+    assert page.served.model_files == gemma.total_bytes
+    assert report.validation is not None
+    assert report.js_heap_bytes is not None
+    assert report.user_agent_bytes is not None
+    assert 0 < report.js_heap_bytes < report.user_agent_bytes
+    for words in ("Load, cold", "Load, warm", "from the browser’s cache"):
+        assert words in browser.text
+    assert browser.driver.execute_async_script("caches.keys().then(arguments[0]);") == []
+
+
+def test_a_cache_that_is_full_is_a_fault_of_its_own(opened: Opened, browser: Browser, gemma: Variant) -> None:
+    page = opened.page(gemma, workload=workload_of(gemma, protocol="load"))
+    limit = {"origin": opened.server.origin, "quotaSize": gemma.total_bytes // 2}
+    browser.driver.execute_cdp_cmd("Storage.overrideQuotaForOrigin", limit)
+    try:
+        assert browser.open(page.url) == "failed"
+    finally:
+        browser.driver.execute_cdp_cmd("Storage.overrideQuotaForOrigin", {"origin": opened.server.origin})
+    assert "QuotaExceededError" in browser.text
+    assert fault_of(reported(page)).code is FaultCode.STORAGE_QUOTA
+
+
+def test_without_instruments_a_page_says_nothing_but_its_report(
+    opened: Opened, browser: Browser, gemma: Variant
+) -> None:
+    page = opened.page(gemma, instruments=False)
+    assert browser.open(page.url) == "completed"
+    report = reported(page)
+    assert page.events == []
+    assert len(report.generation_samples) == 2
+    assert (report.gpu_memory, report.wasm_peak_bytes, report.js_heap_bytes) == (None, None, None)
 
 
 @pytest.fixture

@@ -48,9 +48,11 @@ def test_a_browser_with_webgpu_is_measured_on_both_backends(desk: Tried) -> None
         assert len(product.samples_ms) >= 3
         assert product.gflops > 0
     wasm = probe.wasm
-    assert wasm.simd and wasm.threads and wasm.relaxed_simd and wasm.memory64 and wasm.exceptions and wasm.jspi
-    assert probe.storage_quota_bytes is not None and probe.storage_quota_bytes > 0
-    assert probe.download_bytes_per_second is not None and probe.download_bytes_per_second > 0
+    assert [name for name, there in wasm if not there] == []
+    assert probe.storage_quota_bytes is not None
+    assert probe.storage_quota_bytes > 0
+    assert probe.download_bytes_per_second is not None
+    assert probe.download_bytes_per_second > 0
     assert probe.duration_ms > 0
     adapter = page.environment.adapter
     assert adapter is not None

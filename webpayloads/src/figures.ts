@@ -40,7 +40,7 @@ export function speedRows(report: PageReport): Row[] {
     const term = loads.length > 1 || load.cache === 'warm' ? `Load, ${load.cache}` : 'Load';
     rows.push({ term, value: duration(load.load_ms), note: sources.join(', ') });
   }
-  rows.push({ term: 'First inference', value: duration(report.first_inference_ms ?? null), note: 'shaders compile in it' });
+  rows.push({ term: 'First inference', value: duration(report.first_inference_ms ?? null), note: 'with making the prompt; shaders compile here' });
   return rows;
 }
 
@@ -48,8 +48,8 @@ export function memoryRows({ gpu_memory, wasm_peak_bytes, user_agent_bytes, js_h
   return [
     { term: 'WebGPU, peak', value: bytes(gpu_memory?.peak_bytes ?? null), note: 'buffers and textures asked for and not given back' },
     { term: 'WASM, peak', value: bytes(wasm_peak_bytes ?? null), note: 'WebAssembly memories of the worker at their largest' },
-    { term: 'JavaScript', value: bytes(js_heap_bytes ?? null), note: 'of the worker, by measureUserAgentSpecificMemory()' },
-    { term: 'Whole page', value: bytes(user_agent_bytes ?? null), note: 'by measureUserAgentSpecificMemory(), after the last repetition' },
+    { term: 'JavaScript', value: bytes(js_heap_bytes ?? null), note: 'of the worker, by the browser’s own measurement' },
+    { term: 'Whole page', value: bytes(user_agent_bytes ?? null), note: 'by the browser’s own measurement, after the last repetition' },
   ];
 }
 

@@ -79,7 +79,8 @@ export class View implements Watcher {
   finish(trouble: unknown): void {
     clearInterval(this.#ticking);
     this.#endedAt = performance.now();
-    const { completed, phase, errors } = this.#record.report;
+    const { attempt, completed, phase, errors } = this.#record.report;
+    if (this.#spec === null) this.#find('model').textContent = `Attempt ${attempt}`;
     const shown = trouble === null ? [] : toPageErrors(trouble, 'exception', 'collect');
     if (completed) this.#showState('completed', 'Completed');
     else this.#showState('failed', `Failed in phase ${phase}`);

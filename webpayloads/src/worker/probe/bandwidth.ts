@@ -6,10 +6,10 @@ const LONGEST_MS = 1_000;
 export async function downloadRate(address: URL, fetcher: typeof fetch): Promise<number> {
   const fresh = new URL(address);
   fresh.searchParams.set('at', String(performance.timeOrigin + performance.now()));
+  const start = performance.now();
   const response = await fetcher(fresh, { cache: 'no-store', headers: { Range: `bytes=0-${MOST_BYTES - 1}` } });
   if (!response.ok || response.body === null) throw new Error(`${address.href} cannot be had (${response.status})`);
   const reader = response.body.getReader();
-  const start = performance.now();
   let received = 0;
   let elapsed = 0;
   // To the end of the part, so that DevTools counts it whole; a server may send more than was asked for.
