@@ -4,6 +4,9 @@ import { toPageErrors } from './errors';
 import type { Checkpoint, FromWorker, Start, ToWorker } from './messages';
 import type { RunRecord } from './record';
 
+/** Longest wait for a worker that has been ended. */
+const LONGEST_END_MS = 5_000;
+
 /** What a run ended with, in place of a result. */
 export class RunFailure extends Error {
   constructor(readonly errors: PageError[]) {
@@ -31,6 +34,7 @@ export async function watchWorker(
   const tell = (message: ToWorker): void => {
     worker.postMessage(message);
   };
+  let locked = false;
   try {
     await new Promise<void>((resolve, reject) => {
       const failWith = (thrown: unknown): void => {
@@ -45,6 +49,7 @@ export async function watchWorker(
             tell({ type: 'start', ...what, lock });
             break;
           case 'locked':
+            locked = true;
             navigator.locks
               .request(lock, { signal: over.signal }, () => {
                 failWith({ message: 'the worker died without a word' });
@@ -87,5 +92,13 @@ export async function watchWorker(
   } finally {
     over.abort();
     worker.terminate();
+    // Its end takes time as well, which is not the next one's.
+    if (locked) await gone(lock);
   }
+}
+
+/** Resolves when nobody holds the lock any more, or soon. */
+async function gone(lock: string): Promise<void> {
+  const signal = AbortSignal.timeout(LONGEST_END_MS);
+  await navigator.locks.request(lock, { signal }, () => undefined).catch(() => undefined);
 }
