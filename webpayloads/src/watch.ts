@@ -34,7 +34,6 @@ export async function watchWorker(
   const tell = (message: ToWorker): void => {
     worker.postMessage(message);
   };
-  let locked = false;
   try {
     await new Promise<void>((resolve, reject) => {
       const failWith = (thrown: unknown): void => {
@@ -49,7 +48,6 @@ export async function watchWorker(
             tell({ type: 'start', ...what, lock });
             break;
           case 'locked':
-            locked = true;
             navigator.locks
               .request(lock, { signal: over.signal }, () => {
                 failWith({ message: 'the worker died without a word' });
@@ -92,8 +90,8 @@ export async function watchWorker(
   } finally {
     over.abort();
     worker.terminate();
-    // Its end takes time as well, which is not the next one's.
-    if (locked) await gone(lock);
+    // Another one is about to start, and this one's end takes time and memory, too.
+    if (what.cache === 'fill') await gone(lock);
   }
 }
 

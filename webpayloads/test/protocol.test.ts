@@ -157,10 +157,15 @@ beforeEach(() => {
   vi.stubGlobal('fetch', () => Promise.resolve(new Response('body')));
   vi.stubGlobal('navigator', {
     locks: {
-      request: (_name: string, _options: object, granted: () => void) =>
-        new Promise<void>(() => {
+      request: (_name: string, _options: object, granted: () => void) => {
+        if (workers.at(-1)?.terminated === true) {
+          log.push('gone');
+          return Promise.resolve();
+        }
+        return new Promise<void>(() => {
           grantLock = granted;
-        }),
+        });
+      },
     },
   });
 });
@@ -380,6 +385,7 @@ test('the protocol load takes one worker for the network and one for the cache',
     'read body',
     'note',
     'dispose',
+    'gone',
     'note',
     'read body',
     'note',
