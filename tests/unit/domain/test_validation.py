@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ LABELS = LabelValidation(
 )
 
 
-def check(validation: Validation, weights: Weights = Weights.TRAINED, **said: object) -> ValidationResult:
+def check(validation: Validation, weights: Weights = Weights.TRAINED, **said: Any) -> ValidationResult:
     return check_output(validation, ValidationOutput.model_validate(said), weights)
 
 
@@ -84,7 +85,7 @@ def test_reference_agreement_has_a_threshold() -> None:
     "validation", [TextValidation(prompt="?", max_tokens=4), EmbeddingValidation(texts=["a"], reference=[[1]]), LABELS]
 )
 def test_one_value_that_is_not_finite_spoils_every_kind_of_output(validation: Validation) -> None:
-    said = {
+    said: dict[str, Any] = {
         "texts": ["one", "one"],
         "vectors": [[1]],
         "labels": labels({"POSITIVE": 0.98, "NEGATIVE": 0.02}, {"NEGATIVE": 0.9}),
