@@ -7,7 +7,7 @@ from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunFigures, ValidationResult
 from orchestrator.presentation.probe_facts import adapter_words
-from orchestrator.presentation.words import byte_count, plain, rate, seconds, significant
+from orchestrator.presentation.words import byte_count, percent, plain, rate, seconds, significant
 
 Fact = tuple[str, str]
 
@@ -17,7 +17,10 @@ _FIGURES: Final = {
     "ttft_seconds": ("first token after", seconds),
     "latency_seconds": ("latency", seconds),
     "inferences_per_second": ("inferences", lambda value: f"{significant(value)}/s"),
-    "throttling_ratio": ("throttling", lambda value: f"{value:.0%} of the first quarter's speed in the last quarter"),
+    "throttling_ratio": (
+        "throttling",
+        lambda value: f"keeps {percent(value)} of its speed: last quarter ÷ first quarter",
+    ),
     "agreement": ("agreement", significant),
     "load_seconds": ("load", seconds),
     "warm_load_seconds": ("warm load", seconds),

@@ -117,6 +117,10 @@ def rate(value: float) -> str:
     return f"{significant(value)} tok/s"
 
 
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
 def percent_interval(interval: tuple[float, float]) -> str:
     low, high = interval
     return f"{low * 100:.0f}–{high * 100:.0f} %"
@@ -138,7 +142,7 @@ def technique_words(technique: Technique) -> str:
         case LowRankAdapter():
             return f"LoRA of rank {technique.rank}"
         case Pruning():
-            return f"{technique.removed:.0%} pruned from {plain(technique.original)}"
+            return f"{percent(technique.removed)} pruned from {plain(technique.original)}"
         case Distillation():
             return f"distilled from {plain(technique.teacher)}"
         case ParameterSharing():
@@ -173,7 +177,7 @@ def cell_lines(cell: Cell) -> list[str]:
     if figure is not None and cell.verdict is not CellVerdict.FAILS:
         lines.append(figure)
     if cell.throttling_ratio is not None:
-        lines.append(f"keeps {cell.throttling_ratio.median:.0%}")
+        lines.append(f"keeps {percent(cell.throttling_ratio.median)}")
     if cell.warm_load_seconds is not None:
         lines.append(f"warm load {seconds(cell.warm_load_seconds.median)}")
     lines.append(f"{cell.successes}/{cell.runs} {percent_interval(cell.interval)}")
