@@ -31,18 +31,21 @@ def download_rows(report: AttemptReport, listed_bytes: int | None) -> Iterator[R
         yield "model files, as the variant lists them", exact_bytes(listed_bytes), "their true size"
     yield "model files, as served", exact_bytes(served), _served_words(served, listed_bytes)
     pages = count.page_server_bytes - served
-    yield "page and runtime, as served", exact_bytes(pages), "scripts, WebAssembly and answers to events"
-    yield "all bodies, as served", exact_bytes(count.page_server_bytes), f"{count.requests} requests"
+    yield "page and runtime, as served", exact_bytes(pages), "page, scripts, WebAssembly and the run's spec"
+    yield "all bodies, as served", exact_bytes(count.page_server_bytes), f"{count.requests} answers"
     if count.devtools_bytes is None:
         yield "DevTools' total", "–", "not counted"
         return
     headers = count.devtools_bytes - count.page_server_bytes
-    share = f"{significant(100 * headers / count.devtools_bytes)} % of DevTools' total" if count.devtools_bytes else ""
-    each = f", {significant(headers / count.requests)} B for each request" if count.requests else ""
     if headers < 0:
-        yield "not seen by DevTools", exact_bytes(-headers), "it was attached too late, or the browser died"
+        yield "not seen by DevTools", exact_bytes(-headers), "the browser died before it could say"
     else:
-        yield "response headers", exact_bytes(headers), f"the rest: {share}{each}"
+        share = significant(100 * headers / max(1, count.devtools_bytes))
+        yield (
+            "headers",
+            exact_bytes(headers),
+            f"the rest, {share} % of DevTools' total: of these answers, and of those to the page's events",
+        )
     yield "DevTools' total", exact_bytes(count.devtools_bytes), "bodies and headers, all workers included"
 
 
@@ -51,7 +54,9 @@ def _served_words(served: int, listed: int | None) -> str:
         return ""
     if served == listed:
         return "every file once"
-    return f"{significant(100 * served / listed)} % of them: cut short, left out or asked for again"
+    if served > listed:
+        return f"{exact_bytes(served - listed)} more: parts were asked for again"
+    return f"{exact_bytes(listed - served)} less: left out, or the download broke off"
 
 
 def load_rows(page: PageReport) -> Iterator[Row]:

@@ -194,7 +194,7 @@ def test_a_run_shows_why_and_how_to_look_oneself(web: TestClient) -> None:
         "cgroup oom_kill went from 0 to 1",
         "lease-expired",
         "1, kept and not counted",
-        "all bodies, as served 160 000 000 B 17 requests",
+        "all bodies, as served 160 000 000 B 17 answers",
         "repetition 1: 32 tokens in",
         "RangeError no room",
     ):
