@@ -195,7 +195,7 @@ class PageReport(Message):
     wasm_peak_bytes: Bytes | None = None
     """Method: sum of the WebAssembly memories seen in the worker, at their largest."""
     js_heap_bytes: Bytes | None = None
-    """Method: JavaScript of the workers in the breakdown of `performance.measureUserAgentSpecificMemory()`, array buffers
-    included, after the last repetition; `performance.memory` does not exist in workers."""
+    """Method: JavaScript of the workers, array buffers included, in the breakdown of
+    `performance.measureUserAgentSpecificMemory()` after the last repetition; workers have no `performance.memory`."""
     user_agent_bytes: Bytes | None = None
     """Method: `performance.measureUserAgentSpecificMemory()` after the last repetition, the whole page."""

@@ -13,7 +13,7 @@ Row = tuple[str, str, str]
 
 LEDGER_METHOD: Final = "ledger around createBuffer, createTexture, destroy and device loss, all devices together"
 WASM_METHOD: Final = "sum of the WebAssembly memories seen in the worker, at their largest"
-JS_HEAP_METHOD: Final = "JavaScript of the workers in performance.measureUserAgentSpecificMemory(), after the last repetition"
+JS_HEAP_METHOD: Final = "workers' JavaScript in performance.measureUserAgentSpecificMemory() after the last repetition"
 USER_AGENT_METHOD: Final = "performance.measureUserAgentSpecificMemory() after the last repetition, the whole page"
 _SHOWN_LATENCIES: Final = 100
 

@@ -284,7 +284,7 @@ def test_a_run_shows_loads_labels_repetitions_and_the_check_that_was_used(coordi
         "160 000 000 B from the network, 0 B from the cache",
         "0 B from the network, 137 000 000 B from the cache",
         "JS heap",
-        "performance.memory.usedJSHeapSize",
+        "performance.measureUserAgentSpecificMemory()",
         "latencies in ms: 20, 20, 20",
     ):
         assert words in text, words

@@ -210,7 +210,7 @@ def test_a_run_shows_loads_labels_throttling_and_its_repetitions(web: TestClient
         "POSITIVE 0.98, NEGATIVE 0.02",
         "cold load 2.31 s 160 000 000 B from the network",
         "warm load 410 ms 0 B from the network, 137 000 000 B from the cache",
-        "JS heap 31 MB the worker's performance.memory.usedJSHeapSize",
+        "JS heap 31 MB workers' JavaScript in performance.measureUserAgentSpecificMemory()",
         "WebGPU 48 MB peak; largest buffer 28 MB",
         "latencies in ms: 20, 20",
     ):
