@@ -31,3 +31,25 @@ export function fit(target: number, measure: (text: string) => number): string {
   }
   return words(low);
 }
+
+/** Short things to say after a passage: in most vocabularies one token each. */
+const FILLERS = [' the', ' a', '.', ',', ' of', 'e', '1'];
+
+/**
+ * As `fit`, and then as many short words as there is room for: exact wherever the tokenizer has one of them as a
+ * token.
+ */
+export function fill(target: number, measure: (text: string) => number): string {
+  let text = fit(target, measure);
+  let tokens = measure(text);
+  while (tokens < target) {
+    const longer = FILLERS.map((filler) => text + filler).find((one) => {
+      const size = measure(one);
+      return size > tokens && size <= target;
+    });
+    if (longer === undefined) break;
+    text = longer;
+    tokens = measure(text);
+  }
+  return text;
+}
