@@ -4,7 +4,8 @@ Parameters: `path`, `seed`, `tokenizer` (a SentencePiece model among the fixture
 (`layers`, `embedding`, `heads`, `kv_heads`, `head`, `feed_forward`, and `vocabulary` where it is larger than the
 tokenizer's), `bits` of a weight (8 or 4) and `attention_bits` where the attention's are others. `lora_path` and
 `lora_rank` add a LoRA adapter for the attention's matrices, `lora_seed` its seed. The same parameters give the same
-bytes on every machine, written in bounded memory whatever the size.
+bytes on every machine, written in bounded memory whatever the size. Where the question sets `min_agreement`, the model
+is small enough for a reference text of transformers' Gemma.
 """
 
 import hashlib
@@ -14,7 +15,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from orchestrator.models.definition import FIXTURE_DIRECTORY
+from orchestrator.contract.catalog import TextValidation
+from orchestrator.models.definition import FIXTURE_DIRECTORY, TextQuestion
+from orchestrator.models.recipes.parts.gemma_reference import greedy_text
 from orchestrator.models.recipes.parts.tflite_weights import BITS, Kind, Metadata, Tensor, floats, write_weights
 from orchestrator.models.workshop import Product, RecipeError, Workshop, run_recipe, versions
 
@@ -30,13 +33,10 @@ QUIET: Final = 0.01
 SHORTEST_PIECE: Final = 4
 BLOCK_BYTES: Final = 1 << 22
 
-# Neither -128 nor, in a pair of four bits, -8: symmetric integers end before.
+# Integers are stored as their distance from the smallest one, which symmetric integers do not use.
 _SYMMETRIC: Final = {
-    Kind.INT8: bytes(0x81 if byte == 0x80 else byte for byte in range(256)),
-    Kind.INT4: bytes(
-        (0x90 if byte & 0xF0 == 0x80 else byte & 0xF0) | (0x9 if byte & 0xF == 0x8 else byte & 0xF)
-        for byte in range(256)
-    ),
+    Kind.INT8: bytes(byte or 1 for byte in range(256)),
+    Kind.INT4: bytes((byte & 0xF0 or 0x10) | (byte & 0xF or 1) for byte in range(256)),
 }
 
 
@@ -73,16 +73,24 @@ def build(workshop: Workshop) -> Product:
     write_weights(
         workshop.files / workshop.text("path"), base_metadata(shape, len(loudness), tokenizer.read_bytes()), tensors
     )
+    adapter: list[Tensor] = []
     if "lora_path" in said:
         workshop.step("writing a random adapter")
         rank = workshop.number("lora_rank")
         adapter = adapter_tensors(shape, rank, workshop.number("lora_seed"))
         write_weights(workshop.files / workshop.text("lora_path"), adapter_metadata(shape, len(loudness), rank), adapter)
-    return Product(
-        model_parameters=parameters_of(tensors),
-        validation=workshop.text_validation(),
-        tools=versions("flatbuffers", "sentencepiece"),
-    )
+
+    validation = workshop.text_validation()
+    tools = versions("flatbuffers", "sentencepiece")
+    if isinstance(workshop.order.question, TextQuestion) and workshop.order.question.min_agreement is not None:
+        workshop.step("generating the reference text with transformers")
+        tools |= versions("torch", "transformers")
+        said_so = greedy_text(shape, tensors, tokenizer, validation.prompt, validation.max_tokens, adapter)
+        source = f"transformers {tools['transformers']}, GemmaForCausalLM in float32 with the dequantized weights, greedy"
+        validation = TextValidation.model_validate(
+            {**validation.model_dump(), "reference_text": said_so, "reference_source": source}
+        )
+    return Product(model_parameters=parameters_of(tensors), validation=validation, tools=tools)
 
 
 def parameters_of(tensors: list[Tensor]) -> int:
