@@ -3,7 +3,8 @@
 Parameters: `path`, `seed`, `tokenizer` (a SentencePiece model among the fixtures), the transformer's dimensions
 (`layers`, `embedding`, `heads`, `kv_heads`, `head`, `feed_forward`, and `vocabulary` where it is larger than the
 tokenizer's), `bits` of a weight (8 or 4) and `attention_bits` where the attention's are others. `lora_path` and
-`lora_rank` add a LoRA adapter for the attention's matrices, `lora_seed` its seed. The same parameters give the same
+`lora_rank` add a LoRA adapter for the attention's matrices, `lora_seed` its seed. Where `path` is a `.litertlm`, the
+`.bin` lies in such a container, for LiteRT-LM's `GPU_ARTISAN`, with room for `context_tokens`. The same parameters give the same
 bytes on every machine, written in bounded memory whatever the size. Where the question sets `min_agreement`, the model
 is small enough for a reference text of transformers' Gemma.
 """
@@ -18,6 +19,7 @@ from typing import Final
 from orchestrator.contract.catalog import TextValidation
 from orchestrator.models.definition import FIXTURE_DIRECTORY, TextQuestion
 from orchestrator.models.recipes.parts.gemma_reference import greedy_text
+from orchestrator.models.recipes.parts.litertlm import wrap_artisan_model
 from orchestrator.models.recipes.parts.tflite_weights import BITS, Kind, Metadata, Tensor, floats, write_weights
 from orchestrator.models.workshop import Product, RecipeError, Workshop, run_recipe, versions
 
@@ -32,6 +34,10 @@ QUIET: Final = 0.01
 """Output scale of pieces that must not be generated: control, byte and very short ones."""
 SHORTEST_PIECE: Final = 4
 BLOCK_BYTES: Final = 1 << 22
+CHAT_TEMPLATE: Final = (
+    "{% for m in messages %}<start_of_turn>{{ m['role'] }}\n{{ m['content'] }}<end_of_turn>\n{% endfor %}"
+    "<start_of_turn>model\n"
+)
 
 # Integers are stored as their distance from the smallest one, which symmetric integers do not use.
 _SYMMETRIC: Final = {
@@ -70,9 +76,12 @@ def build(workshop: Workshop) -> Product:
 
     workshop.step("writing random weights")
     tensors = weights(shape, loudness, workshop.number("seed"), precision)
-    write_weights(
-        workshop.files / workshop.text("path"), base_metadata(shape, len(loudness), tokenizer.read_bytes()), tensors
-    )
+    target = workshop.files / workshop.text("path")
+    wrapped = target.suffix == ".litertlm"
+    file = workshop.scratch / "weights.bin" if wrapped else target
+    write_weights(file, base_metadata(shape, len(loudness), tokenizer.read_bytes()), tensors)
+    if wrapped:
+        wrap_artisan_model(file, tokenizer.read_bytes(), llm_metadata(workshop.number("context_tokens")), target)
     adapter: list[Tensor] = []
     if "lora_path" in said:
         workshop.step("writing a random adapter")
@@ -235,6 +244,22 @@ def llm_parameters(shape: Shape, vocabulary: int) -> bytes:
         + _integer(18, 1)  # rotary positions only
     )
     return _message(1, transformer) + _integer(2, vocabulary) + _integer(4, bos) + _message(5, b"<eos>")
+
+
+def llm_metadata(context_tokens: int) -> bytes:
+    """`litert.lm.proto.LlmMetadata`, by the field numbers of LiteRT-LM's llm_metadata.proto."""
+    bos, eos = 2, 1
+    return (
+        _message(1, _token(bos))
+        + _message(2, _token(eos))
+        + _integer(5, context_tokens)
+        + _message(6, _message(4, b""))  # of Gemma 3's kind: its turns are what the template writes
+        + _message(7, CHAT_TEMPLATE.encode())
+    )
+
+
+def _token(number: int) -> bytes:
+    return _message(1, _message(1, _varint(number)))
 
 
 def _kind(workshop: Workshop, parameter: str) -> Kind:
