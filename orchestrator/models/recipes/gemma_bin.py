@@ -35,8 +35,10 @@ QUIET: Final = 0.01
 SHORTEST_PIECE: Final = 4
 BLOCK_BYTES: Final = 1 << 22
 CHAT_TEMPLATE: Final = (
-    "{% for m in messages %}<start_of_turn>{{ m['role'] }}\n{{ m['content'] }}<end_of_turn>\n{% endfor %}"
-    "<start_of_turn>model\n"
+    "{% for m in messages %}<start_of_turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n"
+    "{% if m['content'] is string %}{{ m['content'] }}"
+    "{% else %}{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{% endif %}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 
 # Integers are stored as their distance from the smallest one, which symmetric integers do not use.
