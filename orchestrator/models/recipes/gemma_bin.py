@@ -4,9 +4,10 @@ Parameters: `path`, `seed`, `tokenizer` (a SentencePiece model among the fixture
 (`layers`, `embedding`, `heads`, `kv_heads`, `head`, `feed_forward`, and `vocabulary` where it is larger than the
 tokenizer's), `bits` of a weight (8 or 4) and `attention_bits` where the attention's are others. `lora_path` and
 `lora_rank` add a LoRA adapter for the attention's matrices, `lora_seed` its seed. Where `path` is a `.litertlm`, the
-`.bin` lies in such a container, for LiteRT-LM's `GPU_ARTISAN`, with room for `context_tokens`. The same parameters give the same
-bytes on every machine, written in bounded memory whatever the size. Where the question sets `min_agreement`, the model
-is small enough for a reference text of transformers' Gemma.
+`.bin` lies in such a container, for LiteRT-LM's `GPU_ARTISAN`, with room for `context_tokens`.
+
+The same parameters give the same bytes on every machine, written in bounded memory whatever the size. Where the
+question sets `min_agreement`, the model is small enough for a reference text of transformers' Gemma.
 """
 
 import hashlib
@@ -89,7 +90,9 @@ def build(workshop: Workshop) -> Product:
         workshop.step("writing a random adapter")
         rank = workshop.number("lora_rank")
         adapter = adapter_tensors(shape, rank, workshop.number("lora_seed"))
-        write_weights(workshop.files / workshop.text("lora_path"), adapter_metadata(shape, len(loudness), rank), adapter)
+        write_weights(
+            workshop.files / workshop.text("lora_path"), adapter_metadata(shape, len(loudness), rank), adapter
+        )
 
     validation = workshop.text_validation()
     tools = versions("flatbuffers", "sentencepiece")
@@ -97,7 +100,9 @@ def build(workshop: Workshop) -> Product:
         workshop.step("generating the reference text with transformers")
         tools |= versions("torch", "transformers")
         said_so = greedy_text(shape, tensors, tokenizer, validation.prompt, validation.max_tokens, adapter)
-        source = f"transformers {tools['transformers']}, GemmaForCausalLM in float32 with the dequantized weights, greedy"
+        source = (
+            f"transformers {tools['transformers']}, GemmaForCausalLM in float32 with the dequantized weights, greedy"
+        )
         validation = TextValidation.model_validate(
             {**validation.model_dump(), "reference_text": said_so, "reference_source": source}
         )

@@ -1,1 +1,1 @@
-"""What several recipes are made of; a change here makes the variants of those recipes unbuilt, as a change in them does."""
+"""What several recipes are made of; a change here makes their variants unbuilt, as a change of the recipe does."""

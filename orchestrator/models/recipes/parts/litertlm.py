@@ -1,4 +1,4 @@
-"""The `.litertlm` container: a flatbuffer that says where sections lie, and the sections, each from a multiple of 16 KiB.
+"""The `.litertlm` container: a flatbuffer that says where sections lie, each of them from a multiple of 16 KiB.
 
 Slots are the field numbers of LiteRT-LM's `litertlm_header_schema.fbs`.
 """
