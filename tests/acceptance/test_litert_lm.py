@@ -31,6 +31,9 @@ def test_prompts_have_the_wanted_length_and_answers_repeat(bench: Workbench, var
     if backend is Backend.WEBGPU:
         assert page.gpu_memory is not None
         assert page.gpu_memory.peak_bytes > 344_704
+        # Compared with an independent implementation's text.
+        assert tried.judgement.validation is not None
+        assert tried.judgement.validation.score == 1.0
     else:
         assert page.gpu_memory is None
         assert page.wasm_peak_bytes is not None

@@ -72,8 +72,11 @@ def build(workshop: Workshop) -> Product:
     tokenizer = FIXTURE_DIRECTORY / workshop.text("tokenizer")
     said = workshop.order.parameters
     loudness = piece_loudness(tokenizer)
+    pieces = tokenizer.read_bytes()
     if "vocabulary" in said:
-        loudness += [QUIET] * (workshop.number("vocabulary") - len(loudness))
+        spare = workshop.number("vocabulary") - len(loudness)
+        loudness += [QUIET] * spare
+        pieces += spare_pieces(spare)
     rest = _kind(workshop, "bits")
     precision = Precision(_kind(workshop, "attention_bits") if "attention_bits" in said else rest, rest)
 
@@ -82,9 +85,9 @@ def build(workshop: Workshop) -> Product:
     target = workshop.files / workshop.text("path")
     wrapped = target.suffix == ".litertlm"
     file = workshop.scratch / "weights.bin" if wrapped else target
-    write_weights(file, base_metadata(shape, len(loudness), tokenizer.read_bytes()), tensors)
+    write_weights(file, base_metadata(shape, len(loudness), pieces), tensors)
     if wrapped:
-        wrap_artisan_model(file, tokenizer.read_bytes(), llm_metadata(workshop.number("context_tokens")), target)
+        wrap_artisan_model(file, pieces, llm_metadata(workshop.number("context_tokens")), target)
     adapter: list[Tensor] = []
     if "lora_path" in said:
         workshop.step("writing a random adapter")
@@ -99,12 +102,13 @@ def build(workshop: Workshop) -> Product:
     if isinstance(workshop.order.question, TextQuestion) and workshop.order.question.min_agreement is not None:
         workshop.step("generating the reference text with transformers")
         tools |= versions("torch", "transformers")
-        said_so = greedy_text(shape, tensors, tokenizer, validation.prompt, validation.max_tokens, adapter)
+        prompt = as_turn(validation.prompt) if wrapped else validation.prompt
+        reference = greedy_text(shape, tensors, tokenizer, prompt, validation.max_tokens, adapter)
         source = (
             f"transformers {tools['transformers']}, GemmaForCausalLM in float32 with the dequantized weights, greedy"
         )
         validation = TextValidation.model_validate(
-            {**validation.model_dump(), "reference_text": said_so, "reference_source": source}
+            {**validation.model_dump(), "reference_text": reference, "reference_source": source}
         )
     return Product(model_parameters=parameters_of(tensors), validation=validation, tools=tools)
 
@@ -130,6 +134,17 @@ def piece_loudness(tokenizer: Path) -> list[float]:
         else 1.0
         for piece in range(model.get_piece_size())
     ]
+
+
+def spare_pieces(count: int) -> bytes:
+    """More of a SentencePiece model's pieces, to be written behind it: never found in a text, but each has a name.
+
+    The runtime stops for good at an id without a piece.
+    """
+    unused = 5
+    return b"".join(
+        _message(1, _message(1, f"<unused{number}>".encode()) + _integer(3, unused)) for number in range(count)
+    )
 
 
 def weights(shape: Shape, loudness: list[float], seed: int, precision: Precision) -> list[Tensor]:
@@ -251,6 +266,11 @@ def llm_parameters(shape: Shape, vocabulary: int) -> bytes:
         + _integer(18, 1)  # rotary positions only
     )
     return _message(1, transformer) + _integer(2, vocabulary) + _integer(4, bos) + _message(5, b"<eos>")
+
+
+def as_turn(text: str) -> str:
+    """What `CHAT_TEMPLATE` makes of one question."""
+    return f"<start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n"
 
 
 def llm_metadata(context_tokens: int) -> bytes:

@@ -23,6 +23,7 @@ from orchestrator.models.recipes.gemma_bin import (
     base_metadata,
     parameters_of,
     piece_loudness,
+    spare_pieces,
     weights,
 )
 from orchestrator.models.recipes.parts.tflite_weights import (
@@ -109,14 +110,26 @@ def test_tensors_lie_in_the_order_in_which_the_runtime_reads_them() -> None:
 def test_the_true_size_of_gemma_2b_adds_up() -> None:
     tensors = tensors_of(GEMMA_2B_SHAPE, MIXED, vocabulary=256_000)
     assert parameters_of(tensors) == 2_506_172_416
-    size = lay_out(base_metadata(GEMMA_2B_SHAPE, 256_000, TOKENIZER.read_bytes()), tensors).bytes
-    assert size == 1_343_205_120
+    tokenizer = TOKENIZER.read_bytes() + spare_pieces(256_000 - VOCABULARY)
+    size = lay_out(base_metadata(GEMMA_2B_SHAPE, 256_000, tokenizer), tensors).bytes
+    assert size == 1_348_203_776
     # Within 1 % of the published gemma-2b-it-gpu-int4.bin.
     assert abs(size / 1_354_301_440 - 1) < 0.01
     # The output table is the largest of all: what is held at once are blocks of it.
     largest = max(tensors, key=lambda tensor: tensor.bytes)
     assert largest.bytes == 2048 * 256_000 // 2
     assert len(next(iter(largest.blocks()))) == BLOCK_BYTES
+
+
+def test_spare_pieces_have_names_and_are_in_no_text() -> None:
+    from sentencepiece import SentencePieceProcessor
+
+    plain = SentencePieceProcessor(model_file=str(TOKENIZER))
+    larger = SentencePieceProcessor(model_proto=TOKENIZER.read_bytes() + spare_pieces(1_000))
+    assert larger.get_piece_size() == VOCABULARY + 1_000
+    assert larger.id_to_piece(VOCABULARY + 7) == "<unused7>"
+    for text in ("hello quick world", "<unused7>"):
+        assert larger.encode(text) == plain.encode(text)
 
 
 def test_writing_holds_blocks_and_not_the_model(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def greedy_text(
 
 
 def _model(shape: Dimensions, tensors: Mapping[str, Tensor], adapter: Mapping[str, Tensor]) -> Any:
+    """In float32, with the tanh of Gemma's GELU, which is the configuration's default."""
     import torch
     from transformers import GemmaConfig, GemmaForCausalLM
 
@@ -87,14 +88,14 @@ def _model(shape: Dimensions, tensors: Mapping[str, Tensor], adapter: Mapping[st
             num_attention_heads=shape.heads,
             num_key_value_heads=shape.kv_heads,
             head_dim=shape.head,
-            hidden_activation="gelu_pytorch_tanh",
             bos_token_id=BOS,
             eos_token_id=1,
             pad_token_id=0,
         )
     )
     model.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
-    return model.float().eval()
+    model.train(False)
+    return model
 
 
 def _matrix(tensors: Mapping[str, Tensor], name: str, inputs: int) -> Any:
