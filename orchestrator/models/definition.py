@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -16,6 +17,7 @@ from orchestrator.models.runtimes import WEBPAYLOADS, runtimes
 CATALOG_DIRECTORY: Final = WEBPAYLOADS / "models"
 FIXTURE_DIRECTORY: Final = CATALOG_DIRECTORY / "fixtures"
 RECIPE_DIRECTORY: Final = Path(__file__).parent / "recipes"
+_PARTS: Final = re.compile(rb"^from orchestrator\.models\.recipes\.parts\.([a-z_]+) import", re.MULTILINE)
 
 SIZE_CLASSES: Final = (("XS", 50_000_000), ("S", 200_000_000), ("M", 700_000_000), ("L", 2_000_000_000))
 """Each class with the most parameters it holds; what is larger is XL."""
@@ -149,10 +151,13 @@ class Definition(Message):
         )
 
     def recipe_digest(self) -> str:
-        """SHA-256 of all that decides the built files: the definition and the recipe's source text."""
+        """SHA-256 of all that decides the built files: the definition, the recipe's source text and its parts'."""
         said = {"parameters": self.model.parameters, "variant": self.variant.model_dump(mode="json")}
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        digest.update((RECIPE_DIRECTORY / f"{self.variant.recipe.name}.py").read_bytes())
+        source = (RECIPE_DIRECTORY / f"{self.variant.recipe.name}.py").read_bytes()
+        digest.update(source)
+        for part in sorted(set(_PARTS.findall(source))):
+            digest.update((RECIPE_DIRECTORY / "parts" / f"{part.decode()}.py").read_bytes())
         return digest.hexdigest()
 
 

@@ -1,34 +1,52 @@
-"""A Gemma-type `.bin` for MediaPipe's LLM Inference, with random weights of a fixed seed.
+"""A Gemma-type `.bin` for MediaPipe's LLM Inference, with random weights of a fixed seed, and an adapter for it.
 
-The format is a TFLite flatbuffer without operators: its metadata names the model type, the transformer's dimensions
-(a protobuf, `odml.infra.proto.LlmParameters`) and the tokenizer; its tensors are the weights. The flatbuffer fills
-the first MiB, and every buffer lies outside of it, addressed by offset and size. Parameters: `path`, `seed`,
-`tokenizer` (a SentencePiece model among the fixtures), `layers`, `embedding`, `heads`, `kv_heads`, `head`,
-`feed_forward`. The same parameters give the same bytes on every machine.
+Parameters: `path`, `seed`, `tokenizer` (a SentencePiece model among the fixtures), the transformer's dimensions
+(`layers`, `embedding`, `heads`, `kv_heads`, `head`, `feed_forward`, and `vocabulary` where it is larger than the
+tokenizer's), `bits` of a weight (8 or 4) and `attention_bits` where the attention's are others. `lora_path` and
+`lora_rank` add a LoRA adapter for the attention's matrices, `lora_seed` its seed. Where `path` is a `.litertlm`, the
+`.bin` lies in such a container, for LiteRT-LM's `GPU_ARTISAN`, with room for `context_tokens`.
+
+The same parameters give the same bytes on every machine, written in bounded memory whatever the size. Where the
+question sets `min_agreement`, the model is small enough for a reference text of transformers' Gemma.
 """
 
 import hashlib
-import math
-import struct
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from orchestrator.models.definition import FIXTURE_DIRECTORY
+from orchestrator.contract.catalog import TextValidation
+from orchestrator.models.definition import FIXTURE_DIRECTORY, TextQuestion
+from orchestrator.models.recipes.parts.gemma_reference import greedy_text
+from orchestrator.models.recipes.parts.litertlm import wrap_artisan_model
+from orchestrator.models.recipes.parts.tflite_weights import BITS, Kind, Metadata, Tensor, floats, write_weights
 from orchestrator.models.workshop import Product, RecipeError, Workshop, run_recipe, versions
 
-HEADER_BYTES: Final = 1 << 20
-ALIGNMENT: Final = 64
 GEMMA_2B: Final = 6
-"""`odml.infra.proto.LLM_MODEL_TYPE_GEMMA_2B`: the runtime reads it as a buffer number, without a buffer."""
-FLOAT32, INT8 = 0, 9
-"""`tflite.TensorType`."""
+"""`odml.infra.proto.LLM_MODEL_TYPE_GEMMA_2B`."""
+MATRIX_KINDS: Final = {8: Kind.INT8, 4: Kind.INT4}
+LARGEST: Final = {Kind.INT8: 127, Kind.INT4: 7}
+"""Of a symmetric integer."""
 WEIGHT_RANGE: Final = 0.3
 LOGIT_RANGE: Final = 0.5
 QUIET: Final = 0.01
 """Output scale of pieces that must not be generated: control, byte and very short ones."""
 SHORTEST_PIECE: Final = 4
+BLOCK_BYTES: Final = 1 << 22
+CHAT_TEMPLATE: Final = (
+    "{% for m in messages %}<start_of_turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n"
+    "{% if m['content'] is string %}{{ m['content'] }}"
+    "{% else %}{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{% endif %}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+
+# Integers are stored as their distance from the smallest one, which symmetric integers do not use.
+_SYMMETRIC: Final = {
+    Kind.INT8: bytes(byte or 1 for byte in range(256)),
+    Kind.INT4: bytes((byte & 0xF0 or 0x10) | (byte & 0xF or 1) for byte in range(256)),
+}
 
 
 @dataclass(frozen=True)
@@ -42,41 +60,62 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Tensor:
-    name: str
-    kind: int
-    shape: tuple[int, ...]
-    content: bytes
+class Precision:
+    """How the matrices are kept."""
+
+    attention: Kind
+    rest: Kind
 
 
 def build(workshop: Workshop) -> Product:
     shape = Shape(**{field.name: workshop.number(field.name) for field in fields(Shape)})
-    workshop.step("writing random weights")
-    parameters = write_model(
-        workshop.files / workshop.text("path"),
-        shape,
-        FIXTURE_DIRECTORY / workshop.text("tokenizer"),
-        workshop.number("seed"),
-    )
-    return Product(
-        model_parameters=parameters,
-        validation=workshop.text_validation(),
-        tools=versions("flatbuffers", "sentencepiece"),
-    )
-
-
-def write_model(target: Path, shape: Shape, tokenizer: Path, seed: int) -> int:
-    """Writes the `.bin` and returns the number of weights, quantization scales not counted."""
+    tokenizer = FIXTURE_DIRECTORY / workshop.text("tokenizer")
+    said = workshop.order.parameters
     loudness = piece_loudness(tokenizer)
-    tensors = weights(shape, loudness, seed)
-    metadata = {
-        "odml.infra.proto.LlmParameters": llm_parameters(shape, len(loudness)),
-        "backend": b"gpu",
-        "spm_vocab_model": tokenizer.read_bytes(),
-    }
-    content = container(metadata, tensors)
-    target.write_bytes(content)
-    return sum(math.prod(tensor.shape) for tensor in tensors if not tensor.name.endswith("_quantized_scale"))
+    pieces = tokenizer.read_bytes()
+    if "vocabulary" in said:
+        spare = workshop.number("vocabulary") - len(loudness)
+        loudness += [QUIET] * spare
+        pieces += spare_pieces(spare)
+    rest = _kind(workshop, "bits")
+    precision = Precision(_kind(workshop, "attention_bits") if "attention_bits" in said else rest, rest)
+
+    workshop.step("writing random weights")
+    tensors = weights(shape, loudness, workshop.number("seed"), precision)
+    target = workshop.files / workshop.text("path")
+    wrapped = target.suffix == ".litertlm"
+    file = workshop.scratch / "weights.bin" if wrapped else target
+    write_weights(file, base_metadata(shape, len(loudness), pieces), tensors)
+    if wrapped:
+        wrap_artisan_model(file, pieces, llm_metadata(workshop.number("context_tokens")), target)
+    adapter: list[Tensor] = []
+    if "lora_path" in said:
+        workshop.step("writing a random adapter")
+        rank = workshop.number("lora_rank")
+        adapter = adapter_tensors(shape, rank, workshop.number("lora_seed"))
+        write_weights(
+            workshop.files / workshop.text("lora_path"), adapter_metadata(shape, len(loudness), rank), adapter
+        )
+
+    validation = workshop.text_validation()
+    tools = versions("flatbuffers", "sentencepiece")
+    if isinstance(workshop.order.question, TextQuestion) and workshop.order.question.min_agreement is not None:
+        workshop.step("generating the reference text with transformers")
+        tools |= versions("torch", "transformers")
+        prompt = as_turn(validation.prompt) if wrapped else validation.prompt
+        reference = greedy_text(shape, tensors, tokenizer, prompt, validation.max_tokens, adapter)
+        source = (
+            f"transformers {tools['transformers']}, GemmaForCausalLM in float32 with the dequantized weights, greedy"
+        )
+        validation = TextValidation.model_validate(
+            {**validation.model_dump(), "reference_text": reference, "reference_source": source}
+        )
+    return Product(model_parameters=parameters_of(tensors), validation=validation, tools=tools)
+
+
+def parameters_of(tensors: list[Tensor]) -> int:
+    """The number of weights, quantization scales not counted."""
+    return sum(tensor.elements for tensor in tensors if not tensor.name.endswith("_quantized_scale"))
 
 
 def piece_loudness(tokenizer: Path) -> list[float]:
@@ -97,44 +136,111 @@ def piece_loudness(tokenizer: Path) -> list[float]:
     ]
 
 
-def weights(shape: Shape, loudness: list[float], seed: int) -> list[Tensor]:
-    """Every tensor the runtime asks for, by its names; matrices are int8 with a float32 scale per output channel."""
+def spare_pieces(count: int) -> bytes:
+    """More of a SentencePiece model's pieces, to be written behind it: never found in a text, but each has a name.
+
+    The runtime stops for good at an id without a piece.
+    """
+    unused = 5
+    return b"".join(
+        _message(1, _message(1, f"<unused{number}>".encode()) + _integer(3, unused)) for number in range(count)
+    )
+
+
+def weights(shape: Shape, loudness: list[float], seed: int, precision: Precision) -> list[Tensor]:
+    """Every tensor the runtime asks for, by its names; matrices have a float32 scale per output channel.
+
+    They lie in the order in which the runtime reads them: of a stream it has to keep all that lies before what it
+    waits for, so that in another order the whole file would pile up in the browser's memory.
+    """
     tensors: list[Tensor] = []
 
     def norm(name: str) -> None:
         tensors.append(floats(name, [1.0] * shape.embedding))
 
-    def matrix(name: str, dimensions: tuple[int, int], scales: list[float]) -> None:
-        noise = hashlib.shake_128(f"{seed} {name}".encode()).digest(math.prod(dimensions))
-        # Symmetric int8 ends at -127.
-        tensors.append(Tensor(name, INT8, dimensions, noise.replace(b"\x80", b"\x81")))
+    def matrix(name: str, kind: Kind, dimensions: tuple[int, int], scales: list[float]) -> None:
         tensors.append(floats(f"{name}_quantized_scale", scales))
+        tensors.append(Tensor(name, kind, dimensions, integers(f"{seed} {name}", kind, dimensions)))
 
-    def layer_matrix(name: str, dimensions: tuple[int, int], channels: int) -> None:
+    def layer_matrix(name: str, kind: Kind, dimensions: tuple[int, int], channels: int) -> None:
         noise = hashlib.shake_128(f"{seed} {name} scale".encode()).digest(channels)
-        matrix(name, dimensions, [WEIGHT_RANGE / 127 * (0.5 + byte / 255) for byte in noise])
+        matrix(name, kind, dimensions, [WEIGHT_RANGE / LARGEST[kind] * (0.5 + byte / 255) for byte in noise])
 
     queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
     width, inner = shape.embedding, shape.feed_forward
-    for layer in range(shape.layers):
-        prefix = f"params.lm.transformer.x_layers_{layer}"
-        norm(f"{prefix}.pre_layer_norm.scale")
-        norm(f"{prefix}.ff_layer.pre_layer_norm.scale")
-        for name, channels in (("q", queries), ("k", keys), ("v", keys)):
-            layer_matrix(f"{prefix}.self_attention.{name}.w", (width, channels), channels)
-        layer_matrix(f"{prefix}.self_attention.post.w", (width, queries), width)
-        layer_matrix(f"{prefix}.ff_layer.ffn_layer1_gate.w", (width, inner), inner)
-        layer_matrix(f"{prefix}.ff_layer.ffn_layer1.w", (width, inner), inner)
-        layer_matrix(f"{prefix}.ff_layer.ffn_layer2.w", (inner, width), width)
-    norm("params.lm.final_ln.scale")
     # Gemma ties its embedding table to this one.
+    loudest = LOGIT_RANGE / LARGEST[precision.rest]
     logits = (width, len(loudness))
-    matrix("params.lm.softmax.logits_ffn.w", logits, [LOGIT_RANGE / 127 * loud for loud in loudness])
+    matrix("params.lm.softmax.logits_ffn.w", precision.rest, logits, [loudest * loud for loud in loudness])
+    # Of this one the scales are read after the weights.
+    tensors.reverse()
+    for layer in range(shape.layers):
+        prefix = _layer(layer)
+        norm(f"{prefix}.pre_layer_norm.scale")
+        for name, channels in (("q", queries), ("k", keys), ("v", keys)):
+            layer_matrix(f"{prefix}.self_attention.{name}.w", precision.attention, (width, channels), channels)
+        layer_matrix(f"{prefix}.self_attention.post.w", precision.attention, (width, queries), width)
+        norm(f"{prefix}.ff_layer.pre_layer_norm.scale")
+        layer_matrix(f"{prefix}.ff_layer.ffn_layer1_gate.w", precision.rest, (width, inner), inner)
+        layer_matrix(f"{prefix}.ff_layer.ffn_layer1.w", precision.rest, (width, inner), inner)
+        layer_matrix(f"{prefix}.ff_layer.ffn_layer2.w", precision.rest, (inner, width), width)
+    norm("params.lm.final_ln.scale")
     return tensors
 
 
-def floats(name: str, values: list[float]) -> Tensor:
-    return Tensor(name, FLOAT32, (len(values),), struct.pack(f"<{len(values)}f", *values))
+def integers(key: str, kind: Kind, dimensions: tuple[int, int]) -> Callable[[], Iterator[bytes]]:
+    """Noise of a key, in blocks."""
+    size = dimensions[0] * dimensions[1] * BITS[kind] // 8
+
+    def blocks() -> Iterator[bytes]:
+        for start in range(0, size, BLOCK_BYTES):
+            block = f"{key} from {start}" if start > 0 else key
+            noise = hashlib.shake_128(block.encode()).digest(min(BLOCK_BYTES, size - start))
+            yield noise.translate(_SYMMETRIC[kind])
+
+    return blocks
+
+
+def adapter_tensors(shape: Shape, rank: int, seed: int) -> list[Tensor]:
+    """Two float16 matrices for each of the attention's, whose product is added to it."""
+    queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
+    tensors: list[Tensor] = []
+    for layer in range(shape.layers):
+        for name, channels in (("q", queries), ("k", keys), ("v", keys), ("post", queries)):
+            matrix = f"{_layer(layer)}.self_attention.{name}"
+            for side, dimensions in (("left", (shape.embedding, rank)), ("right", (rank, channels))):
+                side_name = f"{matrix}.w_prime_{side}"
+                tensors.append(Tensor(side_name, Kind.FLOAT16, dimensions, halves(f"{seed} {side_name}", dimensions)))
+    return tensors
+
+
+def halves(key: str, dimensions: tuple[int, int]) -> Callable[[], Iterator[bytes]]:
+    """Noise of a key as float16, evenly spread over what matrices of integers hold."""
+    import numpy
+
+    def blocks() -> Iterator[bytes]:
+        noise = numpy.frombuffer(hashlib.shake_128(key.encode()).digest(dimensions[0] * dimensions[1]), numpy.int8)
+        yield (noise / 127 * WEIGHT_RANGE).astype("<f2").tobytes()
+
+    return blocks
+
+
+def base_metadata(shape: Shape, vocabulary: int, tokenizer: bytes) -> Metadata:
+    return {
+        "odml.infra.proto.LlmParameters": llm_parameters(shape, vocabulary),
+        "backend": b"gpu",
+        "spm_vocab_model": tokenizer,
+        "odml.infra.LlmModelType": GEMMA_2B,
+    }
+
+
+def adapter_metadata(shape: Shape, vocabulary: int, rank: int) -> Metadata:
+    return {
+        "odml.infra.proto.LlmParameters": llm_parameters(shape, vocabulary),
+        "backend": b"gpu",
+        "lora_rank": rank,
+        "odml.infra.LlmModelType": GEMMA_2B,
+    }
 
 
 def llm_parameters(shape: Shape, vocabulary: int) -> bytes:
@@ -162,6 +268,38 @@ def llm_parameters(shape: Shape, vocabulary: int) -> bytes:
     return _message(1, transformer) + _integer(2, vocabulary) + _integer(4, bos) + _message(5, b"<eos>")
 
 
+def as_turn(text: str) -> str:
+    """What `CHAT_TEMPLATE` makes of one question."""
+    return f"<start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n"
+
+
+def llm_metadata(context_tokens: int) -> bytes:
+    """`litert.lm.proto.LlmMetadata`, by the field numbers of LiteRT-LM's llm_metadata.proto."""
+    bos, eos = 2, 1
+    return (
+        _message(1, _token(bos))
+        + _message(2, _token(eos))
+        + _integer(5, context_tokens)
+        + _message(6, _message(4, b""))  # of Gemma 3's kind: its turns are what the template writes
+        + _message(7, CHAT_TEMPLATE.encode())
+    )
+
+
+def _token(number: int) -> bytes:
+    return _message(1, _message(1, _varint(number)))
+
+
+def _kind(workshop: Workshop, parameter: str) -> Kind:
+    bits = workshop.number(parameter)
+    if bits not in MATRIX_KINDS:
+        raise RecipeError(f"recipe.parameters.{parameter} must be 8 or 4, not {bits}")
+    return MATRIX_KINDS[bits]
+
+
+def _layer(number: int) -> str:
+    return f"params.lm.transformer.x_layers_{number}"
+
+
 def _varint(value: int) -> bytes:
     groups = []
     while value > 127:
@@ -176,81 +314,6 @@ def _integer(field: int, value: int) -> bytes:
 
 def _message(field: int, content: bytes) -> bytes:
     return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def container(metadata: dict[str, bytes], tensors: list[Tensor]) -> bytes:
-    """The file: flatbuffer, zeros up to 1 MiB, then each buffer at a multiple of 64 bytes."""
-    places: list[tuple[int, bytes]] = []
-    end = HEADER_BYTES
-    for content in [*metadata.values(), *(tensor.content for tensor in tensors)]:
-        places.append((end, content))
-        end = math.ceil((end + len(content)) / ALIGNMENT) * ALIGNMENT
-    header = _flatbuffer(list(metadata), tensors, [(offset, len(content)) for offset, content in places])
-    if len(header) > HEADER_BYTES:
-        raise RecipeError(f"too many tensors: the header takes {len(header)} bytes of {HEADER_BYTES}")
-    file = bytearray(end)
-    file[: len(header)] = header
-    for offset, content in places:
-        file[offset : offset + len(content)] = content
-    return bytes(file)
-
-
-def _flatbuffer(metadata: list[str], tensors: list[Tensor], places: list[tuple[int, int]]) -> bytes:
-    """A `tflite.Model`; slots are the field numbers of TFLite's schema.fbs."""
-    from flatbuffers import Builder
-
-    builder = Builder(1 << 16)
-
-    def vector(offsets: list[Any]) -> Any:
-        builder.StartVector(4, len(offsets), 4)
-        for offset in reversed(offsets):
-            builder.PrependUOffsetTRelative(offset)
-        return builder.EndVector()
-
-    def named(name: str, buffer: int) -> Any:
-        text = builder.CreateString(name)
-        builder.StartObject(2)
-        builder.PrependUOffsetTRelativeSlot(0, text, 0)
-        builder.PrependUint32Slot(1, buffer, 0)
-        return builder.EndObject()
-
-    def tensor(tensor: Tensor, buffer: int) -> Any:
-        builder.StartVector(4, len(tensor.shape), 4)
-        for dimension in reversed(tensor.shape):
-            builder.PrependInt32(dimension)
-        dimensions = builder.EndVector()
-        text = builder.CreateString(tensor.name)
-        builder.StartObject(10)
-        builder.PrependUOffsetTRelativeSlot(0, dimensions, 0)
-        builder.PrependInt8Slot(1, tensor.kind, 0)
-        builder.PrependUint32Slot(2, buffer, 0)
-        builder.PrependUOffsetTRelativeSlot(3, text, 0)
-        return builder.EndObject()
-
-    def buffer(offset: int, size: int) -> Any:
-        builder.StartObject(3)
-        builder.PrependUint64Slot(1, offset, 0)
-        builder.PrependUint64Slot(2, size, 0)
-        return builder.EndObject()
-
-    # Buffer 0 is empty by TFLite's convention, so content starts at 1.
-    buffers = vector([buffer(0, 0), *(buffer(offset, size) for offset, size in places)])
-    notes = [named(name, number) for number, name in enumerate(metadata, start=1)]
-    notes.append(named("odml.infra.LlmModelType", GEMMA_2B))
-    listed = vector([tensor(one, number) for number, one in enumerate(tensors, start=1 + len(metadata))])
-    name = builder.CreateString("main")
-    builder.StartObject(5)
-    builder.PrependUOffsetTRelativeSlot(0, listed, 0)
-    builder.PrependUOffsetTRelativeSlot(4, name, 0)
-    graphs = vector([builder.EndObject()])
-    noted = vector(notes)
-    builder.StartObject(8)
-    builder.PrependUint32Slot(0, 3, 0)  # version
-    builder.PrependUOffsetTRelativeSlot(2, graphs, 0)
-    builder.PrependUOffsetTRelativeSlot(4, buffers, 0)
-    builder.PrependUOffsetTRelativeSlot(6, noted, 0)
-    builder.Finish(builder.EndObject(), file_identifier=b"TFL3")
-    return bytes(builder.Output())
 
 
 if __name__ == "__main__":

@@ -6,12 +6,9 @@ import { Backend, Engine, loadLiteRtLm, SamplerType, type Conversation, type Ses
 import type { PageSpec, TextGenerationWorkload, TextValidation, ValidationOutput } from '../contract';
 import { maxTokensOf } from '../options';
 import type { Sample } from '../messages';
-import { words } from '../prompt';
+import { fillByAsking } from '../prompt';
 import type { Hooks, Ready, RuntimeAdapter, Validation, Workload } from '../runtime';
 import { serve } from './serve';
-
-/** The prompts that tell how many tokens a word and the chat template take. */
-const PROBE_WORDS = [4, 12] as const;
 
 interface Answer {
   text: string;
@@ -25,6 +22,7 @@ class LiteRtLm implements RuntimeAdapter {
   #engine: Engine | null = null;
   #alive: () => void = () => undefined;
   #workload: TextGenerationWorkload | null = null;
+  #context = '';
   #prompt = '';
 
   async init(spec: PageSpec, hooks: Hooks): Promise<Ready> {
@@ -40,21 +38,20 @@ class LiteRtLm implements RuntimeAdapter {
     return { threads: null };
   }
 
-  /** The runtime counts tokens of what it has run, and only then: two short prompts tell the length of the long one. */
+  /** The runtime counts tokens of what it has run, and only then. The chat template is part of the prompt. */
   async prepare(workload: Workload): Promise<void> {
     if (workload.task !== 'text-generation') throw new Error(`no such workload here: ${workload.task}`);
     this.#workload = workload;
-    const [few, many] = PROBE_WORDS;
-    const fewTokens = (await this.#ask(words(few), 1)).tokensIn;
-    const manyTokens = (await this.#ask(words(many), 1)).tokensIn;
-    const tokensPerWord = Math.max(1, (manyTokens - fewTokens) / (many - few));
-    const wanted = few + Math.floor((workload.prompt_tokens - fewTokens) / tokensPerWord);
-    this.#prompt = words(Math.max(1, wanted));
+    const ask = async (text: string): Promise<number> => (await this.#ask(text, 1)).tokensIn;
+    const { context_tokens, prompt_tokens, generated_tokens } = workload;
+    // The context is a first turn, its answer included, which is as long as all others of this session.
+    if (context_tokens > 0) this.#context = await fillByAsking(context_tokens - generated_tokens, ask);
+    this.#prompt = await fillByAsking(prompt_tokens, ask);
   }
 
   async run(): Promise<Sample> {
     if (this.#workload === null) throw new Error('no workload has been prepared');
-    const answer = await this.#ask(this.#prompt, this.#workload.generated_tokens);
+    const answer = await this.#ask(this.#prompt, this.#workload.generated_tokens, this.#context);
     return {
       kind: 'generation',
       sample: {
@@ -81,8 +78,8 @@ class LiteRtLm implements RuntimeAdapter {
     await this.#engine?.delete();
   }
 
-  /** One question in a conversation of its own. */
-  async #ask(prompt: string, maxOutputTokens: number): Promise<Answer> {
+  /** One question in a conversation of its own, as its second turn where there is a `context`. */
+  async #ask(prompt: string, maxOutputTokens: number, context = ''): Promise<Answer> {
     if (this.#engine === null) throw new Error('no model has been loaded');
     const sessionConfig: SessionConfig = {
       maxOutputTokens,
@@ -91,6 +88,7 @@ class LiteRtLm implements RuntimeAdapter {
     };
     const conversation = await this.#engine.createConversation({ sessionConfig });
     try {
+      if (context !== '') await this.#stream(conversation, context);
       return await this.#stream(conversation, prompt);
     } finally {
       await conversation.delete();
