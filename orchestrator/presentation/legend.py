@@ -20,7 +20,7 @@ _MEANINGS: Final[dict[CellVerdict, str]] = {
     CellVerdict.FITS: "loads, answers right and is fast enough",
     CellVerdict.TOO_SLOW: "answers right, but slower than the criteria allow",
     CellVerdict.WRONG_OUTPUT: "runs, but does not say what these weights should say",
-    CellVerdict.FAILS: "does not run; the fault is named, with the @phase it died in",
+    CellVerdict.FAILS: "does not run, or not far enough to be measured; the fault is named, with its @phase",
     CellVerdict.UNSETTLED: "too few runs, or too mixed, to say yet",
 }
 

@@ -21,13 +21,13 @@ _SHOWN_LATENCIES: Final = 100
 def download_rows(report: AttemptReport, listed_bytes: int | None) -> Iterator[Row]:
     """The same bytes by everyone who counted them; each row says what the one before it lacks.
 
-    `listed_bytes` is the size of the variant's files as its catalog entry names them.
+    `listed_bytes` is the size of the variant's files as its catalog entry names them, 0 where it has none.
     """
     count = report.download
     if count is None:
         return
     served = count.model_file_bytes
-    if listed_bytes is not None:
+    if listed_bytes:
         yield "model files, as the variant lists them", exact_bytes(listed_bytes), "their true size"
     yield "model files, as served", exact_bytes(served), _served_words(served, listed_bytes)
     pages = count.page_server_bytes - served

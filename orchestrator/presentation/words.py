@@ -37,14 +37,6 @@ VERDICT_WORDS: Final[dict[CellVerdict, str]] = {
     CellVerdict.UNSETTLED: "unsettled",
 }
 
-MEANINGS: Final[dict[CellVerdict, str]] = {
-    CellVerdict.FITS: "loads, answers right and is fast enough",
-    CellVerdict.TOO_SLOW: "answers right, but slower than the criteria allow",
-    CellVerdict.WRONG_OUTPUT: "runs, but its output is not what these weights should say",
-    CellVerdict.FAILS: "does not run: the fault, @ the phase it died in",
-    CellVerdict.UNSETTLED: "too few runs, or too mixed, to say yet",
-}
-
 NO_RUN: Final = "·"
 EMULATED: Final = "⚙ emulated"
 SYNTHETIC: Final = "◇ synthetic"

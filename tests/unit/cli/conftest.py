@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from typer.testing import CliRunner, Result
+
+from orchestrator.cli.main import app
+
+
+def fitmatrix(*arguments: str, server: str | None = None, stdin: str | None = None) -> Result:
+    return CliRunner(env={"FITMATRIX_SERVER": server, "COLUMNS": "140"}).invoke(app, arguments, input=stdin)
 
 
 class FakeCoordinator:

@@ -7,15 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from orchestrator.cli.main import app
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import Problem, ProblemField, RunCounts
-from orchestrator.contract.vocabulary import DeviceState, JobState, RunState, Verdict
+from orchestrator.contract.vocabulary import JobState, RunState, Verdict
 from tests.unit.cli import matrix_samples, samples
-from tests.unit.cli.conftest import FakeCoordinator
-from tests.unit.domain.builders import device_probe
+from tests.unit.cli.conftest import FakeCoordinator, fitmatrix
 
 NOBODY = "http://127.0.0.1:9"
 COMMANDS = [
@@ -33,10 +30,6 @@ COMMANDS = [
     "models build",
     "matrix",
 ]
-
-
-def fitmatrix(*arguments: str, server: str | None = None, stdin: str | None = None) -> Result:
-    return CliRunner(env={"FITMATRIX_SERVER": server, "COLUMNS": "140"}).invoke(app, arguments, input=stdin)
 
 
 @pytest.fixture
@@ -312,97 +305,6 @@ def test_a_probing_run_shows_what_it_found_and_no_criteria(coordinator: FakeCoor
         assert words in text, words
     assert "fits when" not in text
     assert "repetitions" not in text
-
-
-def test_a_device_is_shown_with_its_last_probe(coordinator: FakeCoordinator) -> None:
-    coordinator.answer("GET /api/v1/devices/this-machine", samples.device(probe=device_probe()))
-    text = fitmatrix("devices", "show", "this-machine", server=coordinator.url).stdout
-    for words in (
-        "● busy",
-        "Some CPU, 2 CPUs",
-        "intel gen-12lp",
-        "largest buffer 2 GiB",
-        "shader-f16",
-        "8 GiB (navigator.deviceMemory",
-        "200 MB/s from the agent's page server",
-        "run r-probe",
-    ):
-        assert words in text, words
-
-
-def test_a_device_that_was_never_probed_says_how_to(coordinator: FakeCoordinator) -> None:
-    coordinator.answer("GET /api/v1/devices/this-machine", samples.device())
-    assert "fitmatrix devices probe" in fitmatrix("devices", "show", "this-machine", server=coordinator.url).stdout
-    coordinator.answer("GET /api/v1/devices", [samples.device()])
-    assert "not probed" in fitmatrix("devices", server=coordinator.url).stdout
-
-
-@pytest.fixture
-def probing_job(coordinator: FakeCoordinator, monkeypatch: pytest.MonkeyPatch) -> FakeCoordinator:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    spec = samples.job_spec(name="probe", variants=["probe"], workload={})
-    active = samples.job(
-        spec=spec, state=JobState.ACTIVE, cells=0, settled_cells=0, left_out=[], runs=RunCounts(running=1)
-    )
-    ended = active.model_copy(update={"state": JobState.FINISHED, "runs": RunCounts(finished=1)})
-    coordinator.answer("POST /api/v1/jobs", active, status=201)
-    coordinator.answer("GET /api/v1/jobs/job-1", active, ended)
-    coordinator.answer("GET /api/v1/runs", [samples.probing_run()])
-    coordinator.answer("GET /api/v1/matrix", matrix_samples.matrix())
-    other = samples.device(registration=samples.low_end_registration())
-    coordinator.answer("GET /api/v1/devices", [samples.device(probe=device_probe()), other])
-    return coordinator
-
-
-def test_probing_waits_and_shows_what_was_found(probing_job: FakeCoordinator) -> None:
-    result = fitmatrix("devices", "probe", "!emulated", server=probing_job.url)
-    assert result.exit_code == 0
-    ((_, _, _, body),) = [request for request in probing_job.requests if request[0] == "POST"]
-    assert body == {"name": "probe", "variants": ["probe"], "devices": "!emulated"}
-    assert "runs: 1 finished" in result.stdout
-    assert "cells" not in result.stdout
-    assert "intel gen-12lp" in result.stdout
-    assert "low-end-a" not in result.stdout
-
-
-def test_probing_as_json_gives_the_devices(probing_job: FakeCoordinator) -> None:
-    result = fitmatrix("devices", "probe", "--format", "json", server=probing_job.url)
-    (device,) = json.loads(result.stdout)["items"]
-    assert device["probe"]["result"]["wasm"]["simd"] is True
-    assert "runs: 1 finished" in result.stderr
-
-
-def test_a_device_that_could_not_be_probed_is_exit_code_1(probing_job: FakeCoordinator) -> None:
-    failed = samples.probing_run().model_copy(update={"verdict": Verdict.FAILS})
-    probing_job.answer("GET /api/v1/runs", [failed])
-    assert fitmatrix("devices", "probe", server=probing_job.url).exit_code == 1
-
-
-def test_waiting_for_a_job_of_probes_shows_devices_not_an_empty_matrix(probing_job: FakeCoordinator) -> None:
-    result = fitmatrix("job", "job-1", "--wait", server=probing_job.url)
-    assert "intel gen-12lp" in result.stdout
-    assert "No cells yet" not in result.stdout
-
-
-def test_devices(coordinator: FakeCoordinator) -> None:
-    offline = samples.device(
-        registration=samples.low_end_registration(),
-        state=DeviceState.OFFLINE,
-        reason="its agent is silent",
-        attempt=None,
-    )
-    coordinator.answer("GET /api/v1/devices", [samples.device(), offline])
-    text = fitmatrix("devices", server=coordinator.url).stdout
-    for words in (
-        "● busy",
-        "run-2 #1",
-        "✘ offline",
-        "its agent is silent",
-        "⚙ emulated",
-        "held to 512 MB",
-        "no WebGPU",
-    ):
-        assert words in text, words
 
 
 def test_models(coordinator: FakeCoordinator) -> None:
