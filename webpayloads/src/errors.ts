@@ -8,6 +8,11 @@ export class PageFault extends Error {
   override readonly name = 'PageFault';
 }
 
+/** Said by the page about the model's files: one is missing, or says less than the run needs. */
+export class ModelFault extends Error {
+  override readonly name = 'ModelFault';
+}
+
 export function cut(text: string): string {
   return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT - 1)}…`;
 }
