@@ -244,8 +244,9 @@ def _matmul_nbits(inputs: list[str], output: str, shape: tuple[int, int, int], b
     from onnx import helper
 
     outputs, blocks, _ = shape
-    attributes = {"K": blocks * BLOCK, "N": outputs, "bits": bits, "block_size": BLOCK}
-    return helper.make_node("MatMulNBits", inputs, [output], domain=DOMAIN, **attributes)
+    return helper.make_node(
+        "MatMulNBits", inputs, [output], domain=DOMAIN, K=blocks * BLOCK, N=outputs, bits=bits, block_size=BLOCK
+    )
 
 
 def _add(model: Any, name: str, array: Any) -> None:

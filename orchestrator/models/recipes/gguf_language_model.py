@@ -98,7 +98,7 @@ def read_gguf(gguf: Path) -> tuple[Any, Any]:
     config = quantized.config
     # transformers refuses to save what it remembers as GGUF, though the weights are plain float32 by now.
     del config.quantization_config
-    plain = type(quantized)(config)
+    plain: Any = type(quantized)(config)
     plain.load_state_dict(quantized.state_dict())
     plain.generation_config = quantized.generation_config
     return plain.eval(), tokenizer
