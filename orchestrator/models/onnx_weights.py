@@ -4,6 +4,7 @@ The graph is the one that onnxruntime-genai's model builder exports in float32 w
 `[width, words]`, which the last MatMul multiplies with and which the first nodes read tokens from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,11 @@ CACHE_WIDTH: Final = "kv_cache_dim"
 BLOCK: Final = 32
 """Weights that share a scale, along the dimension that is summed over."""
 DOMAIN: Final = "com.microsoft"
+REFINED: Final = ("down_proj", "lm_head")
+"""Weights for which int8 activations are too coarse: of what dynamic int8 costs SmolLM2-135M-Instruct (0.0135 nats,
+Kullback-Leibler, over six prompts), a half comes from the former and a quarter from the latter. Refining both leaves
+0.0065 nats, and 98 of 100 tokens agree with float32 instead of 94.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ def quantize_int8(model: Any, target: Path, scratch: Path) -> None:
 
     table = cut_embedding(model)
     scale_tokens(model)
+    refine_activations(model, REFINED)
     # A stand-in for what was cut: the quantizer wants every value to come from somewhere.
     model.graph.input.append(helper.make_tensor_value_info(table.embedded, TensorProto.FLOAT, ["b", "s", "w"]))
     prepared = scratch / "prepared.onnx"
@@ -117,6 +124,39 @@ def scale_tokens(model: Any) -> None:
         node.input[0] = f"{x}/scaled"
         node.output[0] = f"{output}/scaled"
         nodes.append(helper.make_node("Mul", [node.output[0], f"{x}/scale"], [output]))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def refine_activations(model: Any, weights: Sequence[str]) -> None:
+    """Multiplies what int8 loses of the activations as well, for the weights whose names have one of these in them.
+
+    The activations become a sum of two int8 values instead of one: a second product, of the rounding error, and no
+    second copy of the weights.
+    """
+    from onnx import helper
+
+    nodes: list[Any] = []
+    split: set[str] = set()
+    for node in model.graph.node:
+        nodes.append(node)
+        if node.op_type != "MatMul" or not any(part in node.input[1] for part in weights):
+            continue
+        (x, weight), output = node.input, node.output[0]
+        if x not in split:
+            split.add(x)
+            quantized = [f"{x}/int8", f"{x}/int8_scale", f"{x}/int8_zero"]
+            nodes[-1:-1] = [
+                helper.make_node("DynamicQuantizeLinear", [x], quantized),
+                helper.make_node("DequantizeLinear", quantized, [f"{x}/rounded"]),
+                helper.make_node("Sub", [x, f"{x}/rounded"], [f"{x}/lost"]),
+            ]
+        node.input[0] = f"{x}/rounded"
+        node.output[0] = f"{output}/rounded"
+        nodes += [
+            helper.make_node("MatMul", [f"{x}/lost", weight], [f"{output}/lost"]),
+            helper.make_node("Add", [node.output[0], f"{output}/lost"], [output]),
+        ]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 

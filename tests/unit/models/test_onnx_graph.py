@@ -16,6 +16,7 @@ from orchestrator.models.onnx_weights import (
     fix_cache_width,
     quantize_int4,
     quantize_int8,
+    refine_activations,
     scale_tokens,
 )
 
@@ -157,6 +158,23 @@ def test_scaling_tokens_changes_nothing_in_exact_arithmetic(weights: tuple[numpy
     assert error(run(model), run(language_model(*weights))) < 1e-5
     products = [node for node in model.graph.node if node.op_type == "MatMul"]
     assert [node.input[0] for node in products] == ["embedded/scaled", "embedded/scaled", "hidden/scaled"]
+
+
+def test_refining_adds_back_what_int8_rounds_away(weights: tuple[numpy.ndarray, numpy.ndarray]) -> None:
+    expected = run(language_model(*weights))
+    model = language_model(*weights)
+    # Of one of the two products of a value, which the other one goes on reading whole.
+    refine_activations(model, ["other_weight", "table"])
+    assert error(run(model), expected) < 1e-5
+    products: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        if node.op_type == "MatMul":
+            products.setdefault(node.input[1], []).append(node.input[0])
+    assert products == {
+        "weight": ["embedded"],
+        "other_weight": ["embedded/rounded", "embedded/lost"],
+        "table": ["hidden/rounded", "hidden/lost"],
+    }
 
 
 def test_only_the_unknown_cache_width_becomes_the_head_size(weights: tuple[numpy.ndarray, numpy.ndarray]) -> None:
