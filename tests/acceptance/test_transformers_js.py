@@ -11,6 +11,12 @@ from orchestrator.contract.vocabulary import Backend, FaultCode, Phase
 from orchestrator.domain.judgement import cosine
 from tests.workbench import Tried, Workbench, built, new_workbench, workload_of
 
+FLAWLESS_TOKENS = 31
+"""The longest pass that ONNX Runtime's WebGPU attention gets right on the software adapter of these tests.
+
+From 32 tokens on another kernel shuffles values among more lanes of a subgroup than the adapter's subgroups have.
+"""
+
 SMOLLM2 = ("smollm2-135m-instruct.q4", "smollm2-135m-instruct.q8", "smollm2-135m-instruct.fp32")
 
 
@@ -89,26 +95,42 @@ def test_dtypes_stand_side_by_side_with_bytes_memory_and_speed(side_by_side: Seq
     assert in_wasm[2] > max(in_wasm[:2])
 
 
+def forced_in(variant: Variant, tokens: int) -> Variant:
+    """The variant with a reference so short that prompt and reference are one pass of that many tokens."""
+    assert isinstance(variant.validation, TextValidation)
+    prompt, reference = variant.validation.prompt_ids or [], variant.validation.reference_ids or []
+    return with_validation(variant, reference_ids=reference[: tokens - len(prompt) + 1])
+
+
 @pytest.mark.parametrize(
-    ("name", "backend"),
+    ("name", "backend", "least"),
     [
-        ("llama-tiny.fp32", Backend.WASM),
-        ("llama-tiny.fp32", Backend.WEBGPU),
-        ("llama-tiny.q8", Backend.WASM),
-        ("llama-tiny.q4", Backend.WASM),
-        ("llama-tiny.q4", Backend.WEBGPU),
+        ("llama-tiny.fp32", Backend.WASM, 0.95),
+        ("llama-tiny.fp32", Backend.WEBGPU, 0.95),
+        # The reference was generated token by token, and int8 rounds the activations of one pass together.
+        ("llama-tiny.q8", Backend.WASM, 0.75),
+        ("llama-tiny.q4", Backend.WASM, 0.95),
+        ("llama-tiny.q4", Backend.WEBGPU, 0.95),
     ],
 )
-def test_a_dtype_generates_what_its_reference_says(bench: Workbench, name: str, backend: Backend) -> None:
-    variant = built(name)
+def test_a_dtype_generates_what_its_reference_says(bench: Workbench, name: str, backend: Backend, least: float) -> None:
+    variant = forced_in(built(name), FLAWLESS_TOKENS)
     page = bench.run(variant, backend, workload=workload_of(variant, repetitions=1)).completed
     assert page.validation is not None
     assert page.validation.non_finite == 0
-    # Of the same build by another implementation: rounding alone may part them.
-    assert agreement(variant, page) >= 0.95
+    assert agreement(variant, page) >= least
     assert page.validation.texts[0] == page.validation.texts[1] != ""
     (sample,) = page.generation_samples
     assert (sample.tokens_in, sample.tokens_out, sample.first_chunk_tokens) == (16, 8, 1)
+
+
+def test_garbage_of_a_kernel_that_the_gpu_cannot_run_is_caught(bench: Workbench) -> None:
+    """No error, no NaN and full speed: only forcing the model along a reference shows it."""
+    variant = forced_in(built("llama-tiny.fp32"), FLAWLESS_TOKENS + 1)
+    page = bench.run(variant, Backend.WEBGPU, workload=workload_of(variant, repetitions=1)).completed
+    assert page.validation is not None
+    assert page.validation.non_finite == 0
+    assert agreement(variant, page) < 0.5
 
 
 @pytest.mark.parametrize("name", ["llama-tiny.fp16", "llama-tiny.q4f16"])
