@@ -8,6 +8,11 @@ export class PageFault extends Error {
   override readonly name = 'PageFault';
 }
 
+/** Said by the page about the model's files: one is missing, or says less than the run needs. */
+export class ModelFault extends Error {
+  override readonly name = 'ModelFault';
+}
+
 /** As much of the text as a message holds; never half a character, which JSON parsers refuse. */
 export function cut(text: string): string {
   if (text.length <= LONGEST_TEXT) return text;

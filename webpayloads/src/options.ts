@@ -26,3 +26,12 @@ export function choiceOf<Choice extends string>(
   }
   return choice;
 }
+
+/** A yes or no, or `otherwise` where the variant does not say. @throws PageFault */
+export function flagOf({ options }: PageSpec, name: string, otherwise: boolean): boolean {
+  const value = options[name] ?? otherwise;
+  if (typeof value !== 'boolean') {
+    throw new PageFault(`options.${name} is ${JSON.stringify(value)}; allowed are true and false`);
+  }
+  return value;
+}
