@@ -30,7 +30,7 @@ def load_catalog(data_dir: Path, directory: Path = CATALOG_DIRECTORY) -> Catalog
     it names is there. Raises CatalogError naming file and field.
     """
     blobs = BlobStore(data_dir / "blobs")
-    sources = sorted(directory.glob("*.yaml")) + sorted(RECIPE_DIRECTORY.glob("*.py"))
+    sources = sorted(directory.glob("*.yaml")) + sorted(path for path in RECIPE_DIRECTORY.iterdir() if path.is_file())
     variants = {}
     for definition, digest in _definitions(directory, _signature(sources)):
         variant = definition.unbuilt()

@@ -83,7 +83,7 @@ def test_size_class_borders(parameters: int, expected: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"runtime": "onnx-magic"}, "variants.0.runtime"),
+        ({"runtime": "onnx-magic"}, "runtime: no 'onnx-magic'; the pages have transformers.js"),
         ({"id": "Not A Slug"}, "variants.0.id"),
         ({"backends": []}, "variants.0.backends"),
         ({"backends": ["wasm"]}, "mediapipe-llm has no wasm"),
