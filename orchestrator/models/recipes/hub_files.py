@@ -81,17 +81,15 @@ def download(workshop: Workshop, source: HubSource) -> dict[str, str]:
 
     All come from one commit, also where the revision is a branch that moves meanwhile.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     commit = None
     for file in source.files:
         workshop.step(f"downloading hf:{source.repo}/{file.path}")
         with explained(source, file.path):
             if commit is None:
-                asked = hf_hub_download(
-                    source.repo, file.path, revision=source.revision, local_dir=workshop.shelf, dry_run=True
-                )
-                commit = asked.commit_hash
+                # Not tried again for half a minute, as a download is: that no hub can be reached is soon said.
+                commit = get_hf_file_metadata(hf_hub_url(source.repo, file.path, revision=source.revision)).commit_hash
             path = hf_hub_download(
                 source.repo, file.path, revision=commit, local_dir=workshop.shelf, tqdm_class=_bar(workshop)
             )
