@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -15,7 +16,11 @@ from orchestrator.models.runtimes import WEBPAYLOADS, runtimes
 
 CATALOG_DIRECTORY: Final = WEBPAYLOADS / "models"
 FIXTURE_DIRECTORY: Final = CATALOG_DIRECTORY / "fixtures"
-RECIPE_DIRECTORY: Final = Path(__file__).parent / "recipes"
+MODELS_DIRECTORY: Final = Path(__file__).parent
+RECIPE_DIRECTORY: Final = MODELS_DIRECTORY / "recipes"
+AROUND_RECIPES: Final = frozenset({"definition", "runtimes", "workshop"})
+"""Modules that a recipe imports to be one, and that decide nothing about its files."""
+_IMPORT: Final = re.compile(r"^\s*from orchestrator\.models\.([a-z_.]+) import", re.MULTILINE)
 
 SIZE_CLASSES: Final = (("XS", 50_000_000), ("S", 200_000_000), ("M", 700_000_000), ("L", 2_000_000_000))
 """Each class with the most parameters it holds; what is larger is XL."""
@@ -173,7 +178,7 @@ class Definition(Message):
         )
 
     def recipe_digest(self) -> str:
-        """SHA-256 of all that decides the built files: recipe, question, parameter count, the recipe's own files.
+        """SHA-256 of all that decides the built files: recipe, question, parameter count, the recipe's source text.
 
         What only people read, such as licence and source, may change without a new build.
         """
@@ -183,9 +188,24 @@ class Definition(Message):
             "validation": self.variant.validation.model_dump(mode="json"),
         }
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        for path in sorted(RECIPE_DIRECTORY.glob(f"{self.variant.recipe.name}.*")):
+        for path in recipe_sources(self.variant.recipe.name):
             digest.update(path.read_bytes())
         return digest.hexdigest()
+
+
+def recipe_sources(name: str) -> list[Path]:
+    """The files that make up a recipe: its module, what lies beside it under the same name, and what it imports."""
+    found: set[Path] = set()
+    waiting = list(RECIPE_DIRECTORY.glob(f"{name}.*"))
+    while waiting:
+        path = waiting.pop()
+        if path in found or not path.is_file():
+            continue
+        found.add(path)
+        if path.suffix == ".py":
+            modules = set(_IMPORT.findall(path.read_text(encoding="utf-8"))) - AROUND_RECIPES
+            waiting += [MODELS_DIRECTORY / f"{module.replace('.', '/')}.py" for module in modules]
+    return sorted(found)
 
 
 def size_class(parameters: int) -> str:

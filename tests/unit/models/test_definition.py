@@ -8,9 +8,12 @@ import pytest
 import yaml
 
 from orchestrator.contract.vocabulary import Weights
-from orchestrator.models.definition import HUB_RECIPE, CatalogError, load_definitions, size_class
+from orchestrator.models.definition import HUB_RECIPE, CatalogError, load_definitions, recipe_sources, size_class
 from orchestrator.models.recipes.hub_files import HubSource
 from orchestrator.models.runtimes import WEBPAYLOADS, runtimes
+
+TRAINED_HERE = ("word_sum",)
+"""Recipes that train what they make."""
 
 
 def model(**changes: Any) -> dict[str, Any]:
@@ -63,7 +66,8 @@ def test_the_shipped_catalog_says_where_weights_come_from() -> None:
             known = [file.bytes for file in source.files if file.bytes is not None]
             assert variant.published_bytes is None or sum(known) <= variant.published_bytes, variant.id
         else:
-            assert variant.weights is Weights.SYNTHETIC or variant.recipe.packages, variant.id
+            had = variant.weights is Weights.SYNTHETIC or variant.recipe.packages or variant.recipe.name in TRAINED_HERE
+            assert had, variant.id
 
 
 def test_what_is_built_without_being_named_needs_neither_hub_nor_terms() -> None:
@@ -169,3 +173,9 @@ def test_the_recipe_digest_follows_what_decides_the_files(tmp_path: Path) -> Non
     assert load_definitions(tmp_path)["tiny.int8"].recipe_digest() == first
     write(tmp_path, "tiny.yaml", model(recipe={"name": "gemma_bin", "parameters": {"seed": 1}}))
     assert load_definitions(tmp_path)["tiny.int8"].recipe_digest() != first
+
+
+def test_a_recipe_is_all_that_it_is_made_of() -> None:
+    names = [path.name for path in recipe_sources("hub_files")]
+    assert names == ["onnx_labels.py", "hub_files.py"]
+    assert [path.name for path in recipe_sources("gguf_litertlm")] == ["gguf_litertlm.py", "gguf_litertlm.txt"]
