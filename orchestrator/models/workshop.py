@@ -100,6 +100,7 @@ class Workshop:
         return self.order.question
 
     def label_question(self) -> LabelQuestion:
+        """What the catalog asks a classifier, or a filler of masks."""
         if not isinstance(self.order.question, LabelQuestion):
             raise RecipeError("this recipe's models are validated by labels: set validation.check to `labels`")
         return self.order.question
