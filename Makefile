@@ -54,7 +54,7 @@ pages: $(VENV)/.pages ## Build the model pages
 browser: ## Find Chrome or Chromium with its driver, or install them
 	@deploy/setup/browser.sh
 
-models: $(VENV)/.models ## Build every model of the catalog
+models: $(VENV)/.models ## Build the models that need neither a hub nor a licence to accept
 	@$(BIN)/fitmatrix models build --data $(DATA)
 
 # ---- use ----------------------------------------------------------------------------------------

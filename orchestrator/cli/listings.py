@@ -1,4 +1,4 @@
-"""Lists of jobs, runs, devices and models, and a job's summary, for the terminal."""
+"""Lists of jobs, runs and devices, and a job's summary, for the terminal."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,16 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
-from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import Emulation
 from orchestrator.contract.views import DeviceView, JobView, RunCounts, RunFigures, RunView
-from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, RunState, Weights
+from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, RunState
 from orchestrator.presentation.probe_facts import probe_summary
 from orchestrator.presentation.words import (
     EMULATED,
-    SYNTHETIC,
     byte_count,
-    parameter_count,
     plain,
     rate,
     seconds,
@@ -181,24 +178,3 @@ def device_state(device: DeviceView) -> Text:
     elif device.reason:
         text.append(f"\n{plain(device.reason)}")
     return text
-
-
-def models_table(variants: Sequence[Variant]) -> RenderableType:
-    if not variants:
-        return Text("The catalog is empty.")
-    table = listing(["variant", "model", "size", "runtime", "backends", "licence", "files"])
-    for variant in sorted(variants, key=lambda one: (one.parameters, one.id)):
-        name = Text(plain(variant.model))
-        if variant.weights is Weights.SYNTHETIC:
-            name.append(f"\n{SYNTHETIC}", style="yellow")
-        files = Text(f"✔ {byte_count(variant.total_bytes)}", style="green")
-        table.add_row(
-            Text(variant.id),
-            name,
-            Text(parameter_count(variant.parameters)),
-            Text(f"{variant.runtime}\n{plain(variant.quantization)}"),
-            Text("\n".join(backend.value for backend in variant.backends)),
-            Text(plain(variant.licence)),
-            files if variant.is_built else Text("not built", style="dim"),
-        )
-    return table

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from orchestrator.blobs import BlobStore
 from orchestrator.contract.catalog import Variant
-from orchestrator.models.definition import CATALOG_DIRECTORY, RECIPE_DIRECTORY, Definition, load_definitions
+from orchestrator.models.definition import CATALOG_DIRECTORY, MODELS_DIRECTORY, Definition, load_definitions
 from orchestrator.models.manifest import Manifest, manifest_path
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ def load_catalog(data_dir: Path, directory: Path = CATALOG_DIRECTORY) -> Catalog
     it names is there. Raises CatalogError naming file and field.
     """
     blobs = BlobStore(data_dir / "blobs")
-    sources = sorted(directory.glob("*.yaml")) + sorted(RECIPE_DIRECTORY.glob("*.py"))
+    recipe_files = [path for path in MODELS_DIRECTORY.rglob("*") if path.suffix in (".py", ".txt")]
+    sources = sorted(directory.glob("*.yaml")) + sorted(recipe_files)
     variants = {}
     for definition, digest in _definitions(directory, _signature(sources)):
         variant = definition.unbuilt()

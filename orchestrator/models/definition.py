@@ -16,11 +16,20 @@ from orchestrator.models.runtimes import WEBPAYLOADS, runtimes
 
 CATALOG_DIRECTORY: Final = WEBPAYLOADS / "models"
 FIXTURE_DIRECTORY: Final = CATALOG_DIRECTORY / "fixtures"
-RECIPE_DIRECTORY: Final = Path(__file__).parent / "recipes"
-_PARTS: Final = re.compile(rb"^from orchestrator\.models\.recipes\.parts\.([a-z_]+) import", re.MULTILINE)
+MODELS_DIRECTORY: Final = Path(__file__).parent
+RECIPE_DIRECTORY: Final = MODELS_DIRECTORY / "recipes"
+AROUND_RECIPES: Final = frozenset({"definition", "runtimes", "workshop"})
+"""Modules that a recipe imports to be one, and that decide nothing about its files."""
+_IMPORT: Final = re.compile(r"^\s*from orchestrator\.models\.([a-z_.]+) import", re.MULTILINE)
 
 SIZE_CLASSES: Final = (("XS", 50_000_000), ("S", 200_000_000), ("M", 700_000_000), ("L", 2_000_000_000))
 """Each class with the most parameters it holds; what is larger is XL."""
+
+
+UNQUANTIZED: Final = ("float32", "float16", "bfloat16", "fp32", "fp16", "none")
+"""What `quantization` says of weights as they were trained."""
+
+HUB_RECIPE: Final = "hub_files"
 
 
 class CatalogError(ValueError):
@@ -99,6 +108,8 @@ class VariantDefinition(Message):
     source: Label
     published_bytes: Bytes | None = None
     published_source: Label | None = None
+    built_by_default: bool = True
+    """Whether a build that names no variant makes this one too; see `is_default`."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     recipe: Recipe
     validation: Question
@@ -120,6 +131,22 @@ class VariantDefinition(Message):
             raise ValueError("backends: one is named twice")
         return self
 
+    @model_validator(mode="after")
+    def _says_how_it_shrank(self) -> "VariantDefinition":
+        kinds = [technique.kind for technique in self.techniques]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError("techniques: one kind is named twice")
+        if "quantization" in kinds and self.quantization in UNQUANTIZED:
+            raise ValueError(f"techniques: `quantization` does not go with quantization {self.quantization!r}")
+        if (self.published_bytes is None) != (self.published_source is None):
+            raise ValueError("published_bytes and published_source: one needs the other")
+        return self
+
+    @property
+    def is_default(self) -> bool:
+        """Built when no variant is named: never what a hub has to give or what terms have to be accepted for."""
+        return self.built_by_default and self.licence_terms is None and self.recipe.name != HUB_RECIPE
+
 
 class ModelDefinition(Message):
     """A network by name, with its variants: one file of the catalog."""
@@ -128,7 +155,7 @@ class ModelDefinition(Message):
     family: Label
     """The architecture, for people."""
     parameters: int = Field(ge=1, le=10**13)
-    """All weights, embeddings included and shared ones once; the build checks it."""
+    """All weights, embeddings included and shared ones once; the build checks it where its recipe can count them."""
     task: Task
     variants: list[VariantDefinition] = Field(min_length=1)
 
@@ -142,7 +169,7 @@ class Definition(Message):
     def unbuilt(self) -> Variant:
         """The variant as the contract knows it, without files."""
         return Variant(
-            **self.variant.model_dump(exclude={"recipe", "validation"}),
+            **self.variant.model_dump(exclude={"recipe", "validation", "built_by_default"}),
             model=self.model.model,
             family=self.model.family,
             parameters=self.model.parameters,
@@ -151,14 +178,34 @@ class Definition(Message):
         )
 
     def recipe_digest(self) -> str:
-        """SHA-256 of all that decides the built files: the definition, the recipe's source text and its parts'."""
-        said = {"parameters": self.model.parameters, "variant": self.variant.model_dump(mode="json")}
+        """SHA-256 of all that decides the built files: recipe, question, parameter count, the recipe's source text.
+
+        What only people read, such as licence and source, may change without a new build.
+        """
+        said = {
+            "parameters": self.model.parameters,
+            "recipe": self.variant.recipe.model_dump(mode="json"),
+            "validation": self.variant.validation.model_dump(mode="json"),
+        }
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        source = (RECIPE_DIRECTORY / f"{self.variant.recipe.name}.py").read_bytes()
-        digest.update(source)
-        for part in sorted(set(_PARTS.findall(source))):
-            digest.update((RECIPE_DIRECTORY / "parts" / f"{part.decode()}.py").read_bytes())
+        for path in recipe_sources(self.variant.recipe.name):
+            digest.update(path.read_bytes())
         return digest.hexdigest()
+
+
+def recipe_sources(name: str) -> list[Path]:
+    """The files that make up a recipe: its module, what lies beside it under the same name, and what it imports."""
+    found: set[Path] = set()
+    waiting = list(RECIPE_DIRECTORY.glob(f"{name}.*"))
+    while waiting:
+        path = waiting.pop()
+        if path in found or not path.is_file():
+            continue
+        found.add(path)
+        if path.suffix == ".py":
+            modules = set(_IMPORT.findall(path.read_text(encoding="utf-8"))) - AROUND_RECIPES
+            waiting += [MODELS_DIRECTORY / f"{module.replace('.', '/')}.py" for module in modules]
+    return sorted(found)
 
 
 def size_class(parameters: int) -> str:

@@ -1,12 +1,13 @@
 """What a build leaves behind: `<data>/models/<variant>.json`, written last, read by the catalog."""
 
-import tempfile
 from pathlib import Path
 
 from pydantic import AwareDatetime, Field
 
 from orchestrator.contract.base import Label, Message, Sha256, Slug
 from orchestrator.contract.catalog import ModelFile, Validation
+from orchestrator.models.licences import Acceptance
+from orchestrator.models.workspace import replace_text
 
 
 class Manifest(Message):
@@ -19,6 +20,8 @@ class Manifest(Message):
     """Versions of the libraries that made or judged the files."""
     files: list[ModelFile] = Field(min_length=1)
     validation: Validation
+    licence: Acceptance | None = None
+    """The acceptance of terms that this build stands on; None where the licence asks for none."""
 
 
 def manifest_path(data_dir: Path, variant: str) -> Path:
@@ -27,8 +30,4 @@ def manifest_path(data_dir: Path, variant: str) -> Path:
 
 def write_manifest(data_dir: Path, manifest: Manifest) -> None:
     """Replaces the variant's manifest in one step."""
-    target = manifest_path(data_dir, manifest.variant)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", encoding="utf-8", delete=False) as stream:
-        stream.write(manifest.model_dump_json(indent=1))
-    Path(stream.name).replace(target)
+    replace_text(manifest_path(data_dir, manifest.variant), manifest.model_dump_json(indent=1))

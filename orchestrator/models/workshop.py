@@ -1,14 +1,16 @@
 """What a recipe process is given and what it hands back; both ends of that pipe.
 
 The parent writes `<folder>/order.json` and starts `python -m orchestrator.models.recipes.<name> <folder>`; the
-process says each step as a JSON line on standard output, puts the variant's files below `<folder>/files` and ends
-with `<folder>/product.json`.
+process says each step, and how far it is, as JSON lines on standard output, puts the variant's files below
+`<folder>/files` and ends with `<folder>/product.json`.
 """
 
 import json
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +23,11 @@ from orchestrator.contract.catalog import TextValidation, Validation
 from orchestrator.models.definition import EmbeddingQuestion, LabelQuestion, Question, TextQuestion
 
 MODELS_EXTRA: Final = "pip install 'fitmatrix[models]'"
+PROGRESS_SECONDS: Final = 0.5
+"""How often a recipe says how far it is."""
+
+Line = dict[str, str | int | None]
+"""What a recipe says: a `step`, with `done_bytes` and `total_bytes` while it is under way, or an `error`."""
 
 
 class RecipeError(RuntimeError):
@@ -33,14 +40,18 @@ class Order(BaseModel):
     parameters: dict[str, JsonValue]
     packages: dict[str, Path]
     """Verified wheels by package name."""
+    shelf: Path
+    """A directory of this variant's own that outlives a failed build: what has been downloaded waits there."""
+    given: Path | None = None
+    """A directory of the user's with the files that a hub would have been asked for."""
     question: Question = Field(discriminator="check")
 
 
 class Product(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model_parameters: int
-    """Counted from the weights."""
+    model_parameters: int | None
+    """Counted from the weights; None where the format does not let a recipe count them."""
     validation: Validation = Field(discriminator="check")
     tools: dict[Label, Label] = Field(default_factory=dict)
 
@@ -48,17 +59,33 @@ class Product(BaseModel):
 class Workshop:
     """A recipe's side: its order, its folders, its voice."""
 
-    def __init__(self, folder: Path, say: Callable[[dict[str, str]], None]) -> None:
+    def __init__(self, folder: Path, say: Callable[[Line], None]) -> None:
         self.order = Order.model_validate_json((folder / "order.json").read_bytes())
         self.files = folder / "files"
         self.scratch = folder / "scratch"
         self.files.mkdir()
         self.scratch.mkdir()
         self._say = say
+        self._step = ""
+        self._said_at = 0.0
+
+    @property
+    def shelf(self) -> Path:
+        """Where downloads wait until the variant is built, also for a later try."""
+        self.order.shelf.mkdir(parents=True, exist_ok=True)
+        return self.order.shelf
 
     def step(self, name: str) -> None:
         """Tells the user what happens from now on."""
+        self._step = name
         self._say({"step": name})
+
+    def progress(self, done_bytes: int, total_bytes: int | None) -> None:
+        """Tells the user how far the step is; most calls are swallowed, the one that completes it never is."""
+        now = time.monotonic()
+        if now - self._said_at >= PROGRESS_SECONDS or done_bytes == total_bytes:
+            self._said_at = now
+            self._say({"step": self._step, "done_bytes": done_bytes, "total_bytes": total_bytes})
 
     def package(self, name: str) -> Path:
         """The wheel of a package that the catalog pins for this recipe."""
@@ -119,7 +146,7 @@ def run_recipe(build: Callable[[Workshop], Product], arguments: Sequence[str]) -
     voice = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def say(message: dict[str, str]) -> None:
+    def say(message: Line) -> None:
         voice.write(json.dumps(message) + "\n")
 
     folder = Path(arguments[1])
@@ -140,4 +167,7 @@ def _end_with_parent() -> None:
     """The parent holds the other end of standard input: when it is gone, however it ended, so is this process."""
     # Not through sys.stdin, whose lock a waiting reader would still hold when the interpreter shuts down.
     os.read(0, 1)
+    if os.getpgrp() == os.getpid():
+        # What the recipe has started goes with it.
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.contract.catalog import EmbeddingValidation, LabelValidation, TextValidation, Variant
 from orchestrator.contract.page import PageReport
 from orchestrator.contract.vocabulary import Backend, FaultCode, Phase
-from orchestrator.domain.judgement import cosine
+from orchestrator.domain.validation import cosine
 from tests.workbench import Tried, Workbench, built, new_workbench, workload_of
 
 FLAWLESS_TOKENS = 31

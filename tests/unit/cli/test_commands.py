@@ -314,6 +314,36 @@ def test_models(coordinator: FakeCoordinator) -> None:
     assert "not built" in text
 
 
+def test_models_say_what_they_are_made_of(coordinator: FakeCoordinator) -> None:
+    pruned = {"kind": "pruning", "removed": 0.846, "original": "Big 8B"}
+    distilled = {"kind": "distillation", "teacher": "Big 70B"}
+    terms = {"licence": "Some Terms", "licence_terms": "Some Terms (https://example.org)"}
+    size = {"published_bytes": 140_000_000, "published_source": "its page"}
+    coordinator.answer(
+        "GET /api/v1/models",
+        [
+            samples.variant_view(id="tiny.built", techniques=[pruned], **terms, **size),
+            samples.variant_view(id="tiny.unbuilt", techniques=[distilled], files=[], **terms),
+        ],
+    )
+    text = " ".join(fitmatrix("models", "list", server=coordinator.url).stdout.split())
+    built, unbuilt = text.split("tiny.unbuilt")
+    assert built.count("134 M parameters") + built.count("135 M parameters") == 1
+    for words in ("✔ 137 MB", "85% pruned from Big 8B", "published 140 MB"):
+        assert words in built, words
+    assert "to accept" not in built
+    for words in ("not built", "distilled from Big 70B", "Some Terms (to accept)"):
+        assert words in unbuilt, words
+    only_built = fitmatrix("models", "list", "--built", server=coordinator.url).stdout
+    assert "tiny.built" in only_built
+    assert "tiny.unbuilt" not in only_built
+
+
+def test_nothing_built_says_how_to_build(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/models", [samples.variant_view(files=[])])
+    assert "fitmatrix models build" in fitmatrix("models", "list", "--built", server=coordinator.url).stdout
+
+
 def test_models_of_a_directory_need_no_coordinator(tmp_path: Path) -> None:
     result = fitmatrix("models", "list", "--data", str(tmp_path), "--format", "json", server=NOBODY)
     assert result.exit_code == 0
@@ -325,6 +355,14 @@ def test_building_an_unknown_variant_is_a_sentence(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "no-such-variant" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_building_what_has_terms_asks_for_them(tmp_path: Path) -> None:
+    result = fitmatrix("models", "build", "gemma3-1b-it.task-int4", "--data", str(tmp_path))
+    assert result.exit_code == 3
+    assert "Gemma Terms of Use (https://ai.google.dev/gemma/terms)" in result.stderr
+    assert "--accept-licence" in result.stderr
+    assert not (tmp_path / "licences.json").exists()
 
 
 def test_the_matrix_as_json_is_the_contract(coordinator: FakeCoordinator) -> None:

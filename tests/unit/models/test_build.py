@@ -2,7 +2,11 @@
 
 import io
 import os
+import signal
+import subprocess
+import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,10 @@ from orchestrator.blobs import sha256_of
 from orchestrator.models.build import BuildError, Progress, build_variants
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CATALOG_DIRECTORY, PackagePin
-from orchestrator.models.manifest import manifest_path
+from orchestrator.models.licences import licences_path, load_acceptances
+from orchestrator.models.manifest import Manifest, manifest_path
 from orchestrator.models.packages import PackageError, fetch_package
+from orchestrator.models.workspace import build_folder
 
 TINY = "gemma-tiny.int8"
 
@@ -121,6 +127,109 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYTHONPATH", str(blocker))
     with pytest.raises(BuildError, match=r"'sentencepiece' is missing: run `pip install 'fitmatrix\[models\]'`"):
         build_variants([TINY], tmp_path / "data", Steps())
+
+
+TERMS = "Some Terms (https://example.org/terms)"
+
+
+def licensed_catalog(directory: Path) -> Path:
+    """The tiny model twice, the one under terms and the other not."""
+    content = yaml.safe_load((CATALOG_DIRECTORY / "gemma-tiny.yaml").read_text(encoding="utf-8"))
+    first = content["variants"][0]
+    content["variants"] = [
+        first | {"id": "tiny.free"},
+        first | {"id": "tiny.one", "licence_terms": TERMS},
+        first | {"id": "tiny.two", "licence_terms": TERMS},
+    ]
+    directory.mkdir()
+    (directory / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return directory
+
+
+def test_terms_are_accepted_once_and_recorded(tmp_path: Path) -> None:
+    directory, data = licensed_catalog(tmp_path / "catalog"), tmp_path / "data"
+
+    def build(variant: str, accept: bool = False) -> None:
+        build_variants([variant], data, Steps(), directory=directory, accept_licence=accept)
+
+    with pytest.raises(BuildError) as caught:
+        build("tiny.one")
+    assert str(caught.value) == (
+        f"tiny.one: its licence has to be accepted first: read the {TERMS}, then build with --accept-licence"
+    )
+    assert load_acceptances(data) == []
+    build("tiny.one", accept=True)
+    build("tiny.two")
+    build("tiny.free", accept=True)
+    (accepted,) = load_acceptances(data)
+    assert (accepted.terms, accepted.variant) == (TERMS, "tiny.one")
+    assert accepted.version == metadata.version("fitmatrix")
+    licences = [
+        Manifest.model_validate_json(manifest_path(data, variant).read_bytes()).licence
+        for variant in ("tiny.one", "tiny.two", "tiny.free")
+    ]
+    assert licences == [accepted, accepted, None]
+
+
+def test_a_record_of_licences_that_cannot_be_read_is_not_written_over(tmp_path: Path) -> None:
+    directory, data = licensed_catalog(tmp_path / "catalog"), tmp_path / "data"
+    data.mkdir()
+    licences_path(data).write_text("[{}]", encoding="utf-8")
+    with pytest.raises(BuildError, match=r"tiny\.one: .*licences\.json is not a list of accepted terms: mend it"):
+        build_variants(["tiny.one"], data, Steps(), directory=directory, accept_licence=True)
+    assert licences_path(data).read_text(encoding="utf-8") == "[{}]"
+
+
+def test_a_build_that_names_nothing_leaves_out_what_has_terms(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    directory = licensed_catalog(tmp_path / "catalog")
+    build_variants([], data, Steps(), directory=directory)
+    built = [name for name, variant in load_catalog(data, directory).variants.items() if variant.is_built]
+    assert built == ["tiny.free"]
+
+
+def test_what_a_killed_build_left_is_swept_and_a_running_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "build-dead").mkdir()
+    (tmp_path / "build-dead" / "files").mkdir()
+    with build_folder(tmp_path) as running:
+        assert leftovers(tmp_path) == [running.name]
+        build_variants([TINY], tmp_path, Steps())
+        assert leftovers(tmp_path) == [running.name]
+    assert leftovers(tmp_path) == []
+
+
+def test_a_killed_build_takes_its_processes_along(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from orchestrator.models.build import build_variants\n"
+        "def die(progress):\n"
+        "    if progress.step == 'writing random weights':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "build_variants([sys.argv[1]], Path(sys.argv[2]), die)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, TINY, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    recipes = [process for process in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(process.info["cmdline"])]
+    psutil.wait_procs(recipes, timeout=30)
+    assert not any(process.is_running() for process in recipes)
+    assert len(leftovers(tmp_path)) == 1
+    build_variants([TINY], tmp_path, Steps())
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "sentence"),
+    [
+        ([TINY], "gemma-tiny.int8 is not downloaded from a hub"),
+        ([TINY, "all-minilm-l6-v2.int8"], "belongs to one variant"),
+        (["gemma-2b-it.bin-int4"], "nowhere is not a directory"),
+    ],
+)
+def test_a_directory_that_cannot_help_is_refused(tmp_path: Path, ids: list[str], sentence: str) -> None:
+    with pytest.raises(BuildError, match=sentence):
+        build_variants(ids, tmp_path / "data", Steps(), given=tmp_path / "nowhere")
+    assert not (tmp_path / "data").exists()
 
 
 def wheel(directory: Path, content: str) -> Path:
