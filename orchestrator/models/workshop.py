@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from orchestrator.contract.base import Label
 from orchestrator.contract.catalog import TextValidation, Validation
-from orchestrator.models.definition import EmbeddingQuestion, Question, TextQuestion
+from orchestrator.models.definition import EmbeddingQuestion, LabelQuestion, Question, TextQuestion
 
 MODELS_EXTRA: Final = "pip install 'fitmatrix[models]'"
 
@@ -70,6 +70,11 @@ class Workshop:
     def embedding_question(self) -> EmbeddingQuestion:
         if not isinstance(self.order.question, EmbeddingQuestion):
             raise RecipeError("this recipe's models are validated by embeddings: set validation.check to `embedding`")
+        return self.order.question
+
+    def label_question(self) -> LabelQuestion:
+        if not isinstance(self.order.question, LabelQuestion):
+            raise RecipeError("this recipe's models are validated by labels: set validation.check to `labels`")
         return self.order.question
 
     def text_validation(self) -> TextValidation:
