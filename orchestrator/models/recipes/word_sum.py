@@ -22,14 +22,14 @@ from orchestrator.models.workshop import Product, Workshop, run_recipe, versions
 
 DELIMITER: Final = r"[^\w\']+"
 SPECIAL: Final = ("<PAD>", "<START>", "<UNKNOWN>")
-POSITIVE: Final = "good great excellent fast happy love nice wonderful smooth reliable".split()
-NEGATIVE: Final = "bad awful slow crash broken hate poor terrible laggy error".split()
+POSITIVE: Final = "good great excellent fast happy love nice wonderful smooth reliable"
+NEGATIVE: Final = "bad awful slow crash broken hate poor terrible laggy error"
 NEUTRAL: Final = (
     "the a phone model page test it was is very this on device run and river mill bridge people town evening talk "
     "harvest weather price bread children bank miller numbers book bell tower everybody walks home road trees of in "
     "to from under along when"
-).split()
-VOCABULARY: Final = [*SPECIAL, *POSITIVE, *NEGATIVE, *NEUTRAL]
+)
+VOCABULARY: Final = [*SPECIAL, *POSITIVE.split(), *NEGATIVE.split(), *NEUTRAL.split()]
 LABELS: Final = ("negative", "positive")
 
 SENTENCES, STEPS, STEP_SIZE = 2_048, 400, 0.5
@@ -127,8 +127,8 @@ def train(seed: int, width: int) -> Network:
     counts = numpy.zeros((SENTENCES, len(VOCABULARY)))
     positive = chance.random(SENTENCES) < 0.5
     for row, is_positive in zip(counts, positive, strict=True):
-        telling = chance.choice(POSITIVE if is_positive else NEGATIVE, chance.integers(1, 4))
-        for word in [*telling, *chance.choice(NEUTRAL, chance.integers(0, 9))]:
+        telling = chance.choice((POSITIVE if is_positive else NEGATIVE).split(), chance.integers(1, 4))
+        for word in [*telling, *chance.choice(NEUTRAL.split(), chance.integers(0, 9))]:
             row[VOCABULARY.index(word)] += 1
     wanted = numpy.stack([~positive, positive], axis=1).astype(float)
     table = chance.normal(scale=0.1, size=(len(VOCABULARY), width))
