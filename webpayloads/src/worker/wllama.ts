@@ -1,5 +1,5 @@
 /** wllama: llama.cpp on WASM or WebGPU, which takes GGUF files as they are. */
-import { adopt, observeForParent } from './instruments';
+import { adopt, observe, observeForParent } from './instruments';
 
 import { LoggerWithoutDebug, LogLevel, Wllama } from '@wllama/wllama/esm/index.js';
 
@@ -82,6 +82,10 @@ class WllamaAdapter implements RuntimeAdapter {
       });
     } finally {
       self.Worker = plain;
+    }
+    // llama.cpp goes on without a GPU that does not suit it, and says so to nobody.
+    if (webgpu && spec.instruments && (observe().gpu_memory?.buffers ?? 0) === 0) {
+      throw new Error('llama.cpp has loaded the model into no WebGPU buffer');
     }
     this.#wllama = wllama;
     return { threads: wllama.getNumThreads() };
@@ -238,8 +242,8 @@ function contextOf({ workload, validation }: PageSpec): number {
     workload.task === 'text-generation'
       ? workload.context_tokens + workload.prompt_tokens + workload.generated_tokens
       : 0;
-  const validationTokens =
-    validation?.check === 'text' ? validation.prompt.length + validation.max_tokens : 0;
+  // No token is less than a character.
+  const validationTokens = validation?.check === 'text' ? validation.prompt.length + validation.max_tokens : 0;
   return Math.max(LEAST_CONTEXT, Math.max(workloadTokens, validationTokens) + SPARE_TOKENS);
 }
 
