@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.contract.catalog import TextValidation, Variant
-from orchestrator.contract.vocabulary import Backend
+from orchestrator.contract.vocabulary import Backend, FaultCode
 from tests.workbench import Workbench, built, new_workbench, workload_of
 
 WRONG_TOKEN = 1_000
@@ -69,6 +69,15 @@ def test_two_threads_a_filled_cache_and_a_reference_that_is_wrong(bench: Workben
     assert page.validation is not None
     assert page.validation.forced_ids[:3] == reference[:3]
     assert page.validation.forced_ids != reference
+
+
+def test_a_gpu_without_half_floats_is_refused_before_the_download(bench: Workbench, smollm2: Variant) -> None:
+    """llama.cpp itself would go on without the GPU and say nothing: a figure of WebGPU that is none."""
+    tried = bench.run(smollm2.model_copy(update={"backends": list(Backend)}), Backend.WEBGPU)
+    assert tried.report.fault is not None
+    assert tried.report.fault.code is FaultCode.UNSUPPORTED_FEATURE
+    assert tried.report.download is not None
+    assert tried.report.download.model_file_bytes == 0
 
 
 def test_options_that_make_no_sense_are_refused(bench: Workbench, smollm2: Variant) -> None:

@@ -153,9 +153,9 @@ def softmax(logits: Any) -> Any:
 
 
 def word_ids(text: str, tokens: int) -> list[int]:
-    """As MediaPipe's regex tokenizer numbers a text's words, without the padding."""
+    """As MediaPipe's regex tokenizer numbers a text's words, without the padding; a capital makes another word."""
     known = {word: number for number, word in enumerate(VOCABULARY)}
-    words = [word for word in re.split(DELIMITER, text.lower()) if word]
+    words = [word for word in re.split(DELIMITER, text) if word]
     ids = [known["<START>"], *(known.get(word, known["<UNKNOWN>"]) for word in words)]
     return ids[:tokens]
 

@@ -39,7 +39,7 @@ def test_a_file_carries_its_words_and_a_classifier_its_labels(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "label"), [("A GREAT, great phone!", "positive"), ("the slow page was broken", "negative")]
+    ("text", "label"), [("a great, great phone!", "positive"), ("the slow page was broken", "negative")]
 )
 def test_training_tells_good_from_bad(text: str, label: str) -> None:
     best, other = classify(train(0, WIDTH), text, TOKENS)
@@ -50,7 +50,8 @@ def test_training_tells_good_from_bad(text: str, label: str) -> None:
 
 def test_words_count_wherever_they_stand_and_padding_never() -> None:
     network = draw(0, WIDTH)
-    assert embed(network, "the mill", TOKENS) == pytest.approx(embed(network, "MILL, the!", TOKENS))
+    assert embed(network, "the mill", TOKENS) == pytest.approx(embed(network, "mill, the!", TOKENS))
     assert not embed(network, "", TOKENS).any()
     assert len(word_ids("the " * 40, TOKENS)) == TOKENS
-    assert word_ids("unheard", TOKENS)[1] == VOCABULARY.index("<UNKNOWN>")
+    # MediaPipe does not change capitals.
+    assert word_ids("unheard Mill", TOKENS)[1:] == [VOCABULARY.index("<UNKNOWN>")] * 2

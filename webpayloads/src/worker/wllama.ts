@@ -68,6 +68,7 @@ class WllamaAdapter implements RuntimeAdapter {
     wllama.setCompat(null);
     const threads = self.crossOriginIsolated ? threadsOf(spec) : 1;
     const webgpu = spec.backend === 'webgpu';
+    if (webgpu) await requireHalfFloats();
     const blobs = [];
     for (const { path } of spec.files) blobs.push(await readBlob(hooks.files, path));
     const plain = self.Worker;
@@ -83,7 +84,7 @@ class WllamaAdapter implements RuntimeAdapter {
     } finally {
       self.Worker = plain;
     }
-    // llama.cpp goes on without a GPU that does not suit it, and says so to nobody.
+    // llama.cpp goes on without a GPU that it cannot use, and says so to nobody.
     if (webgpu && spec.instruments && (observe().gpu_memory?.buffers ?? 0) === 0) {
       throw new Error('llama.cpp has loaded the model into no WebGPU buffer');
     }
@@ -225,6 +226,14 @@ class WllamaAdapter implements RuntimeAdapter {
   get #loaded(): Wllama {
     if (this.#wllama === null) throw new Error('no model has been loaded');
     return this.#wllama;
+  }
+}
+
+/** llama.cpp asks for a device with them, and for no other. @throws Error before anything is downloaded */
+async function requireHalfFloats(): Promise<void> {
+  const adapter = await navigator.gpu.requestAdapter();
+  if (adapter?.features.has('shader-f16') === false) {
+    throw new Error('llama.cpp on WebGPU requires shader-f16, but the device does not support it');
   }
 }
 
