@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 import orchestrator
 from orchestrator.contract.base import RuntimeName
@@ -27,7 +27,7 @@ class Runtime(BaseModel):
     files: Literal["none", "one", "many"]
     versions: dict[str, str | None]
     """The npm package of each version, by the name that `package.json` gives it; null for the pages' own code."""
-    assets: dict[str, str] | None = None
+    assets: dict[str, JsonValue] | None = None
     """Files that the runtime's own loader asks for while it runs: a directory among the packages and a pattern."""
 
 

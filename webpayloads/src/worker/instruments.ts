@@ -7,6 +7,7 @@ import type { FromWorker, Observed } from '../messages';
 import { isInstrumented } from '../runtimes';
 import { GpuLedger, watchGpu } from './gpu_ledger';
 import { Hearing } from './hearing';
+import { total, type FromNested } from './nested';
 import { WasmMemories, watchWasm } from './wasm_memory';
 
 export function send(message: FromWorker): void {
@@ -21,8 +22,43 @@ const measuring = isInstrumented(self.location);
 const ledger = new GpuLedger();
 const memories = new WasmMemories();
 
+const nested = new Map<Worker, Observed>();
+
 export function observe(): Observed {
-  return { gpu_memory: ledger.memory, wasm_peak_bytes: memories.peakBytes };
+  return total({ gpu_memory: ledger.memory, wasm_peak_bytes: memories.peakBytes }, nested.values());
+}
+
+/** Takes over what a worker sees and hears that a runtime starts inside this one; it calls `observeForParent`. */
+export function adopt(worker: Worker): void {
+  worker.addEventListener('message', ({ data }: MessageEvent<FromNested | undefined>) => {
+    switch (data?.type) {
+      case 'observed':
+        nested.set(worker, data.observed);
+        break;
+      case 'heard':
+        hearing.hear(data.error, data.error.source, data.error.source !== 'console');
+        break;
+      case 'adapter':
+        send(data);
+        break;
+    }
+  });
+  worker.addEventListener('error', (event) => {
+    hearing.hear({ message: event.message || 'a script of the runtime could not be loaded' }, 'worker-error', true);
+  });
+}
+
+/** In a nested worker: before each of the runtime's messages the parent is told what has changed since the last. */
+export function observeForParent(): void {
+  const post = self.postMessage.bind(self);
+  let last = '';
+  self.postMessage = (message: unknown, options?: Transferable[] | StructuredSerializeOptions) => {
+    const observed = observe();
+    const now = JSON.stringify(observed);
+    if (now !== last) post({ type: 'observed', observed } satisfies FromNested);
+    last = now;
+    post(message, options as StructuredSerializeOptions);
+  };
 }
 
 if (measuring) watchWasm(WebAssembly, memories);
