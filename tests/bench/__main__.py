@@ -12,7 +12,7 @@ from tests.bench.lab import Lab, MeasureError
 from tests.bench.markdown import JSON_FILE, page
 from tests.bench.pairing import Patience
 from tests.bench.plain import PlainPageError, PlainPages
-from tests.bench.record import Figure, Figures
+from tests.bench.record import Figure, Figures, belongs
 from tests.bench.trial import Chosen, LeftOut, Trial, choose
 from tests.workbench import CACHE, new_workbench
 
@@ -46,39 +46,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(chosen: Sequence[Chosen], patience: Patience, out: Path) -> dict[str, str]:
-    """Runs the trials and keeps each one's figures at once; returns why the others failed, by name."""
-    failed: dict[str, str] = {}
     with new_workbench() as workbench, PlainPages(workbench.scratch.parent / "plain") as plain_pages:
         lab = Lab(workbench, plain_pages, patience, say=lambda text: print(text, flush=True))
-        machine = lab.machine
-        for trial, wanted in ((one.trial, one.wanted) for one in chosen):
-            try:
-                measurements = list(trial.measure(lab, wanted))
-            except (MeasureError, PlainPageError) as error:
-                failed |= dict.fromkeys(wanted, str(error))
-                continue
-            except Exception as error:  # noqa: BLE001 - one figure's trouble must not lose the others
-                traceback.print_exc()
-                failed |= dict.fromkeys(wanted, f"{type(error).__name__}: {error}")
-                continue
-            # Read anew: somebody may have measured another figure in the meantime.
-            figures = Figures.load(out)
-            for name in wanted:
-                figures.replace(
-                    name,
-                    [
-                        Figure(
-                            **measurement.model_dump(),
-                            date=lab.today,
-                            machine=machine,
-                            command=f"make bench ONLY={name}",
-                        )
-                        for measurement in measurements
-                        if measurement.belongs_to(name)
-                    ],
-                )
-            figures.save(out)
-            out.with_suffix(".md").write_text(page(figures), encoding="utf-8")
+        return record_all(chosen, lab, out)
+
+
+def record_all(chosen: Sequence[Chosen], lab: Lab, out: Path) -> dict[str, str]:
+    """Runs the trials and writes each one's figures down at once; returns why the others failed, by name."""
+    failed: dict[str, str] = {}
+    for one in chosen:
+        try:
+            measurements = list(one.trial.measure(lab, one.wanted))
+        except (MeasureError, PlainPageError) as error:
+            failed |= dict.fromkeys(one.wanted, str(error))
+            continue
+        except Exception as error:  # noqa: BLE001 - one figure's trouble must not lose the others
+            traceback.print_exc()
+            failed |= dict.fromkeys(one.wanted, f"{type(error).__name__}: {error}")
+            continue
+        # Read anew: another figure may have been measured in the meantime.
+        figures = Figures.load(out)
+        for name in one.wanted:
+            figures.replace(
+                name,
+                [
+                    Figure(
+                        **measurement.model_dump(),
+                        date=lab.today,
+                        machine=lab.machine,
+                        command=f"make bench ONLY={name}",
+                    )
+                    for measurement in measurements
+                    if belongs(measurement.name, name)
+                ],
+            )
+        figures.save(out)
+        out.with_suffix(".md").write_text(page(figures), encoding="utf-8")
     return failed
 
 

@@ -4,12 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from orchestrator.contract.catalog import Variant
-from tests.bench import fidelity
+from tests.bench import build_memory, comparison, download, fidelity, load
 from tests.bench.trial import LeftOut, Trial
 
 Plan = Callable[[dict[str, Variant]], tuple[Sequence[Trial], Sequence[LeftOut]]]
 
-PLANS: Final[tuple[Plan, ...]] = (fidelity.trials,)
+PLANS: Final[tuple[Plan, ...]] = (
+    fidelity.trials,
+    comparison.trials,
+    download.trials,
+    load.trials,
+    build_memory.trials,
+)
 
 
 def all_trials(variants: dict[str, Variant]) -> tuple[list[Trial], list[LeftOut]]:

@@ -17,15 +17,20 @@ CASES: Final = {
     "transformers.js/wasm": Case(
         "smollm2-135m-instruct.q8",
         Backend.WASM,
-        {"prompt_tokens": 32, "generated_tokens": 16, "warmups": 1, "repetitions": 3},
+        {"prompt_tokens": 32, "generated_tokens": 24, "warmups": 1, "repetitions": 5},
     ),
     "transformers.js/webgpu": Case(
-        "all-minilm-l6-v2.int8", Backend.WEBGPU, {"length": 128, "warmups": 1, "repetitions": 5}
+        "all-minilm-l6-v2.int8", Backend.WEBGPU, {"length": 32, "warmups": 1, "repetitions": 3}
     ),
     "mediapipe-llm/webgpu": Case(
         "gemma-tiny.int8",
         Backend.WEBGPU,
         {"prompt_tokens": 16, "generated_tokens": 96, "warmups": 1, "repetitions": 3},
+    ),
+    "wllama/wasm": Case(
+        "smollm2-135m-instruct.gguf-q4_1",
+        Backend.WASM,
+        {"prompt_tokens": 32, "generated_tokens": 24, "warmups": 1, "repetitions": 5},
     ),
     "litert-lm/wasm": Case(
         "gemma3-tiny.litertlm",

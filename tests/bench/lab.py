@@ -90,10 +90,18 @@ class Lab:
 
     def run(self, case: Case, *, validate: bool = False, instruments: bool = True) -> Tried:
         """One whole attempt that completed; raises MeasureError with the fault of one that did not."""
+        tried = self.attempt(case, validate=validate, instruments=instruments)
+        fault = tried.report.fault
+        if fault is not None:
+            raise MeasureError(f"{case.variant} on {case.backend}: {fault.code} in phase {fault.phase}: {fault.detail}")
+        return tried
+
+    def attempt(self, case: Case, *, validate: bool = False, instruments: bool = True) -> Tried:
+        """One whole attempt, however it ended."""
         variant = built(case.variant)
         if not validate:
             variant = variant.model_copy(update={"validation": None})
-        tried = self.workbench.run(
+        return self.workbench.run(
             variant,
             case.backend,
             DEVICE,
@@ -101,12 +109,10 @@ class Lab:
             timeouts=PATIENCE,
             instruments=instruments,
         )
-        fault = tried.report.fault
-        if fault is not None:
-            raise MeasureError(
-                f"{case.variant} on {case.backend} ended with {fault.code} in {fault.phase}: {fault.detail}"
-            )
-        return tried
+
+    def true_bytes(self, case: Case) -> int:
+        """Size of the variant's files on disk."""
+        return sum(file.stat().st_size for file in self.workbench.files_of(built(case.variant)).values())
 
     def lab_speed(self, case: Case, *, instruments: bool = True) -> Speed:
         """What the lab says."""

@@ -51,9 +51,6 @@ class Measurement(_Record):
     """Null where n is 1."""
     note: str | None = None
 
-    def belongs_to(self, name: str) -> bool:
-        return belongs(self.name, name)
-
 
 class Figure(Measurement):
     """A measurement with what it takes to repeat it."""
