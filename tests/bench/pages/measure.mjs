@@ -30,14 +30,24 @@ export function words(count) {
   return Array.from({ length: count }, (_, index) => WORDS[index % WORDS.length]).join(' ');
 }
 
+const FILLERS = [' the', ' a', '.', ',', ' of', 'e', '1'];
+
 /** The longest text with no more than `tokens` tokens; `count` counts them, and may be asynchronous. */
 export async function textOf(tokens, count) {
   let text = words(1);
   for (let length = 2; ; length += 1) {
     const longer = words(length);
-    if ((await count(longer)) > tokens) return text;
+    if ((await count(longer)) > tokens) break;
     text = longer;
   }
+  // What whole words of the passage leave room for.
+  for (let known = await count(text), index = 0; known < tokens && index < FILLERS.length; ) {
+    const longer = text + FILLERS[index];
+    const longerTokens = await count(longer);
+    if (longerTokens > known && longerTokens <= tokens) [text, known] = [longer, longerTokens];
+    else index += 1;
+  }
+  return text;
 }
 
 function describe(error) {
