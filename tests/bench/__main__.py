@@ -1,6 +1,7 @@
 """`python -m tests.bench`: measure figures and write them down."""
 
 import argparse
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -48,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(chosen: Sequence[Chosen], patience: Patience, out: Path) -> dict[str, str]:
     with new_workbench() as workbench, PlainPages(workbench.scratch.parent / "plain") as plain_pages:
         lab = Lab(workbench, plain_pages, patience, say=lambda text: print(text, flush=True))
-        return record_all(chosen, lab, out)
+        try:
+            return record_all(chosen, lab, out)
+        finally:
+            shutil.rmtree(workbench.scratch.parent, ignore_errors=True)
 
 
 def record_all(chosen: Sequence[Chosen], lab: Lab, out: Path) -> dict[str, str]:

@@ -8,11 +8,13 @@ from typing import Final
 
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.views import RunFigures
-from orchestrator.contract.vocabulary import Backend, Task
-from tests.bench.lab import Case, Lab
+from orchestrator.contract.vocabulary import Backend, Task, Weights
+from orchestrator.models.build import BuildError
+from tests.bench.lab import Case, Lab, MeasureError
 from tests.bench.pairing import Patience, Round, interleave, median, value_spread
 from tests.bench.record import Measurement
 from tests.bench.trial import LeftOut
+from tests.workbench import built
 
 WORKLOAD: Final = {"prompt_tokens": 32, "generated_tokens": 12, "warmups": 1, "repetitions": 2}
 PATIENCE: Final = Patience(least=1, most=3, seconds=150.0)
@@ -51,7 +53,9 @@ class Comparison:
 
     @property
     def heavy(self) -> bool:
-        return self.variants[0].parameters > MOST_PARAMETERS
+        """Models too large to run in passing, and those whose text says nothing."""
+        synthetic = any(variant.weights is Weights.SYNTHETIC for variant in self.variants)
+        return synthetic or self.variants[0].parameters > MOST_PARAMETERS
 
     def measure(self, lab: Lab, wanted: Sequence[str]) -> Iterator[Measurement]:
         rows = self._rows(lab)
@@ -87,14 +91,21 @@ class Comparison:
 
     def _rows(self, lab: Lab) -> "list[_Row]":
         adapter = (lab.machine.gpu_adapter or "").lower()
-        slow = any(word in adapter for word in SOFTWARE_ADAPTERS)
+        is_slow = any(word in adapter for word in SOFTWARE_ADAPTERS)
         rows = []
         for variant in self.variants:
+            try:
+                built(variant.id)
+            except BuildError as error:
+                lab.say(f"left out: {error}")
+                continue
             for backend in variant.backends:
-                if backend is Backend.WEBGPU and slow and variant.parameters > MOST_SOFTWARE_PARAMETERS:
+                if backend is Backend.WEBGPU and is_slow and variant.parameters > MOST_SOFTWARE_PARAMETERS:
                     lab.say(f"left out: {variant.id} on webgpu: too slow on the software adapter {adapter}")
                 else:
                     rows.append(_Row(variant, backend))
+        if not rows:
+            raise MeasureError(f"no build of {self.model} can be measured here")
         return rows
 
 

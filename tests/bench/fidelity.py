@@ -10,6 +10,7 @@ from tests.bench.lab import Case, Lab, Speed
 from tests.bench.pairing import Round, interleave, median, ratio_spread, ratios
 from tests.bench.record import Measurement
 from tests.bench.trial import LeftOut
+from tests.workbench import built
 
 CASES: Final = {
     # Long enough that a repetition takes half a second or more on an old laptop; the tiny models need many tokens, and
@@ -54,6 +55,7 @@ class Fidelity:
         return f"engine_fidelity/{self.engine}", f"instrumentation/{self.engine}"
 
     def measure(self, lab: Lab, wanted: Sequence[str]) -> Iterator[Measurement]:
+        built(self.case.variant)
         seen: list[Speed] = []
 
         def with_all() -> float:

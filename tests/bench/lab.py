@@ -4,7 +4,6 @@ import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 from agents.devices.protocol import Device
@@ -64,10 +63,6 @@ class Lab:
     @property
     def device(self) -> Device:
         return self.workbench.devices[DEVICE]
-
-    @property
-    def scratch(self) -> Path:
-        return self.workbench.scratch.parent
 
     @cached_property
     def machine(self) -> Machine:
