@@ -91,6 +91,10 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return _read(JobView, self._send("POST", f"{API_PREFIX}/jobs", json=body, headers=headers))
 
+    def probe(self, devices: str = "true") -> JobView:
+        """Creates a job that finds out what the browsers of the selected devices can do; see `DeviceView.probe`."""
+        return self.submit({"name": "probe", "variants": ["probe"], "devices": devices})
+
     def jobs(self) -> list[JobView]:
         return self._list(JobView, "/jobs")
 

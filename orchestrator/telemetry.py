@@ -67,7 +67,7 @@ class StateCollector(Collector):
         )
         for tally in self._reading.tally():
             by_state[tally.state] += tally.runs
-            if tally.state is RunState.FINISHED and tally.verdict is not None:
+            if tally.state is RunState.FINISHED and tally.verdict is not None and not tally.probes:
                 results.add_metric([tally.verdict, tally.fault_code or "none"], tally.runs)
         states = GaugeMetricFamily("fitmatrix_runs", "Runs by state.", labels=["state"])
         for state, runs in by_state.items():

@@ -168,7 +168,7 @@ class Workbench:
             stop=self.stop,
         )
         assert outcome.problems == []
-        return Tried(outcome, judge(outcome.report, variant.task, variant.validation, criteria or Criteria()))
+        return Tried(outcome, judge(outcome.report, variant, spec.workload, criteria or Criteria()))
 
 
 def new_workbench(devices: str = DEVICES) -> Workbench:

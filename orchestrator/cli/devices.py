@@ -1,17 +1,47 @@
-"""`devices`."""
+"""`devices`, `devices show` and `devices probe`."""
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import epilog, print_json, screen
+from orchestrator.cli.console import ANSWERED, ExitCode, epilog, print_json, screen
 from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Server
+
+if TYPE_CHECKING:
+    from orchestrator.client import Client
+    from orchestrator.contract.views import DeviceView, JobView
+
+PROBED = (
+    "0 every device was probed",
+    "1 a device could not be probed",
+    "2 bad selector",
+    "3 the coordinator cannot be reached or has failed",
+    "130 interrupted while waiting; the job goes on",
+)
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=epilog("fitmatrix devices", "fitmatrix devices --format json"))(devices)
+    group = typer.Typer(
+        invoke_without_command=True,
+        help="List the devices that agents have reported, and what each does now.",
+        epilog=epilog("fitmatrix devices", "fitmatrix devices --format json", exits=ANSWERED),
+        callback=devices,
+    )
+    group.command(
+        "show", epilog=epilog("fitmatrix devices show lab.desk", "fitmatrix devices show lab.desk --format json")
+    )(show)
+    group.command(
+        "probe",
+        epilog=epilog(
+            "fitmatrix devices probe", "fitmatrix devices probe 'emulated && !probed' --format json", exits=PROBED
+        ),
+    )(probe)
+    app.add_typer(group, name="devices")
 
 
-def devices(server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:
-    """List the devices that agents have reported, and what each does now."""
+def devices(context: typer.Context, server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:
+    if context.invoked_subcommand is not None:
+        return
     from orchestrator.cli.connection import connected
     from orchestrator.cli.listings import devices_table
 
@@ -21,3 +51,58 @@ def devices(server: Server = DEFAULT_SERVER, answer_format: Format = AnswerForma
         print_json(*found, key="items")
     else:
         screen().print(devices_table(found))
+
+
+def show(
+    device_id: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id.")],
+    server: Server = DEFAULT_SERVER,
+    answer_format: Format = AnswerFormat.TEXT,
+) -> None:
+    """Show a device: its facts, its state, and what its last probe found."""
+    from orchestrator.cli.connection import connected
+    from orchestrator.cli.device_report import device_report
+
+    with connected(server) as client:
+        found = client.device(device_id)
+    if answer_format is AnswerFormat.JSON:
+        print_json(found)
+    else:
+        screen().print(device_report(found))
+
+
+def probe(
+    selector: Annotated[
+        str, typer.Argument(metavar="[SELECTOR]", help="CEL expression over device facts; by default every device.")
+    ] = "true",
+    server: Server = DEFAULT_SERVER,
+    answer_format: Format = AnswerFormat.TEXT,
+) -> None:
+    """Find out what the browsers of devices can do, without any model; takes seconds.
+
+    The results stay in the device's record, and selectors can speak of them. With --format json, standard output
+    is the probed devices.
+    """
+    from orchestrator.cli.connection import connected
+    from orchestrator.cli.device_report import probes_table
+    from orchestrator.cli.jobs import wait_for
+
+    as_json = answer_format is AnswerFormat.JSON
+    with connected(server) as client:
+        ended = wait_for(client, client.probe(selector), quietly=as_json)
+        found, failed = probed_devices(client, ended)
+    if as_json:
+        print_json(*found, key="items")
+    else:
+        screen().print(probes_table(found))
+    raise typer.Exit(ExitCode.INCONCLUSIVE if failed else ExitCode.DONE)
+
+
+def probed_devices(client: "Client", job: "JobView") -> "tuple[list[DeviceView], bool]":
+    """The devices that a job has probed, as they are now, and whether a probe of one of them failed."""
+    from orchestrator.contract.job import ProbeWorkload
+    from orchestrator.contract.vocabulary import Verdict
+
+    probes = [run for run in client.runs(job=job.id, limit=1000) if isinstance(run.workload, ProbeWorkload)]
+    wanted = {run.device_id for run in probes}
+    found = [device for device in client.devices() if device.registration.id in wanted]
+    return found, any(run.verdict is not Verdict.FITS for run in probes)

@@ -106,7 +106,8 @@ class LineProgress:
             if run.id not in self._told:
                 self._told.add(run.id)
                 self._out.print(Text("  ").join([Text(run.id), outcome(run), _rest(run)]), soft_wrap=True)
-        totals = f"{job.settled_cells}/{job.cells} cells settled; runs: {counts(job.runs)}"
+        cells = f"{job.settled_cells}/{job.cells} cells settled; " if job.cells else ""
+        totals = f"{cells}runs: {counts(job.runs)}"
         if totals != self._last:
             self._last = totals
             self._out.print(totals, soft_wrap=True)
@@ -125,10 +126,12 @@ class LiveProgress:
 
     def show(self, snapshot: Snapshot) -> None:
         job = snapshot.job
+        ended = job.runs.finished + job.runs.inconclusive
+        done, total = (job.settled_cells, job.cells) if job.cells else (ended, job.runs.total)
         bar = Table.grid(padding=(0, 2, 0, 0))
         bar.add_row(
-            ProgressBar(total=max(job.cells, 1), completed=job.settled_cells, width=40),
-            Text(f"{job.settled_cells}/{job.cells} cells settled"),
+            ProgressBar(total=total, completed=done, width=40),
+            Text(f"{done}/{total} {'cells settled' if job.cells else 'runs ended'}"),
         )
         self._shown = Group(
             Text(f"{plain(job.spec.name)}  {job.id}", style="bold"),

@@ -97,20 +97,28 @@ def _present(client: "Client", job: "JobView", wait: bool, answer_format: Answer
         screen().print(job_summary(job, client.url))
 
 
-def _wait_and_present(client: "Client", job: "JobView", answer_format: AnswerFormat) -> None:
+def wait_for(client: "Client", job: "JobView", *, quietly: bool) -> "JobView":
+    """Shows progress until the job is done; quietly is on standard error. Ctrl-C ends the command, not the job."""
     from orchestrator.cli.job_progress import follow, show_progress
-    from orchestrator.cli.matrix_table import matrix_renderable
-    from orchestrator.presentation.selection import matrix_of_job
 
-    as_json = answer_format is AnswerFormat.JSON
     try:
-        with show_progress(screen(stderr=as_json), client.url) as show:
-            ended = follow(client, job.id, show)
+        with show_progress(screen(stderr=quietly), client.url) as show:
+            return follow(client, job.id, show)
     except KeyboardInterrupt:
         typer.echo(
             f"\nThe job goes on. Look at it with: fitmatrix job {job.id}\nor at {client.url}/jobs/{job.id}", err=True
         )
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _wait_and_present(client: "Client", job: "JobView", answer_format: AnswerFormat) -> None:
+    from orchestrator.cli.device_report import probes_table
+    from orchestrator.cli.devices import probed_devices
+    from orchestrator.cli.matrix_table import matrix_renderable
+    from orchestrator.presentation.selection import matrix_of_job
+
+    as_json = answer_format is AnswerFormat.JSON
+    ended = wait_for(client, job, quietly=as_json)
     matrix = matrix_of_job(client.matrix(), ended, client.runs(job=job.id, limit=1000))
     if as_json:
         import json
@@ -119,5 +127,9 @@ def _wait_and_present(client: "Client", job: "JobView", answer_format: AnswerFor
         typer.echo(json.dumps(both, indent=2, ensure_ascii=False))
     else:
         out = screen()
-        out.print(matrix_renderable(matrix, out.width))
+        if ended.cells:
+            out.print(matrix_renderable(matrix, out.width))
+        found, _ = probed_devices(client, ended)
+        if found:
+            out.print(probes_table(found))
     raise typer.Exit(ExitCode.INCONCLUSIVE if ended.runs.inconclusive else ExitCode.DONE)

@@ -11,8 +11,10 @@ from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
 from orchestrator.contract.catalog import Variant
+from orchestrator.contract.device import Emulation
 from orchestrator.contract.views import DeviceView, JobView, RunCounts, RunFigures, RunView
 from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, RunState, Weights
+from orchestrator.presentation.probe_facts import probe_summary
 from orchestrator.presentation.words import (
     EMULATED,
     SYNTHETIC,
@@ -55,7 +57,7 @@ def jobs_table(jobs: Sequence[JobView]) -> RenderableType:
         return Text("No jobs yet. Submit one: fitmatrix submit JOB.yaml --wait")
     table = listing(["job", "name", "state", "settled cells", "runs", "created"])
     for job in jobs:
-        cells = f"{job.settled_cells}/{job.cells}"
+        cells = f"{job.settled_cells}/{job.cells}" if job.cells else "–"
         table.add_row(
             *map(
                 Text,
@@ -79,7 +81,7 @@ def job_summary(job: JobView, server: str) -> RenderableType:
     rows = [
         ("job", f"{job.id}  {plain(spec.name)}"),
         ("state", job.state.value),
-        ("cells", f"{job.settled_cells} of {job.cells} settled"),
+        ("cells", f"{job.settled_cells} of {job.cells} settled" if job.cells else "none: it probes devices"),
         ("runs", counts(job.runs)),
         ("variants", ", ".join(map(plain, spec.variants))),
         ("backends", ", ".join(backend.value for backend in spec.backends)),
@@ -131,7 +133,7 @@ def run_figure(figures: RunFigures) -> str:
 def devices_table(devices: Sequence[DeviceView]) -> RenderableType:
     if not devices:
         return Text("No devices yet. Start an agent: fitmatrix up, or fitmatrix-agent run --coordinator URL")
-    table = listing(["device", "name", "state", "class", "hardware", "browser", "queued"])
+    table = listing(["device", "name", "state", "class", "hardware", "browser", "probe", "queued"])
     for device in devices:
         table.add_row(*_device_row(device))
     return table
@@ -144,7 +146,7 @@ def _device_row(device: DeviceView) -> list[Text]:
         name.append(f"\n{EMULATED}", style="yellow")
     hardware = [plain(facts.cpu_model), f"{facts.cpu_count} CPUs, {byte_count(facts.ram_bytes)}"]
     if facts.emulation:
-        hardware.append(_limits(device))
+        hardware.append(emulation_words(facts.emulation))
     browser = Text(plain(facts.browser.label))
     for flag in facts.chrome_flags:
         browser.append(f"\n{plain(flag)}", style="dim")
@@ -155,18 +157,17 @@ def _device_row(device: DeviceView) -> list[Text]:
         Text(plain(registration.device_class)),
         Text("\n".join(hardware)),
         browser,
+        Text(probe_summary(device.probe).replace(", ", "\n"), style="" if device.probe else "dim"),
         Text(str(device.queued_runs)),
     ]
 
 
-def _limits(device: DeviceView) -> str:
-    emulation = device.registration.facts.emulation
-    if emulation is None:
-        return ""
+def emulation_words(emulation: Emulation) -> str:
     limits = [
         f"{byte_count(emulation.memory_bytes)} of memory" if emulation.memory_bytes is not None else "",
         f"{emulation.cpu_quota:g} CPU" if emulation.cpu_quota is not None else "",
         "" if emulation.webgpu else "no WebGPU",
+        *(f"{plain(name)} {limit}" for name, limit in emulation.webgpu_limits.items()),
     ]
     return "held to " + ", ".join(limit for limit in limits if limit)
 

@@ -7,21 +7,16 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.listings import moment, outcome
+from orchestrator.cli.listings import listing, moment, outcome
 from orchestrator.client import Client
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.fault import Fault
+from orchestrator.contract.job import ProbeWorkload
 from orchestrator.contract.views import AttemptView, RunDetail
-from orchestrator.presentation.run_facts import (
-    Fact,
-    download_facts,
-    environment_facts,
-    figure_facts,
-    memory_facts,
-    sample_lines,
-    validation_words,
-)
-from orchestrator.presentation.words import EMULATED, byte_count, criteria_words, plain
+from orchestrator.presentation.measurements import Row, download_rows, load_rows, memory_rows, sample_lines
+from orchestrator.presentation.probe_facts import probe_facts
+from orchestrator.presentation.run_facts import Fact, environment_facts, figure_facts, output_facts, validation_words
+from orchestrator.presentation.words import EMULATED, byte_count, criteria_words, plain, workload_words
 
 
 def run_report(run: RunDetail, client: Client) -> RenderableType:
@@ -34,7 +29,7 @@ def run_report(run: RunDetail, client: Client) -> RenderableType:
     if run.validation:
         parts += [_title("Validation"), Text(validation_words(run.validation))]
     for attempt in run.attempt_list:
-        parts += [_title(f"Attempt {attempt.number}"), *_attempt(attempt, run.fault, client)]
+        parts += [_title(f"Attempt {attempt.number}"), *_attempt(attempt, run, client)]
     return Group(*parts)
 
 
@@ -44,8 +39,9 @@ def _head(run: RunDetail, server: str) -> Iterator[tuple[str, str | Text]]:
     yield "variant", f"{plain(run.variant)} on {run.backend.value}"
     emulated = f"  {EMULATED}" if run.emulated else ""
     yield "device", f"{plain(run.device_name)} ({plain(run.device_id)}){emulated}"
-    yield "workload", f"{run.workload.label}, {run.workload.repetitions} repetitions"
-    yield "fits when", criteria_words(run.criteria)
+    yield "workload", workload_words(run.workload)
+    if not isinstance(run.workload, ProbeWorkload):
+        yield "fits when", criteria_words(run.criteria)
     yield "job", run.job_id
     yield "created", moment(run.created_at)
     yield "finished", moment(run.finished_at)
@@ -62,12 +58,12 @@ def _fault_lines(fault: Fault) -> Iterator[Text]:
         yield Text(f"  • {plain(evidence, limit=2000)}", style="dim")
 
 
-def _attempt(attempt: AttemptView, told: Fault | None, client: Client) -> Iterator[RenderableType]:
+def _attempt(attempt: AttemptView, run: RunDetail, client: Client) -> Iterator[RenderableType]:
     yield _facts(_attempt_head(attempt))
-    if attempt.fault and attempt.fault != told:
+    if attempt.fault and attempt.fault != run.fault:
         yield from _fault_lines(attempt.fault)
     if attempt.report:
-        yield from _report(attempt.report, client)
+        yield from _report(attempt.report, run.variant_bytes, client)
 
 
 def _attempt_head(attempt: AttemptView) -> Iterator[Fact]:
@@ -82,10 +78,15 @@ def _attempt_head(attempt: AttemptView) -> Iterator[Fact]:
         yield "late reports", f"{attempt.late_reports}, kept and not counted"
 
 
-def _report(report: AttemptReport, client: Client) -> Iterator[RenderableType]:
+def _report(report: AttemptReport, listed_bytes: int | None, client: Client) -> Iterator[RenderableType]:
     yield _facts(environment_facts(report))
-    yield _facts([*download_facts(report), *memory_facts(report)])
+    yield from _rows("bytes", download_rows(report, listed_bytes))
+    yield from _rows("memory", memory_rows(report))
     if report.page:
+        yield from _rows("loading", load_rows(report.page))
+        if report.page.probe:
+            yield _facts(probe_facts(report.page.probe))
+        yield _facts(output_facts(report.page))
         for line in sample_lines(report.page):
             yield Text(line, style="dim")
         for error in report.page.errors:
@@ -97,6 +98,17 @@ def _report(report: AttemptReport, client: Client) -> Iterator[RenderableType]:
         yield Text(client.blob_url(artifact.sha256), overflow="fold")
     if report.page_url:
         yield Text(f"Open this page yourself, on the device's host: {plain(report.page_url)}", style="bold")
+
+
+def _rows(name: str, rows: Iterable[Row]) -> Iterator[RenderableType]:
+    """A table, or nothing where nothing was measured."""
+    table = listing([name, "", "how"])
+    table.columns[1].justify = "right"
+    table.columns[1].no_wrap = True
+    for row in rows:
+        table.add_row(*map(Text, row))
+    if table.row_count:
+        yield table
 
 
 def _title(text: str) -> Rule:

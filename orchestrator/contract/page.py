@@ -195,6 +195,7 @@ class PageReport(Message):
     wasm_peak_bytes: Bytes | None = None
     """Method: sum of the WebAssembly memories seen in the worker, at their largest."""
     js_heap_bytes: Bytes | None = None
-    """Method: the worker's `performance.memory.usedJSHeapSize`, the largest seen between repetitions."""
+    """Method: JavaScript of the workers in the breakdown of `performance.measureUserAgentSpecificMemory()`, array buffers
+    included, after the last repetition; `performance.memory` does not exist in workers."""
     user_agent_bytes: Bytes | None = None
     """Method: `performance.measureUserAgentSpecificMemory()` after the last repetition, the whole page."""

@@ -141,6 +141,8 @@ class RunView(Answer):
     phase: Phase | None
     figures: RunFigures
     validation: ValidationResult | None
+    variant_bytes: int | None = None
+    """Sizes of all the files that the variant lists, as the job froze it."""
     attempts: int
     created_at: AwareDatetime
     finished_at: AwareDatetime | None

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.device import DeviceRegistration
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import ProblemField
-from orchestrator.contract.vocabulary import Backend
+from orchestrator.contract.vocabulary import Backend, Task
 from orchestrator.domain.errors import InvalidRequestError
+from orchestrator.domain.records import DeviceRecord
 from orchestrator.domain.selector import Selector, selectable_facts
 
 MAX_CELLS = 10_000
@@ -28,7 +28,7 @@ class Expansion:
     """Combinations that no build covers, each with its reason."""
 
 
-def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[DeviceRegistration]) -> Expansion:
+def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[DeviceRecord]) -> Expansion:
     """variants × backends × selected devices, smallest variant first.
 
     Raises InvalidRequestError with one entry for each field that is wrong.
@@ -46,7 +46,7 @@ def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[Devi
             wrong.append(
                 _field(f"variants[{index}]", variant_id, f"a built variant: run `fitmatrix models build {variant_id}`")
             )
-        elif not set(variant.backends) & set(spec.backends):
+        elif not _covered(variant, spec.backends):
             wrong.append(
                 _field(
                     "backends",
@@ -60,7 +60,7 @@ def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[Devi
         for index, backend in enumerate(spec.backends):
             if backend in spec.backends[:index]:
                 wrong.append(_field(f"backends[{index}]", backend, "each backend once"))
-            elif not any(backend in variant.backends for variant in chosen):
+            elif not any(backend in _covered(variant, [backend]) for variant in chosen):
                 allowed = sorted({name for variant in chosen for name in variant.backends})
                 wrong.append(
                     _field(f"backends[{index}]", backend, f"a backend of these variants: {', '.join(allowed)}")
@@ -72,9 +72,12 @@ def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[Devi
     cells: list[PlannedCell] = []
     left_out: list[str] = []
     for variant in sorted(chosen, key=lambda one: one.total_bytes):
+        if variant.task is Task.PROBE:
+            cells.extend(PlannedCell(variant, variant.backends[0], device) for device in selected)
+            continue
         for backend in spec.backends:
             if backend in variant.backends:
-                cells.extend(PlannedCell(variant, backend, device.id) for device in selected)
+                cells.extend(PlannedCell(variant, backend, device) for device in selected)
             else:
                 left_out.append(f"{variant.id} on {backend}: this build has {', '.join(variant.backends)} only")
     repeats = 1 if spec.repeats == "auto" else spec.repeats
@@ -86,17 +89,25 @@ def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[Devi
     return Expansion(tuple(cells), tuple(left_out))
 
 
-def _select(
-    expression: str, devices: Sequence[DeviceRegistration], wrong: list[ProblemField]
-) -> list[DeviceRegistration]:
+def _covered(variant: Variant, backends: Sequence[Backend]) -> list[Backend]:
+    """Those of the job's backends that the variant covers; one probe looks at all of them."""
+    return [backend for backend in backends if variant.task is Task.PROBE or backend in variant.backends]
+
+
+def _select(expression: str, devices: Sequence[DeviceRecord], wrong: list[ProblemField]) -> list[str]:
+    """The ids of the devices that a selector selects."""
     try:
         selector = Selector(expression)
-        selected = [device for device in devices if selector.matches(selectable_facts(device))]
+        selected = [
+            device.registration.id
+            for device in devices
+            if selector.matches(selectable_facts(device.registration, device.probe))
+        ]
     except InvalidRequestError as error:
         wrong.extend(error.fields)
         return []
     if not selected:
-        names = ", ".join(device.id for device in devices)
+        names = ", ".join(device.registration.id for device in devices)
         allowed = f"a selector that at least one registered device satisfies: {names}"
         if not devices:
             allowed = "a registered device: start one with `fitmatrix-agent run --coordinator URL`"

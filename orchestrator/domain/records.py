@@ -5,7 +5,7 @@ from datetime import datetime
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.device import DeviceRegistration
+from orchestrator.contract.device import DeviceProbe, DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Criteria, JobSpec, Workload
 from orchestrator.contract.matrix import Cell
@@ -93,6 +93,8 @@ class DeviceRecord:
     available: bool
     reason: str
     last_seen_at: datetime
+    probe: DeviceProbe | None = None
+    """Of the last probe that completed."""
 
 
 @dataclass(frozen=True)

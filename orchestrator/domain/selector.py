@@ -1,20 +1,54 @@
 """Device selectors: CEL expressions over device facts (https://cel.dev)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import cel
 
-from orchestrator.contract.device import DeviceRegistration
+from orchestrator.contract.device import DeviceProbe, DeviceRegistration
+from orchestrator.contract.page import GpuAdapter, WasmFeatures
 from orchestrator.contract.views import ProblemField
-from orchestrator.contract.vocabulary import DeviceKind
+from orchestrator.contract.vocabulary import Backend, DeviceKind
 from orchestrator.domain.errors import InvalidRequestError
 
 GIB = 1 << 30
 
 
-def selectable_facts(device: DeviceRegistration) -> dict[str, Any]:
-    """What a selector may speak of; `ram_gib` is the emulated limit on an emulated device."""
+WEBGPU_LIMITS: Final = (
+    "maxBindGroups",
+    "maxBindingsPerBindGroup",
+    "maxBufferSize",
+    "maxComputeInvocationsPerWorkgroup",
+    "maxComputeWorkgroupSizeX",
+    "maxComputeWorkgroupSizeY",
+    "maxComputeWorkgroupSizeZ",
+    "maxComputeWorkgroupStorageSize",
+    "maxComputeWorkgroupsPerDimension",
+    "maxDynamicStorageBuffersPerPipelineLayout",
+    "maxDynamicUniformBuffersPerPipelineLayout",
+    "maxSampledTexturesPerShaderStage",
+    "maxSamplersPerShaderStage",
+    "maxStorageBufferBindingSize",
+    "maxStorageBuffersPerShaderStage",
+    "maxStorageTexturesPerShaderStage",
+    "maxTextureArrayLayers",
+    "maxTextureDimension1D",
+    "maxTextureDimension2D",
+    "maxTextureDimension3D",
+    "maxUniformBufferBindingSize",
+    "maxUniformBuffersPerShaderStage",
+    "minStorageBufferOffsetAlignment",
+    "minUniformBufferOffsetAlignment",
+)
+"""What a selector may ask of every device, probed or not: the limits that compute shaders meet."""
+
+
+def selectable_facts(device: DeviceRegistration, probe: DeviceProbe | None = None) -> dict[str, Any]:
+    """What a selector may speak of; `ram_gib` is the emulated limit on an emulated device.
+
+    What only a probe can tell is there for every device: until one was made, and where the browser did not say, it
+    is false, zero or empty, so that a selector never stumbles over a device that has not been probed.
+    """
     facts = device.facts
     emulation = facts.emulation
     ram_bytes = facts.ram_bytes
@@ -41,6 +75,36 @@ def selectable_facts(device: DeviceRegistration) -> dict[str, Any]:
             "channel": facts.browser.channel,
         },
         "chrome_flags": list(facts.chrome_flags),
+        **_probed_facts(probe),
+    }
+
+
+def _probed_facts(probe: DeviceProbe | None) -> dict[str, Any]:
+    adapter = probe.adapter if probe else None
+    result = probe.result if probe else None
+    gpu = adapter or GpuAdapter()
+    limits = dict.fromkeys(WEBGPU_LIMITS, 0) | {name: int(value) for name, value in gpu.limits.items()}
+    speeds = {product.backend: product.gflops for product in result.matrix_products} if result else {}
+    return {
+        "probed": probe is not None,
+        "webgpu": adapter is not None,
+        "gpu": {
+            "vendor": gpu.vendor or "",
+            "architecture": gpu.architecture or "",
+            "device": gpu.device or "",
+            "description": gpu.description or "",
+            "software": gpu.fallback,
+            "features": list(gpu.features),
+            "limits": limits,
+            "allocated_bytes": (result.gpu_allocated_bytes if result else None) or 0,
+        },
+        "wasm": {name: result is not None and getattr(result.wasm, name) for name in WasmFeatures.model_fields},
+        "gflops": {backend.value: speeds.get(backend, 0.0) for backend in Backend},
+        "device_memory_gib": (probe.device_memory_gib if probe else None) or 0.0,
+        "hardware_concurrency": probe.hardware_concurrency if probe else 0,
+        "cross_origin_isolated": probe is not None and probe.cross_origin_isolated,
+        "storage_quota_bytes": (result.storage_quota_bytes if result else None) or 0,
+        "download_bytes_per_second": (result.download_bytes_per_second if result else None) or 0.0,
     }
 
 
@@ -58,9 +122,10 @@ class Selector:
         """Whether the expression holds for a device's facts; it must be true or false."""
         try:
             result = self._program.execute(dict(facts))
-        except (ValueError, RuntimeError, TypeError) as error:
+        except (ValueError, RuntimeError, TypeError, KeyError) as error:
             known = ", ".join(sorted(facts))
-            raise self._invalid(f"{error} (facts: {known})") from error
+            why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+            raise self._invalid(f"{why} (facts: {known})") from error
         if not isinstance(result, bool):
             raise self._invalid(f"it gives {result!r}, not true or false")
         return result

@@ -12,7 +12,15 @@ from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell, Figure, Matrix
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, cell_lines, criteria_words, plain
+from orchestrator.presentation.words import (
+    EMULATED,
+    NO_RUN,
+    SYNTHETIC,
+    cell_lines,
+    criteria_words,
+    plain,
+    technique_words,
+)
 
 _FIGURES: Final = tuple(name for name, field in Cell.model_fields.items() if field.annotation == Figure | None)
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
@@ -51,6 +59,8 @@ def _csv_values(cell: Cell, name: str) -> Iterable[object]:
         return [getattr(value, part) for part in Criteria.model_fields]
     if name == "interval":
         return list(value)
+    if name == "techniques":
+        return ["; ".join(map(technique_words, cell.techniques))]
     if isinstance(value, list):
         return [" ".join(value)]
     return [value]

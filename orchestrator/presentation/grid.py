@@ -41,6 +41,7 @@ class Row:
     runtime_version: str
     quantization: str
     model_bytes: int
+    published_bytes: int | None
     backend: Backend
     workload: str
     criteria: Criteria
@@ -64,7 +65,8 @@ class Row:
     @property
     def facts(self) -> str:
         """Size and build in one line: `135 M · q8 · 137 MB`."""
-        facts = [parameter_count(self.parameters), self.quantization, byte_count(self.model_bytes)]
+        published = f" (published {byte_count(self.published_bytes)})" if self.published_bytes is not None else ""
+        facts = [parameter_count(self.parameters), self.quantization, byte_count(self.model_bytes) + published]
         return " · ".join(fact for fact in facts if fact)
 
 
@@ -120,6 +122,7 @@ def _row(cell: Cell) -> Row:
         runtime_version=plain(cell.runtime_version),
         quantization=plain(cell.quantization),
         model_bytes=cell.model_bytes,
+        published_bytes=cell.published_bytes,
         backend=cell.backend,
         workload=plain(cell.workload),
         criteria=cell.criteria,

@@ -44,6 +44,11 @@ def _numbers(grid: Grid) -> list[tuple[str, str]]:
     signs = [("5/5 62–100 %", "runs that fit of all runs, and the 95 % interval of the chance that a run fits")]
     if len(grid.criteria) == 1:
         signs.append(("fast enough", criteria_words(grid.criteria[0])))
+    cells = [cell for found in grid.slots.values() for cell in found]
+    if any(cell.throttling_ratio is not None for cell in cells):
+        signs.append(("keeps 60 %", "speed of a sustained run's last quarter ÷ that of its first quarter"))
+    if any(cell.warm_load_seconds is not None for cell in cells):
+        signs.append(("warm load", "time to load the model a second time, from the browser's caches"))
     others = sorted({row.workload for row in grid.rows} - set(STANDARD_WORKLOADS))
     if others:
         standard = " and ".join(STANDARD_WORKLOADS)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from orchestrator.contract.attempt import AttemptReport
-from orchestrator.contract.page import GenerationSample, GpuAdapter, PageReport
+from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunFigures, ValidationResult
-from orchestrator.presentation.words import SOFTWARE_GPU, byte_count, plain, rate, seconds, significant
+from orchestrator.presentation.probe_facts import adapter_words
+from orchestrator.presentation.words import byte_count, percent, plain, rate, seconds, significant
 
 Fact = tuple[str, str]
 
@@ -16,11 +17,23 @@ _FIGURES: Final = {
     "ttft_seconds": ("first token after", seconds),
     "latency_seconds": ("latency", seconds),
     "inferences_per_second": ("inferences", lambda value: f"{significant(value)}/s"),
+    "throttling_ratio": (
+        "throttling",
+        lambda value: f"keeps {percent(value)} of its speed: last quarter ÷ first quarter",
+    ),
+    "agreement": ("agreement", significant),
     "load_seconds": ("load", seconds),
+    "warm_load_seconds": ("warm load", seconds),
+    "first_inference_seconds": ("first inference", seconds),
     "download_bytes": ("download", byte_count),
     "peak_memory_bytes": ("peak memory", lambda value: f"{byte_count(value)} above the idle browser"),
     "webgpu_bytes": ("WebGPU memory", byte_count),
+    "wasm_bytes": ("WASM memory", byte_count),
+    "js_heap_bytes": ("JS heap", byte_count),
 }
+
+
+_SHOWN_LABELS: Final = 5
 
 
 def figure_facts(figures: RunFigures) -> list[Fact]:
@@ -52,74 +65,33 @@ def environment_facts(report: AttemptReport) -> Iterator[Fact]:
         threads = f", {page.environment.threads} WASM threads" if page.environment.threads is not None else ""
         yield "page sees", f"{page.environment.hardware_concurrency} CPUs{threads}{isolated}"
         if page.environment.adapter:
-            yield "GPU adapter", _adapter_words(page.environment.adapter)
+            yield "GPU adapter", adapter_words(page.environment.adapter)
     if report.phases_ms:
         steps = (f"{phase.value} {seconds(spent / 1000)}" for phase, spent in report.phases_ms.items())
         yield "agent's time", ", ".join(steps)
 
 
-def _adapter_words(adapter: GpuAdapter) -> str:
-    names = (adapter.vendor, adapter.architecture, adapter.device, adapter.description)
-    name = plain(" ".join(dict.fromkeys(name for name in names if name))) or "unnamed"
-    return f"{name}, {SOFTWARE_GPU}" if adapter.fallback else name
-
-
-def download_facts(report: AttemptReport) -> Iterator[Fact]:
-    """The same bytes as three parties counted them."""
-    count = report.download
-    if count is None:
+def output_facts(page: PageReport) -> Iterator[Fact]:
+    """What the model said when it was validated."""
+    output = page.validation
+    if output is None:
         return
-    devtools = _exactly(count.devtools_bytes) if count.devtools_bytes is not None else "not counted"
-    yield (
-        "downloaded",
-        f"{_exactly(count.page_server_bytes)} by the page server │ {devtools} by DevTools, with headers │ "
-        f"{_exactly(count.model_file_bytes)} in model files alone; {count.requests} requests",
-    )
-
-
-def _exactly(count: int) -> str:
-    """To the byte: counts that stand side by side are there to be compared."""
-    return f"{count:,} B".replace(",", " ")
-
-
-def memory_facts(report: AttemptReport) -> Iterator[Fact]:
-    if report.memory:
-        memory = report.memory
+    for number, text in enumerate(output.texts, start=1):
+        yield f"said, {_ordinal(number)} time", plain(text, limit=500)
+    for number, labels in enumerate(output.labels, start=1):
+        scores = (f"{plain(one.label)} {significant(one.score)}" for one in labels[:_SHOWN_LABELS])
+        yield f"labels of text {number}", ", ".join(scores)
+    if output.forced_ids:
         yield (
-            "memory",
-            f"peak {byte_count(memory.peak_bytes)} − baseline {byte_count(memory.baseline_bytes)} (idle browser) = "
-            f"{byte_count(memory.above_baseline_bytes)}; {plain(memory.method)}, {memory.samples} samples",
+            "forced tokens",
+            f"{len(output.forced_ids)} choices of the model, each after all the reference's before it",
         )
-    page = report.page
-    if page and page.gpu_memory:
-        gpu = page.gpu_memory
-        yield (
-            "WebGPU",
-            f"peak {byte_count(gpu.peak_bytes)}, largest buffer {byte_count(gpu.largest_buffer_bytes)}, "
-            f"{gpu.buffers} buffers",
-        )
-    if page and page.wasm_peak_bytes is not None:
-        yield "WASM memory", byte_count(page.wasm_peak_bytes)
-    if page and page.js_heap_bytes is not None:
-        yield "JS heap", byte_count(page.js_heap_bytes)
-    if report.cgroup:
-        group = report.cgroup
-        limit = byte_count(group.limit_bytes) if group.limit_bytes is not None else "none"
-        peak = f", peak {byte_count(group.peak_bytes)}" if group.peak_bytes is not None else ""
-        yield f"cgroup {group.version}", f"limit {limit}{peak}, {group.oom_kills} processes killed for memory"
+    if output.vectors:
+        lengths = sorted({len(vector) for vector in output.vectors})
+        yield "vectors", f"{len(output.vectors)}, of length {', '.join(map(str, lengths))}"
+    if output.non_finite:
+        yield "not finite", f"{output.non_finite} values were NaN or infinite"
 
 
-def sample_lines(page: PageReport) -> Iterator[str]:
-    """The raw samples, one repetition a line for text, all in one for inferences."""
-    for number, sample in enumerate(page.generation_samples, start=1):
-        yield f"  repetition {number}: {_generation_words(sample)}"
-    if page.inference_samples:
-        latencies = ", ".join(significant(sample.latency_ms) for sample in page.inference_samples[:20])
-        more = len(page.inference_samples) - 20
-        yield f"  latencies in ms: {latencies}" + (f" and {more} more" if more > 0 else "")
-
-
-def _generation_words(sample: GenerationSample) -> str:
-    generated = sample.tokens_out - sample.first_chunk_tokens
-    speed = f", decode {rate(generated / sample.decode_ms * 1000)}" if sample.decode_ms > 0 and generated > 0 else ""
-    return f"{sample.tokens_in} tokens in, {sample.tokens_out} out, first after {seconds(sample.ttft_ms / 1000)}{speed}"
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")

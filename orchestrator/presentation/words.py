@@ -2,7 +2,21 @@
 
 from typing import Final
 
-from orchestrator.contract.job import Criteria, FeatureExtractionWorkload, TextGenerationWorkload
+from orchestrator.contract.catalog import (
+    Distillation,
+    LowRankAdapter,
+    ParameterSharing,
+    Pruning,
+    Quantization,
+    Technique,
+)
+from orchestrator.contract.job import (
+    Criteria,
+    FeatureExtractionWorkload,
+    ProbeWorkload,
+    TextGenerationWorkload,
+    Workload,
+)
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Verdict
 
@@ -71,6 +85,19 @@ def byte_count(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def exact_bytes(count: int) -> str:
+    """To the byte: counts that stand side by side are there to be compared."""
+    return f"{count:,} B".replace(",", " ")
+
+
+def binary_count(count: float) -> str:
+    """Binary units, for what is a power of two by nature."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{significant(count / size)} {unit}"
+    return f"{count:.0f} B"
+
+
 def parameter_count(count: int) -> str:
     for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
         if count >= size:
@@ -90,6 +117,10 @@ def rate(value: float) -> str:
     return f"{significant(value)} tok/s"
 
 
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
 def percent_interval(interval: tuple[float, float]) -> str:
     low, high = interval
     return f"{low * 100:.0f}–{high * 100:.0f} %"
@@ -99,8 +130,29 @@ def criteria_words(criteria: Criteria) -> str:
     return (
         f"decode ≥ {significant(criteria.min_decode_tokens_per_second)} tok/s, "
         f"first token ≤ {seconds(criteria.max_ttft_seconds)}, "
-        f"embedding latency ≤ {seconds(criteria.max_latency_seconds)}"
+        f"latency ≤ {seconds(criteria.max_latency_seconds)}"
     )
+
+
+def technique_words(technique: Technique) -> str:
+    """How a build became smaller, such as `4 bits: symmetric, blocks of 32` or `LoRA of rank 8`."""
+    match technique:
+        case Quantization():
+            return f"{significant(technique.bits)} bits: {plain(technique.scheme)}"
+        case LowRankAdapter():
+            return f"LoRA of rank {technique.rank}"
+        case Pruning():
+            return f"{percent(technique.removed)} pruned from {plain(technique.original)}"
+        case Distillation():
+            return f"distilled from {plain(technique.teacher)}"
+        case ParameterSharing():
+            return f"shared: {plain(technique.shared)}"
+
+
+def workload_words(workload: Workload) -> str:
+    if isinstance(workload, ProbeWorkload):
+        return "probe: what the browser can do, without a model"
+    return f"{workload.label}, {workload.repetitions} repetitions"
 
 
 def verdict_symbol(verdict: Verdict | CellVerdict) -> str:
@@ -124,6 +176,10 @@ def cell_lines(cell: Cell) -> list[str]:
     figure = key_figure(cell)
     if figure is not None and cell.verdict is not CellVerdict.FAILS:
         lines.append(figure)
+    if cell.throttling_ratio is not None:
+        lines.append(f"keeps {percent(cell.throttling_ratio.median)}")
+    if cell.warm_load_seconds is not None:
+        lines.append(f"warm load {seconds(cell.warm_load_seconds.median)}")
     lines.append(f"{cell.successes}/{cell.runs} {percent_interval(cell.interval)}")
     if runs_on_software_gpu(cell):
         lines.append(SOFTWARE_GPU)

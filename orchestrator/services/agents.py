@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from orchestrator.contract.device import (
     AttemptRef,
+    DeviceProbe,
     EnrolAnswer,
     EnrolRequest,
     Heartbeat,
@@ -14,6 +15,7 @@ from orchestrator.contract.device import (
 )
 from orchestrator.contract.wire import CONTRACT_VERSION
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, UnauthorizedError
+from orchestrator.domain.probing import still_valid
 from orchestrator.domain.records import Agent, DeviceRecord
 from orchestrator.services.ports import Clock, Store, Wakeup
 
@@ -72,6 +74,7 @@ class AgentRegistry:
         token = secrets.token_urlsafe(32)
         now = self._clock()
         with self._store.write() as tx:
+            probes: dict[str, DeviceProbe | None] = {}
             for registration in request.devices:
                 known = tx.devices.get(registration.id)
                 if known is not None and known.agent_id != request.agent_id:
@@ -79,12 +82,14 @@ class AgentRegistry:
                         f"device {registration.id} belongs to agent {known.agent_id}: stop that agent, or give "
                         "this one another agent id"
                     )
+                probes[registration.id] = still_valid(known, registration) if known else None
             tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_token(token), now))
             for record in tx.devices.of_agent(request.agent_id):
                 if record.registration.id not in names:
                     tx.devices.put(replace(record, available=False, reason="its agent no longer has it"))
             for registration in request.devices:
-                tx.devices.put(DeviceRecord(registration, request.agent_id, True, "", now))
+                probe = probes[registration.id]
+                tx.devices.put(DeviceRecord(registration, request.agent_id, True, "", now, probe))
         self._wake()
         return EnrolAnswer(
             agent_token=token,

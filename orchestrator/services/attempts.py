@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.contract.attempt import AttemptReport, ReportReceipt
+from orchestrator.contract.catalog import Variant
+from orchestrator.contract.device import DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import (
     AttemptState,
@@ -12,11 +14,14 @@ from orchestrator.contract.vocabulary import (
     JobState,
     Phase,
     RunState,
+    Task,
+    Verdict,
 )
 from orchestrator.domain.cells import build_cell, cell_key
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.judgement import judge
+from orchestrator.domain.probing import with_probe
 from orchestrator.domain.records import Attempt, CellRecord, Run
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
@@ -130,13 +135,10 @@ class AttemptLedger:
             replace(attempt, state=AttemptState.REPORTED, fault=report.fault, report=report, finished_at=now)
         )
         variant = tx.variants.get(run.variant_digest)
-        judgement = judge(report, variant.task, variant.validation, run.criteria)
+        judgement = judge(report, variant, run.workload, run.criteria)
         device = tx.devices.get(run.device_id)
         if device is None:
             raise NotFoundError(f"device {run.device_id} is not registered")
-        registration = device.registration
-        browser = (report.browser or registration.facts.browser).label
-        key = cell_key(run, registration, browser)
         done = replace(
             run,
             state=next_state(run.state, RunEvent.RESULT),
@@ -145,16 +147,33 @@ class AttemptLedger:
             phase=judgement.phase,
             figures=judgement.figures,
             validation=judgement.validation,
-            cell_key=key,
             finished_at=now,
         )
-        tx.runs.update(done)
+        if variant.task is Task.PROBE:
+            tx.runs.update(done)
+            if judgement.verdict is Verdict.FITS:
+                tx.devices.put(replace(device, probe=with_probe(device, report)))
+        else:
+            self._enter_cell(tx, done, variant, device.registration, report, now)
+        self._finish_job_if_done(tx, run.job_id, now)
+
+    def _enter_cell(
+        self,
+        tx: Transaction,
+        run: Run,
+        variant: Variant,
+        registration: DeviceRegistration,
+        report: AttemptReport,
+        now: datetime,
+    ) -> None:
+        browser = (report.browser or registration.facts.browser).label
+        key = cell_key(run, registration, browser)
+        tx.runs.update(replace(run, cell_key=key))
         record = build_cell(key, tx.runs.finished_in_cell(key), variant, registration, report, browser, now)
         tx.cells.put(record)
         job = tx.jobs.get(run.job_id)
         if job is not None and job.spec.repeats == "auto":
-            self._repeat_until_settled(tx, done, record, now)
-        self._finish_job_if_done(tx, run.job_id, now)
+            self._repeat_until_settled(tx, run, record, now)
 
     def _repeat_until_settled(self, tx: Transaction, run: Run, record: CellRecord, now: datetime) -> None:
         cell = record.cell

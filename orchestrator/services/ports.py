@@ -106,6 +106,8 @@ class RunTally:
     verdict: Verdict | None
     fault_code: str | None
     runs: int
+    probes: bool = False
+    """These are probes of devices, which say nothing of a model."""
 
 
 class Transaction(Protocol):

@@ -117,6 +117,7 @@ class Reading:
             state = DeviceState.BUSY
         return DeviceView(
             registration=device.registration,
+            probe=device.probe,
             agent_id=device.agent_id,
             state=state,
             reason=reason,
@@ -143,6 +144,7 @@ def _run_view(run: Run, device: DeviceRecord | None) -> RunView:
         phase=run.phase,
         figures=run.figures,
         validation=run.validation,
+        variant_bytes=run.variant_bytes,
         attempts=run.attempts,
         created_at=run.created_at,
         finished_at=run.finished_at,

@@ -6,6 +6,7 @@ from orchestrator.domain.cells import freeze
 from orchestrator.domain.errors import ConflictError
 from orchestrator.domain.expansion import expand
 from orchestrator.domain.identifiers import new_id
+from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Job, Run
 from orchestrator.services.ports import Catalog, Clock, Store, Wakeup
 
@@ -31,8 +32,8 @@ class Submission:
                         raise ConflictError(f"this idempotency key was used for another job, {known.id}")
                     return known, False
             now = self._clock()
-            devices = [device.registration for device in tx.devices.all()]
-            expansion = expand(spec, self._catalog.variants(), devices)
+            catalog = {**self._catalog.variants(), PROBE.id: PROBE}
+            expansion = expand(spec, catalog, tx.devices.all())
             job = Job(new_id("j"), spec, JobState.ACTIVE, now, left_out=expansion.left_out)
             tx.jobs.add(job, idempotency_key)
             frozen = {cell.variant.id: freeze(cell.variant) for cell in expansion.cells}

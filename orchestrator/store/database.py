@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
+from orchestrator.domain.probing import PROBE
 from orchestrator.services.ports import RunTally
 from orchestrator.store.repositories import (
     AgentRepository,
@@ -90,12 +91,11 @@ class SqlTransaction:
         return True
 
     def tally_runs(self) -> list[RunTally]:
-        query = select(RunRow.state, RunRow.verdict, RunRow.fault_code, func.count()).group_by(
-            RunRow.state, RunRow.verdict, RunRow.fault_code
-        )
+        columns = (RunRow.state, RunRow.verdict, RunRow.fault_code, (RunRow.variant_id == PROBE.id).label("probes"))
+        query = select(*columns, func.count()).group_by(*columns)
         return [
-            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs)
-            for state, verdict, fault_code, runs in self._session.execute(query)
+            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(probes))
+            for state, verdict, fault_code, probes, runs in self._session.execute(query)
         ]
 
 

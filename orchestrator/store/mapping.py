@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from orchestrator.contract.attempt import AttemptReport
-from orchestrator.contract.device import DeviceRegistration
+from orchestrator.contract.device import DeviceProbe, DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Criteria, JobSpec, Workload
 from orchestrator.contract.views import RunFigures, ValidationResult
@@ -151,9 +151,11 @@ def device_columns(device: DeviceRecord) -> dict[str, Any]:
         "reason": device.reason,
         "last_seen_at": device.last_seen_at,
         "registration": dump_always(device.registration),
+        "probe": dump(device.probe),
     }
 
 
 def to_device(row: DeviceRow) -> DeviceRecord:
     registration = DeviceRegistration.model_validate(row.registration)
-    return DeviceRecord(registration, row.agent_id, row.available, row.reason, row.last_seen_at)
+    probe = DeviceProbe.model_validate(row.probe) if row.probe else None
+    return DeviceRecord(registration, row.agent_id, row.available, row.reason, row.last_seen_at, probe)

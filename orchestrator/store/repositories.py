@@ -10,6 +10,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import AttemptState, RunState
+from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Attempt, CellRecord, DeviceRecord, FrozenVariant, Job, Lease, Run
 from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.store.mapping import (
@@ -69,7 +70,7 @@ class JobRepository:
     def cells(self, job_id: str) -> tuple[int, int]:
         def count(*conditions: object) -> int:
             key = RunRow.variant_id + " " + RunRow.backend + " " + RunRow.device_id
-            query = select(func.count(distinct(key))).where(RunRow.job_id == job_id)
+            query = select(func.count(distinct(key))).where(RunRow.job_id == job_id, RunRow.variant_id != PROBE.id)
             for condition in conditions:
                 query = query.where(condition)  # type: ignore[arg-type]
             return self._session.scalar(query) or 0

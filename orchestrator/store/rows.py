@@ -146,6 +146,7 @@ class DeviceRow(Base):
     reason: Mapped[str] = mapped_column(String(20_000))
     last_seen_at: Mapped[datetime]
     registration: Mapped[dict[str, Any]]
+    probe: Mapped[dict[str, Any] | None]
 
 
 class CellRow(Base):

@@ -7,8 +7,9 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.contract.matrix import Cell, Figure
+from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunView
-from orchestrator.presentation import run_facts, words
+from orchestrator.presentation import measurements, probe_facts, run_facts, words
 from orchestrator.presentation.grid import build_grid
 from orchestrator.presentation.legend import legend
 
@@ -29,15 +30,28 @@ def cell_figures(cell: Cell) -> Figures:
     wanted: list[tuple[str, Figure | None, Callable[[float], str]]] = [
         ("first token", cell.ttft_seconds, words.seconds),
         ("load", cell.load_seconds, words.seconds),
+        ("first inference", cell.first_inference_seconds, words.seconds),
         ("memory", cell.peak_memory_bytes, words.byte_count),
         ("WebGPU", cell.webgpu_bytes, words.byte_count),
+        ("WASM", cell.wasm_bytes, words.byte_count),
+        ("JS heap", cell.js_heap_bytes, words.byte_count),
         ("download", cell.download_bytes, words.byte_count),
+        ("agreement", cell.agreement, words.significant),
     ]
     return [
         (name, write(figure.median), f"p25 {write(figure.p25)}, p75 {write(figure.p75)}, n = {figure.n}")
         for name, figure, write in wanted
         if figure is not None
     ]
+
+
+def speed_curve(page: PageReport) -> str:
+    """Points of a polyline in a box of 100 × 20, from zero to the fastest repetition; empty for fewer than three."""
+    speeds = measurements.speeds(page)
+    if len(speeds) < 3:
+        return ""
+    step, most = 100 / (len(speeds) - 1), max(speeds)
+    return " ".join(f"{index * step:.1f},{20 - 20 * speed / most:.1f}" for index, speed in enumerate(speeds))
 
 
 def outcome(run: RunView) -> str:
@@ -68,9 +82,16 @@ _environment.globals.update(
     figure_facts=run_facts.figure_facts,
     validation_words=run_facts.validation_words,
     environment_facts=run_facts.environment_facts,
-    download_facts=run_facts.download_facts,
-    memory_facts=run_facts.memory_facts,
-    sample_lines=run_facts.sample_lines,
+    output_facts=run_facts.output_facts,
+    download_rows=measurements.download_rows,
+    load_rows=measurements.load_rows,
+    memory_rows=measurements.memory_rows,
+    sample_lines=measurements.sample_lines,
+    speed_curve=speed_curve,
+    probe_facts=probe_facts.probe_facts,
+    device_probe_facts=probe_facts.device_probe_facts,
+    probe_summary=probe_facts.probe_summary,
+    workload_words=words.workload_words,
     EMULATED=words.EMULATED,
     SYNTHETIC=words.SYNTHETIC,
     NO_RUN=words.NO_RUN,

@@ -1,12 +1,14 @@
-/** One attempt from the page's side: spec, adapter, worker, report. */
+/** One attempt from the page's side: spec, adapter, workers, report. */
 import type { Agent } from './agent';
 import type { EventKind, PageError, PageSpec, Phase } from './contract';
 import { toPageErrors } from './errors';
 import { requireAdapter } from './gpu';
-import type { Checkpoint } from './messages';
+import type { PageMemory } from './memory';
+import type { CacheUse, Checkpoint } from './messages';
 import type { RunRecord } from './record';
-import { workerAddress, type Runtimes } from './runtimes';
+import type { Runtimes, StartWorker } from './runtimes';
 import { checkSpec } from './spec';
+import { forgetModel } from './storage';
 import { RunFailure, watchWorker } from './watch';
 
 /** Download notes are this far apart, in milliseconds. */
@@ -19,41 +21,42 @@ export interface Watcher {
   changed(): void;
 }
 
+/** What an attempt needs of the browser. */
+export interface Means {
+  startWorker: StartWorker;
+  /** Null where the browser does not say. */
+  measureMemory(): Promise<PageMemory | null>;
+}
+
 export class Attempt {
   readonly #agent: Agent;
   readonly #record: RunRecord;
   readonly #watcher: Watcher;
+  readonly #means: Means;
   #seq = 0;
   #notedAt = Number.NEGATIVE_INFINITY;
+  #instruments = true;
+  #loadBeganAt = 0;
 
-  constructor(agent: Agent, record: RunRecord, watcher: Watcher) {
+  constructor(agent: Agent, record: RunRecord, watcher: Watcher, means: Means) {
     this.#agent = agent;
     this.#record = record;
     this.#watcher = watcher;
+    this.#means = means;
   }
 
   /** Ends with a report that the agent has, or that nobody asked for. @throws PageFault when it cannot be posted. */
   async run(runtimes: Runtimes): Promise<void> {
     const record = this.#record;
+    let spec: PageSpec | null = null;
     try {
-      await this.#enter('open');
-      const received = await this.#agent.spec();
-      const spec = checkSpec(received, runtimes);
+      spec = checkSpec(await this.#agent.spec(), runtimes);
       record.attempt = spec.attempt;
+      this.#instruments = spec.instruments;
       this.#watcher.spec(spec);
+      await this.#enter('open');
       if (spec.backend === 'webgpu') record.adapter = await requireAdapter();
-      await this.#enter('download');
-      const address = workerAddress(this.#agent.base, spec.runtime, spec.runtime_version);
-      // A worker script for each runtime: one that does not run is not downloaded.
-      await watchWorker(new Worker(address, { name: spec.runtime }), spec, this.#agent.base, record, {
-        checkpoint: (checkpoint) => this.#checkpoint(checkpoint),
-        progress: (loaded, total) => {
-          this.#progress(loaded, total);
-        },
-        heard: (error) => {
-          this.hear(error);
-        },
-      });
+      await this.#work(spec);
       record.completed = true;
     } catch (thrown) {
       const errors =
@@ -62,7 +65,8 @@ export class Attempt {
       for (const error of errors) this.#postError(error);
     }
     this.#watcher.changed();
-    await this.#agent.report(record.report);
+    await this.#agent.report(record.report, (reason) => record.bareReport(reason));
+    if (spec !== null && isLoadedTwice(spec)) await forgetModel(spec.attempt).catch(() => undefined);
   }
 
   /** An error that has not ended the run, or not yet. */
@@ -72,17 +76,48 @@ export class Attempt {
     this.#watcher.changed();
   }
 
-  async #checkpoint(checkpoint: Checkpoint): Promise<void> {
+  async #work(spec: PageSpec): Promise<void> {
+    if (!isLoadedTwice(spec)) {
+      await this.#enter('download');
+      await this.#follow(spec, 'none');
+      return;
+    }
+    // What an earlier page of this attempt has left would make the first loading a warm one.
+    await forgetModel(spec.attempt);
+    await this.#enter('download');
+    await this.#follow(spec, 'fill');
+    await this.#post('note', 'loading again, from the browser’s caches');
+    await this.#follow(spec, 'read');
+  }
+
+  /** Starts a worker and goes with it until it is done. */
+  async #follow(spec: PageSpec, cache: CacheUse): Promise<void> {
+    this.#loadBeganAt = performance.now();
+    const { base } = this.#agent;
+    await watchWorker(this.#means.startWorker(base, spec), { spec, base, cache }, this.#record, {
+      checkpoint: (checkpoint) => this.#checkpoint(checkpoint, cache),
+      progress: (loaded, total) => {
+        this.#progress(loaded, total);
+      },
+      heard: (error) => {
+        this.hear(error);
+      },
+    });
+  }
+
+  async #checkpoint(checkpoint: Checkpoint, cache: CacheUse): Promise<void> {
     const record = this.#record;
     switch (checkpoint.at) {
       case 'phase':
         await this.#enter(checkpoint.phase);
         return;
-      case 'ready':
+      case 'ready': {
+        const load_ms = performance.now() - this.#loadBeganAt;
         record.threads = checkpoint.threads;
-        record.loadMs = performance.now() - (record.phasesMs.download ?? 0);
-        await this.#post('note', `model ready after ${record.loadMs.toFixed(0)} ms`);
+        record.loads.push({ cache: cache === 'read' ? 'warm' : 'cold', load_ms, ...checkpoint.loaded });
+        await this.#post('note', `model ready after ${load_ms.toFixed(0)} ms`);
         break;
+      }
       case 'first-inference':
         record.firstInferenceMs = checkpoint.elapsed_ms;
         await this.#post('note', `first inference took ${checkpoint.elapsed_ms.toFixed(0)} ms`);
@@ -91,9 +126,16 @@ export class Attempt {
         record.add(checkpoint.sample);
         await this.#post('note', `repetition ${record.generations.length + record.inferences.length} is done`);
         break;
+      case 'measured':
+        if (this.#instruments) record.memory = await this.#means.measureMemory();
+        break;
       case 'validation':
         record.validation = checkpoint.output;
         await this.#post('note', 'validation is done');
+        break;
+      case 'probe':
+        record.probe = checkpoint.result;
+        await this.#post('note', 'the probe is done');
         break;
     }
     this.#watcher.changed();
@@ -120,9 +162,14 @@ export class Attempt {
     void this.#post('error', error.message.slice(0, 200), error).catch(() => undefined);
   }
 
-  #post(kind: EventKind, detail: string, error: PageError | null = null): Promise<void> {
+  async #post(kind: EventKind, detail: string, error: PageError | null = null): Promise<void> {
+    if (!this.#instruments) return;
     const event = { seq: this.#seq, kind, phase: this.#record.phase, at_ms: performance.now(), detail, error };
     this.#seq += 1;
-    return this.#agent.event(event);
+    await this.#agent.event(event);
   }
+}
+
+function isLoadedTwice({ workload }: PageSpec): boolean {
+  return workload.task !== 'probe' && workload.protocol === 'load';
 }

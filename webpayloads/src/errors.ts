@@ -8,8 +8,10 @@ export class PageFault extends Error {
   override readonly name = 'PageFault';
 }
 
+/** As much of the text as a message holds; never half a character, which JSON parsers refuse. */
 export function cut(text: string): string {
-  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT - 1)}…`;
+  if (text.length <= LONGEST_TEXT) return text;
+  return `${text.slice(0, LONGEST_TEXT - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;
 }
 
 /** One `PageError` for each thing that was thrown; never empty. */

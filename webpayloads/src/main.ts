@@ -4,8 +4,9 @@ import './style.css';
 import { Agent } from './agent';
 import { Attempt } from './attempt';
 import { toPageErrors } from './errors';
+import { measurePage, type MeasuringPerformance } from './memory';
 import { RunRecord } from './record';
-import { RUNTIMES } from './runtimes';
+import { RUNTIMES, startWorker } from './runtimes';
 import { View } from './view';
 
 const agent = new Agent(location, (input, init) => fetch(input, init));
@@ -16,7 +17,10 @@ const record = new RunRecord(agent.attempt, {
   device_memory_gib: (navigator as { deviceMemory?: number }).deviceMemory ?? null,
 });
 const view = new View(document, record, agent.listens);
-const attempt = new Attempt(agent, record, view);
+const attempt = new Attempt(agent, record, view, {
+  startWorker,
+  measureMemory: () => measurePage(performance as MeasuringPerformance, crossOriginIsolated),
+});
 
 window.addEventListener('error', (event) => {
   for (const error of toPageErrors(event.error ?? { message: event.message }, 'window-error', record.phase)) {

@@ -7,6 +7,7 @@ import type {
   PageError,
   PageSpec,
   Phase,
+  ProbeResult,
   ValidationOutput,
 } from './contract';
 
@@ -20,15 +21,30 @@ export interface Observed {
 }
 
 /**
+ * What a worker does with the browser's Cache Storage. `fill`: loads the model, keeps its files there, and is done;
+ * `read`: loads what is there, and goes on with the run.
+ */
+export type CacheUse = 'none' | 'fill' | 'read';
+
+/** Bodies of model files, by where they came from. */
+export interface LoadedBytes {
+  network_bytes: number;
+  cache_bytes: number;
+}
+
+/**
  * What the worker waits for an answer to, between its timed regions: the page tells the agent, and only then
  * the worker goes on. What is reported this way survives the worker's death.
  */
 export type Checkpoint =
   | { at: 'phase'; phase: Phase }
-  | { at: 'ready'; threads: number | null }
+  | { at: 'ready'; threads: number | null; loaded: LoadedBytes }
   | { at: 'first-inference'; elapsed_ms: number }
   | { at: 'sample'; sample: Sample }
-  | { at: 'validation'; output: ValidationOutput };
+  /** All repetitions are done, and nothing is being validated yet. */
+  | { at: 'measured' }
+  | { at: 'validation'; output: ValidationOutput }
+  | { at: 'probe'; result: ProbeResult };
 
 export type FromWorker =
   /** The script has been loaded. */
@@ -42,6 +58,13 @@ export type FromWorker =
   | { type: 'finished'; observed: Observed }
   | { type: 'failed'; errors: PageError[]; observed: Observed };
 
-export type ToWorker =
-  /** `base` is the page's address, which model files lie below; `lock` is held for as long as the worker lives. */
-  { type: 'start'; spec: PageSpec; base: string; lock: string } | { type: 'go'; id: number };
+/** `base` is the page's address, which model files lie below; `lock` is held for as long as the worker lives. */
+export interface Start {
+  type: 'start';
+  spec: PageSpec;
+  base: string;
+  lock: string;
+  cache: CacheUse;
+}
+
+export type ToWorker = Start | { type: 'go'; id: number };

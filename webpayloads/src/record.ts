@@ -3,12 +3,16 @@ import type {
   GenerationSample,
   GpuAdapter,
   InferenceSample,
+  LoadSample,
   PageEnvironment,
   PageError,
   PageReport,
   Phase,
+  ProbeResult,
   ValidationOutput,
 } from './contract';
+import { toPageErrors } from './errors';
+import type { PageMemory } from './memory';
 import type { Observed, Sample } from './messages';
 
 const MOST_ERRORS = 50;
@@ -25,9 +29,11 @@ export class RunRecord {
   readonly phasesMs: Partial<Record<Phase, number>> = {};
   readonly generations: GenerationSample[] = [];
   readonly inferences: InferenceSample[] = [];
-  loadMs: number | null = null;
+  readonly loads: LoadSample[] = [];
   firstInferenceMs: number | null = null;
   validation: ValidationOutput | null = null;
+  probe: ProbeResult | null = null;
+  memory: PageMemory | null = null;
   adapter: GpuAdapter | null = null;
   threads: number | null = null;
 
@@ -42,8 +48,14 @@ export class RunRecord {
     this.#browser = browser;
   }
 
+  /** Keeps the largest seen: a run may have two workers, one after the other. */
   observe(observed: Observed): void {
-    this.#observed = observed;
+    const before = this.#observed;
+    const gpuBefore = before.gpu_memory?.peak_bytes ?? -1;
+    this.#observed = {
+      gpu_memory: (observed.gpu_memory?.peak_bytes ?? -1) < gpuBefore ? before.gpu_memory : observed.gpu_memory,
+      wasm_peak_bytes: largest(before.wasm_peak_bytes, observed.wasm_peak_bytes),
+    };
   }
 
   add({ kind, sample }: Sample): void {
@@ -54,7 +66,7 @@ export class RunRecord {
   /** True when this is news: the same trouble may be heard by several ears, or a thousand times. */
   hear(error: PageError): boolean {
     const list = error.source === 'console' ? this.#console : this.#heard;
-    const known = list.some((other) => other.source === error.source && other.message === error.message);
+    const known = list.some((other) => isSame(other, error));
     if (known || list.length >= MOST_ERRORS - LAST_WORDS) return false;
     list.push(error);
     return true;
@@ -68,7 +80,8 @@ export class RunRecord {
   /** What was heard first comes first; what the console said counts only where the run failed. */
   get errors(): PageError[] {
     const failed = this.#lastWords.length > 0;
-    const known = [...this.#heard.slice(0, MOST_ERRORS - LAST_WORDS), ...this.#lastWords];
+    const news = this.#lastWords.filter((last) => !this.#heard.some((error) => isSame(error, last)));
+    const known = [...this.#heard, ...news];
     return [...known, ...(failed ? this.#console : [])].slice(0, MOST_ERRORS);
   }
 
@@ -79,13 +92,36 @@ export class RunRecord {
       phase: this.phase,
       errors: this.errors,
       environment: { ...this.#browser, threads: this.threads, adapter: this.adapter },
-      load_ms: this.loadMs,
+      load_ms: this.loads[0]?.load_ms ?? null,
       first_inference_ms: this.firstInferenceMs,
       phases_ms: this.phasesMs,
       generation_samples: this.generations,
       inference_samples: this.inferences,
+      loads: this.loads,
+      probe: this.probe,
       validation: this.validation,
+      user_agent_bytes: this.memory?.user_agent_bytes ?? null,
+      js_heap_bytes: this.memory?.js_heap_bytes ?? null,
       ...this.#observed,
     };
   }
+
+  /** What is left to say when the agent could not read the report: why, and in which phase the page was. */
+  bareReport(reason: unknown): PageReport {
+    return {
+      attempt: this.attempt,
+      completed: false,
+      phase: this.phase,
+      errors: toPageErrors(reason, 'exception', this.phase),
+      environment: { ...this.#browser, threads: null, adapter: null },
+    };
+  }
+}
+
+function isSame(one: PageError, other: PageError): boolean {
+  return one.source === other.source && one.message === other.message;
+}
+
+function largest(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.max(one, other);
 }

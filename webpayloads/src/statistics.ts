@@ -68,3 +68,9 @@ export function leadingAgreement(text: string, reference: string): number {
   while (same < expected.length && actual[same] === expected[same]) same += 1;
   return same / expected.length;
 }
+
+/** The share of the reference's places that hold the same in both, 0 to 1. */
+export function sameShare(actual: readonly number[], reference: readonly number[]): number {
+  if (reference.length === 0) return 1;
+  return reference.filter((value, index) => actual[index] === value).length / reference.length;
+}

@@ -1,10 +1,11 @@
 /** What a person sees who opened the page, or holds the phone that did. */
-import type { EmbeddingValidation, PageError, PageReport, PageSpec, Phase, TextValidation } from './contract';
-import { toPageErrors } from './errors';
-import { bytes, count, duration, rate } from './format';
-import type { RunRecord } from './record';
-import { cosine, generationFigures, inferenceFigures, leadingAgreement } from './statistics';
 import type { Watcher } from './attempt';
+import type { PageError, PageReport, PageSpec, Phase } from './contract';
+import { toPageErrors } from './errors';
+import { memoryRows, probeRows, speedRows, type Row } from './figures';
+import { bytes, count, duration } from './format';
+import { outputParts } from './output';
+import type { RunRecord } from './record';
 
 const PHASES: readonly (readonly [Phase, string])[] = [
   ['open', 'Open the page'],
@@ -16,8 +17,6 @@ const PHASES: readonly (readonly [Phase, string])[] = [
 ];
 /** The clock on the page ticks rarely: drawing it must not disturb what is measured. */
 const TICK_MS = 1_000;
-
-type Row = readonly [term: string, value: string | null];
 
 export class View implements Watcher {
   readonly #document: Document;
@@ -39,27 +38,18 @@ export class View implements Watcher {
 
   spec(spec: PageSpec): void {
     this.#spec = spec;
-    this.#find('model').textContent = spec.model;
-    const tags = [spec.backend === 'webgpu' ? 'WebGPU' : 'WASM', `${spec.runtime} ${spec.runtime_version}`];
-    if (spec.weights === 'synthetic') tags.push('synthetic weights');
-    this.#find('tags').replaceChildren(...tags.map((tag) => this.#make('span', tag)));
-    const { workload } = spec;
-    const work =
-      workload.task === 'text-generation'
-        ? `${count(workload.prompt_tokens)} prompt tokens, ${count(workload.generated_tokens)} generated`
-        : workload.task === 'probe'
-          ? 'no model'
-          : `${count(workload.batch)} × ${count(workload.length)} tokens`;
-    const times =
-      workload.task === 'probe' ? '' : `; ${workload.warmups} warm-up, ${workload.repetitions} repetitions`;
+    this.#find('model').textContent = spec.task === 'probe' ? 'What this browser can do' : spec.model;
+    this.#find('tags').replaceChildren(...tagsOf(spec).map((tag) => this.#make('span', tag)));
     const size = spec.files.reduce((sum, file) => sum + file.bytes, 0);
+    const synthetic = spec.weights === 'synthetic';
+    const isProbe = spec.task === 'probe';
     this.#rows('run', [
-      ['Variant', spec.variant],
-      ['Task', spec.task],
-      ['Workload', `${work}${times}`],
-      ['Weights', spec.weights === 'synthetic' ? 'synthetic: random values in true shapes' : 'trained'],
-      ['Files', `${count(spec.files.length)}, ${bytes(size)}`],
-      ['Attempt', spec.attempt],
+      { term: 'Variant', value: spec.variant },
+      { term: 'Task', value: spec.task },
+      { term: 'Workload', value: workloadOf(spec) },
+      { term: 'Weights', value: isProbe ? null : synthetic ? 'synthetic: random values in true shapes' : 'trained' },
+      { term: 'Files', value: isProbe ? null : `${count(spec.files.length)}, ${bytes(size)}` },
+      { term: 'Attempt', value: spec.attempt },
     ]);
     this.#find('run-section').hidden = false;
     this.changed();
@@ -89,7 +79,8 @@ export class View implements Watcher {
   finish(trouble: unknown): void {
     clearInterval(this.#ticking);
     this.#endedAt = performance.now();
-    const { completed, phase, errors } = this.#record.report;
+    const { attempt, completed, phase, errors } = this.#record.report;
+    if (this.#spec === null) this.#find('model').textContent = `Attempt ${attempt}`;
     const shown = trouble === null ? [] : toPageErrors(trouble, 'exception', 'collect');
     if (completed) this.#showState('completed', 'Completed');
     else this.#showState('failed', `Failed in phase ${phase}`);
@@ -111,8 +102,8 @@ export class View implements Watcher {
     const now = this.#endedAt ?? performance.now();
     const ended = this.#endedAt !== null;
     const begun = PHASES.map(([phase]) => phasesMs[phase]).filter((start) => start !== undefined);
-    const items = PHASES.map(([phase, words]) => {
-      const item = this.#make('li', words);
+    const items = PHASES.filter(([phase]) => phase === current || has(this.#spec, phase)).map(([phase, words]) => {
+      const item = this.#make('li', phase === 'download' && this.#spec?.task === 'probe' ? 'Load the probe' : words);
       const start = phasesMs[phase];
       const isCurrent = phase === current && !this.#record.completed;
       if (start !== undefined) {
@@ -126,79 +117,23 @@ export class View implements Watcher {
   }
 
   #drawFigures(report: PageReport): void {
-    const generations = report.generation_samples ?? [];
-    const inferences = report.inference_samples ?? [];
-    const rows: Row[] = [];
-    if (generations.length > 0) {
-      const figures = generationFigures(generations);
-      const last = generations.at(-1);
-      rows.push(
-        ['Decode', rate(figures.decode_tokens_per_second, 'tok/s')],
-        ['Prefill', rate(figures.prefill_tokens_per_second, 'tok/s')],
-        ['First token', duration(figures.ttft_ms)],
-        ['Tokens', last === undefined ? null : `${count(last.tokens_in)} in, ${count(last.tokens_out)} out`],
-      );
-    }
-    if (inferences.length > 0) {
-      const figures = inferenceFigures(inferences);
-      rows.push(['Latency', duration(figures.latency_ms)], ['Throughput', rate(figures.inferences_per_second, '/s')]);
-    }
-    rows.push(
-      ['Load', duration(report.load_ms ?? null)],
-      ['First inference', duration(report.first_inference_ms ?? null)],
-      ['WebGPU memory, peak', bytes(report.gpu_memory?.peak_bytes ?? null)],
-      ['WASM memory, peak', bytes(report.wasm_peak_bytes ?? null)],
-    );
-    this.#rows('figures', rows);
-    const samples = generations.length + inferences.length;
+    const samples = (report.generation_samples?.length ?? 0) + (report.inference_samples?.length ?? 0);
     const workload = this.#spec?.workload;
     const wanted = workload === undefined || workload.task === 'probe' ? samples : workload.repetitions;
-    this.#find('figures-note').textContent =
-      samples === 0 ? '' : `Medians over ${samples} of ${wanted} repetitions.`;
-    this.#find('figures-section').hidden = rows.every(([, value]) => value === null);
+    const words = `${samples === wanted ? '' : `${samples} of `}${wanted} repetition${wanted === 1 ? '' : 's'}`;
+    this.#find('figures-note').textContent = samples === 0 ? '' : `Medians over ${words}.`;
+    this.#section('figures', speedRows(report));
+    this.#section('memory', memoryRows(report));
+    this.#section('probe', report.probe ? probeRows(report.probe) : []);
   }
 
   #drawOutput({ validation: output }: PageReport): void {
     const validation = this.#spec?.validation ?? null;
     if (validation === null || output === null || output === undefined) return;
-    const parts =
-      validation.check === 'text'
-        ? this.#textOutput(validation, output.texts ?? [])
-        : validation.check === 'embedding'
-          ? this.#embeddingOutput(validation, output.vectors ?? [])
-          : [];
+    const tags = { title: 'h3', quote: 'blockquote', text: 'p' } as const;
+    const parts = outputParts(validation, output).map(({ as, words }) => this.#make(tags[as], words));
     this.#find('output').replaceChildren(...parts);
     this.#find('output-section').hidden = false;
-  }
-
-  #textOutput(validation: TextValidation, texts: readonly string[]): HTMLElement[] {
-    const [first = '', second] = texts;
-    const parts = [...this.#quote('Prompt', validation.prompt), ...this.#quote('Generated', first)];
-    if (second !== undefined) {
-      const same = second === first;
-      parts.push(this.#make('p', same ? 'The second generation is identical.' : 'The second generation differs:'));
-      if (!same) parts.push(this.#make('blockquote', second));
-    }
-    if (validation.reference_text !== null) {
-      const agreement = leadingAgreement(first, validation.reference_text);
-      parts.push(
-        ...this.#quote(`Reference (${validation.reference_source ?? 'unnamed'})`, validation.reference_text),
-        this.#make('p', `${(agreement * 100).toFixed(0)} % of the reference is repeated from its start.`),
-      );
-    }
-    if (validation.expected_substring !== null) {
-      const found = first.includes(validation.expected_substring);
-      parts.push(this.#make('p', `“${validation.expected_substring}” is ${found ? '' : 'not '}in the text.`));
-    }
-    return parts;
-  }
-
-  #embeddingOutput(validation: EmbeddingValidation, vectors: readonly (number | null)[][]): HTMLElement[] {
-    return validation.texts.flatMap((text, index) => {
-      const similarity = cosine(vectors[index] ?? [], validation.reference[index] ?? []);
-      const words = similarity === null ? 'does not compare with the reference' : `cosine ${similarity.toFixed(5)}`;
-      return [this.#make('blockquote', text), this.#make('p', words)];
-    });
   }
 
   #drawErrors(errors: readonly PageError[]): void {
@@ -224,33 +159,38 @@ export class View implements Watcher {
     const gpu = adapter
       ? [adapter.vendor, adapter.architecture, adapter.device, adapter.description].filter(Boolean).join(' ')
       : null;
+    const memory = environment.device_memory_gib;
     this.#rows('device', [
-      ['GPU', gpu === null ? null : `${gpu || 'unnamed'}${adapter?.fallback ? ' (software: not a GPU)' : ''}`],
-      ['Processor threads', count(environment.hardware_concurrency)],
-      ['WASM threads', environment.threads ? count(environment.threads) : null],
-      ['Memory, as the browser says', environment.device_memory_gib ? `${environment.device_memory_gib} GiB` : null],
-      ['Cross-origin isolated', environment.cross_origin_isolated ? 'yes' : 'no: WASM runs on one thread'],
-      ['Browser', environment.user_agent],
+      { term: 'GPU', value: gpu === null ? null : gpu || 'unnamed', note: adapter?.fallback ? 'software: not a GPU' : '' },
+      { term: 'Processor threads', value: count(environment.hardware_concurrency) },
+      { term: 'WASM threads', value: environment.threads ? count(environment.threads) : null },
+      { term: 'Memory', value: memory ? `${memory} GiB` : null, note: 'rounded by the browser' },
+      { term: 'Cross-origin isolated', value: environment.cross_origin_isolated ? 'yes' : 'no: WASM runs on one thread' },
+      { term: 'Browser', value: environment.user_agent },
     ]);
     this.#find('limits').hidden = !adapter;
     if (!adapter) return;
     this.#find('gpu-features').textContent = (adapter.features ?? []).join(', ');
     this.#rows(
       'gpu-limits',
-      Object.entries(adapter.limits ?? {}).map(([name, value]) => [name, count(value)]),
+      Object.entries(adapter.limits ?? {}).map(([term, value]) => ({ term, value: count(value) })),
     );
   }
 
-  #quote(title: string, text: string): HTMLElement[] {
-    return [this.#make('h3', title), this.#make('blockquote', text === '' ? '(nothing)' : text)];
+  /** A section that is there as long as it has something to show. */
+  #section(id: string, rows: readonly Row[]): void {
+    this.#rows(id, rows);
+    this.#find(`${id}-section`).hidden = rows.every(({ value }) => value === null);
   }
 
   #rows(id: string, rows: readonly Row[]): void {
-    const known = rows.filter(([, value]) => value !== null);
+    const known = rows.filter(({ value }) => value !== null);
     this.#find(id).replaceChildren(
-      ...known.map(([term, value]) => {
+      ...known.map(({ term, value, note }) => {
         const row = this.#make('div', '');
-        row.append(this.#make('dt', term), this.#make('dd', value ?? ''));
+        const description = this.#make('dd', value ?? '');
+        if (note !== undefined && note !== '') description.append(this.#make('small', note));
+        row.append(this.#make('dt', term), description);
         return row;
       }),
     );
@@ -267,4 +207,31 @@ export class View implements Watcher {
     if (element === null) throw new Error(`the page has no #${id}`);
     return element;
   }
+}
+
+/** Whether a run of this spec comes through the phase; without a spec, any may come. */
+function has(spec: PageSpec | null, phase: Phase): boolean {
+  if (spec === null) return true;
+  const { workload, validation } = spec;
+  if (workload.task === 'probe') return phase === 'open' || phase === 'download' || phase === 'measure';
+  if (phase === 'warmup') return workload.warmups > 0;
+  return phase !== 'validate' || validation !== null;
+}
+
+function tagsOf({ backend, runtime, runtime_version, task, weights }: PageSpec): string[] {
+  if (task === 'probe') return ['probe: no model'];
+  const tags = [backend === 'webgpu' ? 'WebGPU' : 'WASM', `${runtime} ${runtime_version}`];
+  return weights === 'synthetic' ? [...tags, 'synthetic weights'] : tags;
+}
+
+function workloadOf({ workload }: PageSpec): string {
+  if (workload.task === 'probe') return 'a few micro-benchmarks';
+  const depth = workload.task === 'text-generation' && workload.context_tokens > 0 ? workload.context_tokens : null;
+  const work =
+    workload.task === 'text-generation'
+      ? `${count(workload.prompt_tokens)} prompt tokens, ${count(workload.generated_tokens)} generated`
+      : `${count(workload.batch)} × ${count(workload.length)} tokens`;
+  const how = { standard: '', sustained: ', without a pause', load: ', after two loadings' }[workload.protocol];
+  const context = depth === null ? '' : `, behind ${count(depth)} tokens of context`;
+  return `${work}${context}; ${workload.warmups} warm-up, ${workload.repetitions} repetitions${how}`;
 }

@@ -1,8 +1,11 @@
 /** Watches the worker that runs the model: answers its checkpoints, keeps what it says, and notices when it dies. */
-import type { PageError, PageSpec } from './contract';
+import type { PageError } from './contract';
 import { toPageErrors } from './errors';
-import type { Checkpoint, FromWorker, Observed, ToWorker } from './messages';
+import type { Checkpoint, FromWorker, Start, ToWorker } from './messages';
 import type { RunRecord } from './record';
+
+/** Longest wait for a worker that has been ended. */
+const LONGEST_END_MS = 5_000;
 
 /** What a run ended with, in place of a result. */
 export class RunFailure extends Error {
@@ -18,15 +21,15 @@ export interface WatchEars {
   heard(error: PageError): void;
 }
 
-/** Resolves when the worker has done all of the spec. @throws RunFailure, or what a checkpoint failed with. */
+/** Resolves when the worker has done what it was started for. @throws RunFailure, or what a checkpoint failed with. */
 export async function watchWorker(
   worker: Worker,
-  spec: PageSpec,
-  base: string,
+  what: Omit<Start, 'type' | 'lock'>,
   record: RunRecord,
   ears: WatchEars,
 ): Promise<void> {
-  const lock = `${spec.attempt} ${performance.timeOrigin}`;
+  // A name for each worker: one that has been ended gives its lock back only a moment later.
+  const lock = `${what.spec.attempt} ${performance.timeOrigin} ${what.cache}`;
   const over = new AbortController();
   const tell = (message: ToWorker): void => {
     worker.postMessage(message);
@@ -36,16 +39,13 @@ export async function watchWorker(
       const failWith = (thrown: unknown): void => {
         reject(new RunFailure(toPageErrors(thrown, 'worker-error', record.phase)));
       };
-      const observe = (observed: Observed): void => {
-        record.observe(observed);
-      };
       let started = false;
 
       worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => {
         switch (data.type) {
           case 'started':
             started = true;
-            tell({ type: 'start', spec, base, lock });
+            tell({ type: 'start', ...what, lock });
             break;
           case 'locked':
             navigator.locks
@@ -55,7 +55,7 @@ export async function watchWorker(
               .catch(() => undefined);
             break;
           case 'checkpoint':
-            observe(data.observed);
+            record.observe(data.observed);
             ears.checkpoint(data.checkpoint).then(() => {
               tell({ type: 'go', id: data.id });
             }, reject);
@@ -70,11 +70,11 @@ export async function watchWorker(
             ears.heard(data.error);
             break;
           case 'finished':
-            observe(data.observed);
+            record.observe(data.observed);
             resolve();
             break;
           case 'failed':
-            observe(data.observed);
+            record.observe(data.observed);
             reject(new RunFailure(data.errors));
             break;
         }
@@ -90,5 +90,13 @@ export async function watchWorker(
   } finally {
     over.abort();
     worker.terminate();
+    // Another one is about to start, and this one's end takes time and memory, too.
+    if (what.cache === 'fill') await gone(lock);
   }
+}
+
+/** Resolves when nobody holds the lock any more, or soon. */
+async function gone(lock: string): Promise<void> {
+  const signal = AbortSignal.timeout(LONGEST_END_MS);
+  await navigator.locks.request(lock, { signal }, () => undefined).catch(() => undefined);
 }

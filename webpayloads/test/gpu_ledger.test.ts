@@ -9,7 +9,14 @@ class FakeResource {
     return undefined;
   }
 }
-class FakeBuffer extends FakeResource {}
+class FakeBuffer extends FakeResource {
+  mapAsync(): Promise<void> {
+    return Promise.resolve();
+  }
+  unmap(): undefined {
+    return undefined;
+  }
+}
 class FakeTexture extends FakeResource {}
 
 class FakeDevice extends EventTarget {
@@ -24,6 +31,9 @@ class FakeDevice extends EventTarget {
   }
   createTexture(): FakeTexture {
     return new FakeTexture();
+  }
+  importExternalTexture(): object {
+    return {};
   }
   destroy(): undefined {
     this.destroyed = true;
@@ -157,6 +167,32 @@ test('destroying a device frees its memory', async () => {
   device.destroy();
   expect(fake.destroyed).toBe(true);
   expect(ledger.memory).toMatchObject({ peak_bytes: 400, live_bytes: 0 });
+});
+
+test('what a device hands out after it is gone has no memory', async () => {
+  const { device, fake } = await newDevice();
+  device.createBuffer({ size: 100, usage: 0 });
+  fake.lose({ reason: 'unknown', message: 'gone' });
+  await device.lost;
+  device.createBuffer({ size: 900, usage: 0 }).destroy();
+  device.createTexture({ size: [4], format: 'rgba8unorm', usage: 0 });
+  expect(ledger.memory).toEqual({ peak_bytes: 100, live_bytes: 0, largest_buffer_bytes: 100, buffers: 1 });
+});
+
+test('a buffer counts once, whether it is mapped from the start, mapped later or not at all', async () => {
+  const { device } = await newDevice();
+  const mapped = device.createBuffer({ size: 64, usage: 0, mappedAtCreation: true });
+  const readable = device.createBuffer({ size: 32, usage: 0 });
+  await readable.mapAsync(1);
+  readable.unmap();
+  mapped.unmap();
+  expect(ledger.memory).toMatchObject({ peak_bytes: 96, live_bytes: 96, buffers: 2 });
+});
+
+test('an external texture is somebody else’s memory', async () => {
+  const { device } = await newDevice();
+  device.importExternalTexture({ source: {} as HTMLVideoElement });
+  expect(ledger.memory).toBeNull();
 });
 
 test('uncaptured errors are heard', async () => {

@@ -1,5 +1,6 @@
-import { beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
+import { NetworkSource } from '../src/worker/file_source';
 import { ModelFiles } from '../src/worker/model_files';
 
 const BASE = 'http://localhost:1/run/r.1/';
@@ -9,6 +10,7 @@ const CONFIG = { path: 'config.json', sha256: 'b'.repeat(64), bytes: 2 };
 let bodies: Record<string, string[] | number>;
 let complete: ReturnType<typeof vi.fn<() => Promise<void>>>;
 let progress: ReturnType<typeof vi.fn<(loaded: number, total: number) => void>>;
+let failed: ReturnType<typeof vi.fn<(reason: unknown) => void>>;
 
 function serve(input: RequestInfo | URL): Promise<Response> {
   const body = bodies[input as string] ?? 404;
@@ -24,14 +26,19 @@ function serve(input: RequestInfo | URL): Promise<Response> {
   return Promise.resolve(new Response(stream, { headers: { 'Content-Length': String(body.join('').length) } }));
 }
 
-function newFiles(): ModelFiles {
-  return new ModelFiles(BASE, [CONFIG, WEIGHTS], { progress, complete }, serve);
+function newFiles(fetcher: typeof fetch = serve): ModelFiles {
+  return new ModelFiles(BASE, [CONFIG, WEIGHTS], new NetworkSource(fetcher), { progress, complete, failed });
 }
 
 beforeEach(() => {
   bodies = { [`${BASE}model/config.json`]: ['{}'], [`${BASE}model/onnx/model.onnx`]: ['abc', 'def'] };
   complete = vi.fn<() => Promise<void>>().mockResolvedValue();
   progress = vi.fn<(loaded: number, total: number) => void>();
+  failed = vi.fn<(reason: unknown) => void>();
+  vi.stubGlobal('fetch', serve);
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
 });
 
 test('the root lies below the page', () => {
@@ -43,6 +50,7 @@ test('bytes are counted as they stream', async () => {
   const response = await files.fetch(`${BASE}model/onnx/model.onnx`);
   expect(response.headers.get('content-length')).toBe('6');
   expect(await response.text()).toBe('abcdef');
+  expect(files.loaded).toEqual({ network_bytes: 6, cache_bytes: 0 });
   expect(progress.mock.calls).toEqual([
     [3, 8],
     [6, 8],
@@ -87,7 +95,7 @@ test('a file on its way holds back that all is here', async () => {
 
 test('a file that is only looked for is not asked for', async () => {
   const asked: string[] = [];
-  const files = new ModelFiles(BASE, [CONFIG, WEIGHTS], { progress, complete }, (input) => {
+  const files = newFiles((input) => {
     asked.push(input as string);
     return serve(input);
   });
@@ -103,14 +111,17 @@ test('a body that ends early is an error', async () => {
   bodies[`${BASE}model/onnx/model.onnx`] = ['abc'];
   const response = await newFiles().fetch(`${BASE}model/onnx/model.onnx`);
   await expect(response.text()).rejects.toThrow('ended after 3 of 6 bytes');
+  expect(failed).toHaveBeenCalledOnce();
 });
 
 test('an optional file is its reader’s business, one of the variant’s is not', async () => {
   const files = newFiles();
   expect((await files.fetch(`${BASE}model/vocab.txt`)).status).toBe(404);
   await expect(files.stream('vocab.txt')).rejects.toThrow(`Failed to fetch model: ${BASE}model/vocab.txt (404)`);
+  expect(failed).not.toHaveBeenCalled();
   bodies[`${BASE}model/config.json`] = 500;
   await expect((await files.fetch(`${BASE}model/config.json`)).text()).rejects.toThrow('(500)');
+  expect(failed).toHaveBeenCalledOnce();
 });
 
 test('what is no model file passes untouched', async () => {

@@ -12,9 +12,13 @@ function isInUse(part) {
 
 function swap(part, fresh) {
   const before = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
+  const open = [...part.querySelectorAll("details")].map((details) => details.open);
   part.replaceChildren(...document.importNode(fresh, true).childNodes);
   part.querySelectorAll(".scroll").forEach((box, index) => {
     box.scrollLeft = before[index] ?? 0;
+  });
+  part.querySelectorAll("details").forEach((details, index) => {
+    details.open = open[index] ?? false;
   });
 }
 

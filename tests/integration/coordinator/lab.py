@@ -17,7 +17,7 @@ from kombu.connection import Connection
 
 from orchestrator.blobs import BlobStore
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec
-from orchestrator.contract.catalog import ModelFile, TextValidation
+from orchestrator.contract.catalog import LabelScore, LabelValidation, ModelFile, TextValidation, Validation
 from orchestrator.contract.device import (
     AttemptRef,
     DeviceRegistration,
@@ -35,11 +35,31 @@ from tests.unit.domain.builders import device, page_report
 from tests.waiting import wait_until
 
 VARIANT = "gemma3-tiny.litertlm"
+FORCED = "smollm2-135m-instruct.q8"
+"""Pretends to have been built with reference tokens."""
+FORCED_IDS = [5, 6, 7, 8]
+LABELLED = "all-minilm-l6-v2.int8"
+"""Pretends to give labels: whatever the task, an output is judged by what its variant's validation asks for."""
+_PRETENDED: dict[str, Validation] = {
+    VARIANT: TextValidation(prompt="hello", max_tokens=8),
+    FORCED: TextValidation(
+        prompt="hello",
+        max_tokens=8,
+        reference_text="hello hello",
+        reference_ids=FORCED_IDS,
+        reference_source="a reference",
+    ),
+    LABELLED: LabelValidation(
+        texts=["good"],
+        reference=[[LabelScore(label="POSITIVE", score=0.98), LabelScore(label="NEGATIVE", score=0.02)]],
+        reference_source="a reference",
+    ),
+}
 LEASE_SECONDS = 3.0
 
 
-def pretend_built(data: Path) -> None:
-    """Marks one catalog variant as built from a few bytes: the coordinator never looks inside."""
+def pretend_built(data: Path, variant: str = VARIANT) -> None:
+    """Marks a variant of the catalog as built from a few bytes: the coordinator never looks inside."""
     weights = data / "weights"
     data.mkdir(parents=True, exist_ok=True)
     weights.write_bytes(b"weights")
@@ -47,12 +67,12 @@ def pretend_built(data: Path) -> None:
     write_manifest(
         data,
         Manifest(
-            variant=VARIANT,
-            recipe_digest=load_definitions()[VARIANT].recipe_digest(),
+            variant=variant,
+            recipe_digest=load_definitions()[variant].recipe_digest(),
             built_at=datetime.now(UTC),
             tools={},
-            files=[ModelFile(path="model.litertlm", sha256=digest, bytes=7)],
-            validation=TextValidation(prompt="hello", max_tokens=8),
+            files=[ModelFile(path="model.bin", sha256=digest, bytes=7)],
+            validation=_PRETENDED[variant],
         ),
     )
 
@@ -125,7 +145,8 @@ class RunningCoordinator:
 
 @contextmanager
 def running_coordinator(data: Path) -> Iterator[RunningCoordinator]:
-    pretend_built(data)
+    for variant in _PRETENDED:
+        pretend_built(data, variant)
     coordinator = RunningCoordinator(data)
     try:
         coordinator.start()

@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["was
     ("change", "field", "said"),
     [
         ({"variants": ["nope"]}, "variants[0]", VARIANT),
-        ({"variants": ["smollm2-135m-instruct.q8"]}, "variants[0]", "models build"),
+        ({"variants": ["gemma-tiny.int8"]}, "variants[0]", "models build"),
         ({"variants": []}, "variants", "at least 1"),
         ({"variants": "minilm"}, "variants", "list"),
         ({"backends": ["webgpu"]}, "backends", "wasm"),
@@ -29,6 +29,9 @@ GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["was
         ({"workload": {"text-generation": {"prompt_tokens": -1}}}, "workload.text-generation.prompt_tokens", "1"),
         ({"workload": {"text-generation": {"prompt_tokens": 10**12}}}, "workload.text-generation", "131072"),
         ({"workload": {"text-generation": {"repetitions": "many"}}}, "workload.text-generation.repetitions", "integer"),
+        ({"workload": {"text-generation": {"protocol": "quick"}}}, "workload.text-generation.protocol", "sustained"),
+        ({"workload": {"fill-mask": {"context_tokens": 1}}}, "workload.fill-mask.context_tokens", "no such field"),
+        ({"workload": {"probe": {}}}, "workload.probe", "no such field"),
         ({"criteria": {"max_ttft_seconds": 0}}, "criteria.max_ttft_seconds", "greater than 0"),
         ({"priority": 101}, "priority", "100"),
         ({"repeats": 0}, "repeats", "greater than or equal to 1, or 'auto'"),

@@ -6,18 +6,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.contract.job import JobSpec
-from orchestrator.contract.vocabulary import JobState, RunState
+from orchestrator.contract.job import JobSpec, ProbeWorkload
+from orchestrator.contract.vocabulary import JobState, RunState, Verdict
 from orchestrator.domain.cells import freeze
-from orchestrator.domain.records import Job, Lease
-from orchestrator.store.database import Database
+from orchestrator.domain.probing import PROBE
+from orchestrator.domain.records import Agent, Job, Lease
+from orchestrator.store.database import MIGRATIONS, Database
 from orchestrator.store.rows import Base
-from tests.unit.domain.builders import NOW, run, variant
+from tests.unit.domain.builders import NOW, device, device_probe, device_record, run, variant
 
 
 @pytest.fixture
@@ -65,6 +68,53 @@ def test_records_survive_the_way_to_disk_and_back(database: Database) -> None:
         assert tx.jobs.by_idempotency_key("key") == job()
         assert tx.runs.get("r-1") == one
         assert tx.variants.get(frozen.digest) == variant()
+
+
+def test_a_devices_probe_survives_and_may_be_missing(database: Database) -> None:
+    probed, new = device_record(device("lab.one"), device_probe()), device_record(device("lab.two"))
+    with database.write() as tx:
+        tx.agents.put(Agent("lab", "host", "1", "digest", NOW))
+        for record in (probed, new):
+            tx.devices.put(record)
+    with database.read() as tx:
+        assert tx.devices.all() == [probed, new]
+
+
+def test_a_database_from_before_probes_keeps_its_devices(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'test.db'}"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        agent = "INSERT INTO agents VALUES ('lab', 'host', '1', 'digest', '2026-01-02 03:04:05')"
+        connection.execute(text(agent))
+        row = "INSERT INTO devices VALUES ('lab.desk', 'lab', 1, '', '2026-01-02 03:04:05', :registration)"
+        connection.execute(text(row), {"registration": device().model_dump_json()})
+    engine.dispose()
+    opened = Database(url)
+    opened.migrate()
+    with opened.read() as tx:
+        assert tx.devices.all() == [device_record(device())]
+    opened.close()
+
+
+def test_probes_are_no_cells_and_tallied_apart(database: Database) -> None:
+    frozen, probe = freeze(variant()), freeze(PROBE)
+    done = {"state": RunState.FINISHED, "verdict": Verdict.FITS, "finished_at": NOW}
+    with database.write() as tx:
+        tx.jobs.add(job(), None)
+        tx.variants.put(frozen)
+        tx.variants.put(probe)
+        tx.runs.add([run("r-1", variant_digest=frozen.digest, **done)])
+        tx.runs.add([run("r-2", variant_id="probe", variant_digest=probe.digest, workload=ProbeWorkload(), **done)])
+    with database.read() as tx:
+        assert tx.jobs.cells("j-1") == (1, 1)
+        assert sorted((tally.probes, tally.runs) for tally in tx.tally_runs()) == [(False, 1), (True, 1)]
+        probing = tx.runs.get("r-2")
+        assert probing is not None
+        assert probing.workload == ProbeWorkload()
 
 
 def test_the_queue_goes_by_priority_age_repeat_and_size(database: Database) -> None:

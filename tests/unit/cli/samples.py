@@ -4,17 +4,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.contract.attempt import Artifact, AttemptReport, CgroupFigure, DownloadCount, MemoryFigure
-from orchestrator.contract.catalog import ModelFile, Variant
+from orchestrator.contract.catalog import LabelScore, ModelFile, Variant
 from orchestrator.contract.device import AttemptRef, Browser, DeviceFacts, DeviceRegistration, Emulation
 from orchestrator.contract.fault import Fault
-from orchestrator.contract.job import Criteria, JobSpec, TextGenerationWorkload
+from orchestrator.contract.job import (
+    Criteria,
+    JobSpec,
+    ProbeWorkload,
+    TextClassificationWorkload,
+    TextGenerationWorkload,
+)
 from orchestrator.contract.page import (
     GenerationSample,
     GpuAdapter,
     GpuMemory,
+    InferenceSample,
+    LoadSample,
     PageEnvironment,
     PageError,
     PageReport,
+    ValidationOutput,
 )
 from orchestrator.contract.views import (
     AttemptView,
@@ -30,6 +39,7 @@ from orchestrator.contract.views import (
 from orchestrator.contract.vocabulary import (
     AttemptState,
     Backend,
+    CacheState,
     DeviceKind,
     DeviceState,
     ErrorSource,
@@ -37,11 +47,13 @@ from orchestrator.contract.vocabulary import (
     FaultOrigin,
     JobState,
     Phase,
+    Protocol,
     RunState,
     Task,
     Verdict,
     Weights,
 )
+from tests.unit.domain.builders import probe_result
 
 NOW = datetime(2026, 11, 21, 21, 30, tzinfo=UTC)
 LATER = datetime(2026, 11, 21, 21, 31, 5, tzinfo=UTC)
@@ -256,6 +268,42 @@ def attempt(**changes: Any) -> AttemptView:
 
 def run_detail(**changes: Any) -> RunDetail:
     return RunDetail(**(_run_values() | {"attempt_list": [attempt()]} | changes))
+
+
+def classifying_run() -> RunDetail:
+    """A sustained run of a classifier that slowed down."""
+    labels = [LabelScore(label="POSITIVE", score=0.98), LabelScore(label="NEGATIVE", score=0.02)]
+    page = page_report(
+        generation_samples=[],
+        inference_samples=[InferenceSample(latency_ms=20 if n < 15 else 25, batch=1) for n in range(20)],
+        validation=ValidationOutput(labels=[labels]),
+        loads=[
+            LoadSample(cache=CacheState.COLD, load_ms=2310, network_bytes=160_000_000, cache_bytes=0),
+            LoadSample(cache=CacheState.WARM, load_ms=410, network_bytes=0, cache_bytes=137_000_000),
+        ],
+        first_inference_ms=900,
+        js_heap_bytes=31_000_000,
+    )
+    return run_detail(
+        workload=TextClassificationWorkload(protocol=Protocol.SUSTAINED),
+        figures=RunFigures(latency_seconds=0.02, throttling_ratio=0.8, warm_load_seconds=0.41, agreement=0.99),
+        validation=ValidationResult(
+            check="best label and scores against transformers", passed=True, score=0.99, threshold=0.95, detail=""
+        ),
+        attempt_list=[attempt(report=attempt_report(page=page))],
+    )
+
+
+def probing_run() -> RunDetail:
+    page = page_report(generation_samples=[], probe=probe_result())
+    return run_detail(
+        variant="probe",
+        workload=ProbeWorkload(),
+        figures=RunFigures(),
+        validation=None,
+        variant_bytes=0,
+        attempt_list=[attempt(report=attempt_report(page=page))],
+    )
 
 
 def out_of_memory_run() -> RunDetail:

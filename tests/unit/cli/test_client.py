@@ -38,6 +38,18 @@ def test_what_the_coordinator_says_comes_out_as_it_went_in(coordinator: FakeCoor
         assert client.models() == [samples.variant_view()]
 
 
+def test_a_probe_is_a_job_like_any_other(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("POST /api/v1/jobs", samples.job(), status=201)
+    with Client(coordinator.url) as client:
+        assert client.probe("emulated") == samples.job()
+        client.probe()
+    bodies = [body for _, _, _, body in coordinator.requests]
+    assert bodies == [
+        {"name": "probe", "variants": ["probe"], "devices": "emulated"},
+        {"name": "probe", "variants": ["probe"], "devices": "true"},
+    ]
+
+
 def test_only_the_filters_that_are_given_are_sent(coordinator: FakeCoordinator) -> None:
     coordinator.answer("GET /api/v1/runs", [samples.run()])
     with Client(coordinator.url) as client:

@@ -15,6 +15,7 @@ from orchestrator.contract.views import Problem, ProblemField, RunCounts
 from orchestrator.contract.vocabulary import DeviceState, JobState, RunState, Verdict
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator
+from tests.unit.domain.builders import device_probe
 
 NOBODY = "http://127.0.0.1:9"
 COMMANDS = [
@@ -26,6 +27,8 @@ COMMANDS = [
     "runs",
     "run",
     "devices",
+    "devices show",
+    "devices probe",
     "models list",
     "models build",
     "matrix",
@@ -79,7 +82,18 @@ def test_a_missing_extra_is_a_sentence(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["jobs"], ["job", "j"], ["runs"], ["run", "r"], ["devices"], ["models", "list"], ["matrix"]]
+    "arguments",
+    [
+        ["jobs"],
+        ["job", "j"],
+        ["runs"],
+        ["run", "r"],
+        ["devices"],
+        ["models", "list"],
+        ["matrix"],
+        ["devices", "show", "d"],
+        ["devices", "probe"],
+    ],
 )
 def test_without_a_coordinator_every_command_says_so(arguments: list[str]) -> None:
     result = fitmatrix(*arguments, server=NOBODY)
@@ -235,8 +249,8 @@ def test_a_run_shows_everything_that_is_known(coordinator: FakeCoordinator) -> N
         "chromium 156.0.1.2",
         "--enable-unsafe-webgpu",
         "google swiftshader, software GPU",
-        "160 000 000 B by the page server │ 160 012 345 B by DevTools, with headers │ 137 000 000 B in model files",
-        "peak 768 MB − baseline 156 MB (idle browser) = 612 MB; PSS of the browser tree",
+        "160 012 345 B  bodies and headers, all workers included",
+        "peak 768 MB − idle browser 156 MB; PSS of the browser tree, sampled every 200 ms, 88 samples",
         "largest buffer 28 MB, 210 buffers",
         "repetition 2: 32 tokens in, 16 out, first after 640 ms, decode 10.7 tok/s",
         f"{coordinator.url}/api/v1/blobs/{samples.SHA}",
@@ -257,6 +271,117 @@ def test_a_failed_run_shows_fault_evidence_and_lost_attempts(coordinator: FakeCo
         "page error from unhandled-rejection @download: RangeError no room",
     ):
         assert words in text, words
+
+
+def test_a_run_shows_loads_labels_repetitions_and_the_check_that_was_used(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/runs/run-1", samples.classifying_run())
+    text = fitmatrix("run", "run-1", server=coordinator.url).stdout
+    for words in (
+        "b1/len128 sustained, 20 repetitions",
+        "keeps 80 % of its speed: last quarter ÷ first quarter",
+        "best label and scores against transformers: passed, score 0.99 of at least 0.95",
+        "POSITIVE 0.98, NEGATIVE 0.02",
+        "160 000 000 B from the network, 0 B from the cache",
+        "0 B from the network, 137 000 000 B from the cache",
+        "JS heap",
+        "performance.memory.usedJSHeapSize",
+        "latencies in ms: 20, 20, 20",
+    ):
+        assert words in text, words
+
+
+def test_counts_of_the_same_bytes_stand_side_by_side(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/runs/run-1", samples.run_detail(variant_bytes=137_000_000))
+    text = fitmatrix("run", "run-1", server=coordinator.url).stdout
+    for what, count, how in (
+        ("model files, as the variant lists them", "137 000 000 B", "their true size"),
+        ("model files, as served", "137 000 000 B", "every file once"),
+        ("page and runtime, as served", "23 000 000 B", "scripts"),
+        ("headers", "12 345 B", "the rest, 0.00772 % of DevTools' total"),
+        ("DevTools' total", "160 012 345 B", "all workers included"),
+    ):
+        (line,) = [line for line in text.splitlines() if line.startswith(what)]
+        assert count in line
+        assert how in line
+
+
+def test_a_probing_run_shows_what_it_found_and_no_criteria(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/runs/run-1", samples.probing_run())
+    text = fitmatrix("run", "run-1", server=coordinator.url).stdout
+    for words in ("without a model", "SIMD, threads", "without memory64", "89.5 GFLOP/s", "10.7 GB quota"):
+        assert words in text, words
+    assert "fits when" not in text
+    assert "repetitions" not in text
+
+
+def test_a_device_is_shown_with_its_last_probe(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/devices/this-machine", samples.device(probe=device_probe()))
+    text = fitmatrix("devices", "show", "this-machine", server=coordinator.url).stdout
+    for words in (
+        "● busy",
+        "Some CPU, 2 CPUs",
+        "intel gen-12lp",
+        "largest buffer 2 GiB",
+        "shader-f16",
+        "8 GiB (navigator.deviceMemory",
+        "200 MB/s from the agent's page server",
+        "run r-probe",
+    ):
+        assert words in text, words
+
+
+def test_a_device_that_was_never_probed_says_how_to(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/devices/this-machine", samples.device())
+    assert "fitmatrix devices probe" in fitmatrix("devices", "show", "this-machine", server=coordinator.url).stdout
+    coordinator.answer("GET /api/v1/devices", [samples.device()])
+    assert "not probed" in fitmatrix("devices", server=coordinator.url).stdout
+
+
+@pytest.fixture
+def probing_job(coordinator: FakeCoordinator, monkeypatch: pytest.MonkeyPatch) -> FakeCoordinator:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    spec = samples.job_spec(name="probe", variants=["probe"], workload={})
+    active = samples.job(
+        spec=spec, state=JobState.ACTIVE, cells=0, settled_cells=0, left_out=[], runs=RunCounts(running=1)
+    )
+    ended = active.model_copy(update={"state": JobState.FINISHED, "runs": RunCounts(finished=1)})
+    coordinator.answer("POST /api/v1/jobs", active, status=201)
+    coordinator.answer("GET /api/v1/jobs/job-1", active, ended)
+    coordinator.answer("GET /api/v1/runs", [samples.probing_run()])
+    coordinator.answer("GET /api/v1/matrix", matrix_samples.matrix())
+    other = samples.device(registration=samples.low_end_registration())
+    coordinator.answer("GET /api/v1/devices", [samples.device(probe=device_probe()), other])
+    return coordinator
+
+
+def test_probing_waits_and_shows_what_was_found(probing_job: FakeCoordinator) -> None:
+    result = fitmatrix("devices", "probe", "!emulated", server=probing_job.url)
+    assert result.exit_code == 0
+    ((_, _, _, body),) = [request for request in probing_job.requests if request[0] == "POST"]
+    assert body == {"name": "probe", "variants": ["probe"], "devices": "!emulated"}
+    assert "runs: 1 finished" in result.stdout
+    assert "cells" not in result.stdout
+    assert "intel gen-12lp" in result.stdout
+    assert "low-end-a" not in result.stdout
+
+
+def test_probing_as_json_gives_the_devices(probing_job: FakeCoordinator) -> None:
+    result = fitmatrix("devices", "probe", "--format", "json", server=probing_job.url)
+    (device,) = json.loads(result.stdout)["items"]
+    assert device["probe"]["result"]["wasm"]["simd"] is True
+    assert "runs: 1 finished" in result.stderr
+
+
+def test_a_device_that_could_not_be_probed_is_exit_code_1(probing_job: FakeCoordinator) -> None:
+    failed = samples.probing_run().model_copy(update={"verdict": Verdict.FAILS})
+    probing_job.answer("GET /api/v1/runs", [failed])
+    assert fitmatrix("devices", "probe", server=probing_job.url).exit_code == 1
+
+
+def test_waiting_for_a_job_of_probes_shows_devices_not_an_empty_matrix(probing_job: FakeCoordinator) -> None:
+    result = fitmatrix("job", "job-1", "--wait", server=probing_job.url)
+    assert "intel gen-12lp" in result.stdout
+    assert "No cells yet" not in result.stdout
 
 
 def test_devices(coordinator: FakeCoordinator) -> None:

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.matrix_table import matrix_renderable, matrix_text
+from orchestrator.contract.catalog import Distillation, LowRankAdapter, Quantization
 from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.vocabulary import CellVerdict, FaultCode, Phase
@@ -147,12 +148,35 @@ def test_csv_has_a_line_per_cell_with_flat_figures() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(made), newline="")))
     assert len(rows) == len(made.cells)
     first = rows[0]
-    assert list(first)[:3] == ["variant", "model", "size_class"]
+    assert list(first)[:3] == ["variant", "model", "family"]
     assert (first["decode_tokens_per_second_median"], first["decode_tokens_per_second_n"]) == ("11.3", "5")
     assert (first["interval_low"], first["interval_high"]) == ("0.621", "0.999")
     assert (first["min_decode_tokens_per_second"], first["emulated"]) == ("5.0", "false")
     assert (first["latency_seconds_median"], first["fault"]) == ("", "")
     assert rows[1]["fault"] == "out-of-memory"
+
+
+def test_csv_holds_techniques_and_the_newer_figures() -> None:
+    techniques = [Quantization(bits=4, scheme="blocks of 32"), LowRankAdapter(rank=8), Distillation(teacher="BERT")]
+    made = cell(family="Llama", techniques=techniques, published_bytes=140_000_000, throttling_ratio=figure(0.5))
+    (row,) = csv.DictReader(io.StringIO(to_csv(matrix(made)), newline=""))
+    assert (row["family"], row["published_bytes"]) == ("Llama", "140000000")
+    assert row["techniques"] == "4 bits: blocks of 32; LoRA of rank 8; distilled from BERT"
+    assert (row["throttling_ratio_median"], row["agreement_median"]) == ("0.5", "")
+
+
+def test_a_cell_of_another_protocol_says_its_figure_and_the_legend_what_it_means() -> None:
+    sustained = cell(workload="pp512/tg128 sustained", throttling_ratio=figure(0.6))
+    loaded = cell(workload="pp512/tg128 load", warm_load_seconds=figure(0.41))
+    text = matrix_text(matrix(sustained, loaded))
+    assert "keeps 60 %" in text
+    assert "warm load 410 ms" in text
+    assert "last quarter ÷" in text
+    assert "browser's caches" in text
+
+
+def test_a_published_size_stands_beside_the_measured_one() -> None:
+    assert "137 MB (published 140 MB)" in build_grid(matrix(cell(published_bytes=140_000_000))).rows[0].facts
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r@"])

@@ -5,17 +5,21 @@ from typing import Any
 
 from orchestrator.contract.attempt import AttemptReport, DownloadCount, MemoryFigure
 from orchestrator.contract.catalog import ModelFile, TextValidation, Variant
-from orchestrator.contract.device import Browser, DeviceFacts, DeviceRegistration, Emulation
+from orchestrator.contract.device import Browser, DeviceFacts, DeviceProbe, DeviceRegistration, Emulation
 from orchestrator.contract.job import Criteria, TextGenerationWorkload
 from orchestrator.contract.page import (
     GenerationSample,
+    GpuAdapter,
     GpuMemory,
+    MatrixProduct,
     PageEnvironment,
     PageReport,
+    ProbeResult,
     ValidationOutput,
+    WasmFeatures,
 )
 from orchestrator.contract.vocabulary import Backend, DeviceKind, Phase, RunState, Task, Weights
-from orchestrator.domain.records import Run
+from orchestrator.domain.records import DeviceRecord, Run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GIB = 1 << 30
@@ -63,6 +67,56 @@ def device(identifier: str = "lab.desk", *, emulation: Emulation | None = None, 
         "facts": facts,
     }
     return DeviceRegistration(**(values | changes))
+
+
+def device_record(registration: DeviceRegistration, probe: DeviceProbe | None = None) -> DeviceRecord:
+    return DeviceRecord(registration, "lab", True, "", NOW, probe)
+
+
+def wasm_features(**changes: bool) -> WasmFeatures:
+    values = dict.fromkeys(WasmFeatures.model_fields, True)
+    return WasmFeatures(**(values | changes))
+
+
+def probe_result(**changes: Any) -> ProbeResult:
+    values: dict[str, Any] = {
+        "duration_ms": 1234,
+        "wasm": wasm_features(memory64=False),
+        "storage_quota_bytes": 10 * GIB,
+        "storage_usage_bytes": 0,
+        "download_bytes_per_second": 2e8,
+        "matrix_products": [
+            MatrixProduct(backend=Backend.WASM, size=256, samples_ms=[8, 8, 9], gflops=4.2),
+            MatrixProduct(backend=Backend.WEBGPU, size=512, samples_ms=[3, 3, 4], gflops=89.5),
+        ],
+        "gpu_allocated_bytes": GIB,
+        "gpu_allocation_note": "stopped at the bound",
+    }
+    return ProbeResult(**(values | changes))
+
+
+def adapter(**changes: Any) -> GpuAdapter:
+    values: dict[str, Any] = {
+        "vendor": "intel",
+        "architecture": "gen-12lp",
+        "features": ["shader-f16"],
+        "limits": {"maxBufferSize": 2147483648.0},
+    }
+    return GpuAdapter(**(values | changes))
+
+
+def device_probe(**changes: Any) -> DeviceProbe:
+    values: dict[str, Any] = {
+        "measured_at": NOW,
+        "run_id": "r-probe",
+        "browser": Browser(name="chromium", version="156.0.1"),
+        "device_memory_gib": 8,
+        "hardware_concurrency": 8,
+        "cross_origin_isolated": True,
+        "adapter": adapter(),
+        "result": probe_result(),
+    }
+    return DeviceProbe(**(values | changes))
 
 
 def run(identifier: str = "r-1", **changes: Any) -> Run:

@@ -5,15 +5,20 @@ from orchestrator.contract.job import JobSpec
 from orchestrator.contract.vocabulary import Backend
 from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.domain.expansion import expand
-from tests.unit.domain.builders import GIB, device, variant
+from orchestrator.domain.probing import PROBE
+from tests.unit.domain.builders import GIB, device, device_probe, device_record, variant
 
 CATALOG = {
     "big.q8": variant("big.q8", backends=[Backend.WASM]),
     "both.q8": variant("both.q8", backends=[Backend.WASM, Backend.WEBGPU], files=variant().files * 3),
     "gpu.q4": variant("gpu.q4", backends=[Backend.WEBGPU]),
     "unbuilt.q8": variant("unbuilt.q8", files=[]),
+    PROBE.id: PROBE,
 }
-DEVICES = [device("lab.desk"), device("lab.phone", emulation=Emulation(memory_bytes=GIB))]
+DEVICES = [
+    device_record(device("lab.desk")),
+    device_record(device("lab.phone", emulation=Emulation(memory_bytes=GIB)), device_probe()),
+]
 
 
 def job(**changes: object) -> JobSpec:
@@ -42,6 +47,31 @@ def test_cross_product_smallest_variant_first() -> None:
 def test_selector_picks_devices() -> None:
     expansion = expand(job(devices="ram_gib <= 4.0 && emulated"), CATALOG, DEVICES)
     assert {cell.device_id for cell in expansion.cells} == {"lab.phone"}
+
+
+def test_a_selector_may_ask_what_probes_found() -> None:
+    expansion = expand(job(devices='webgpu && "shader-f16" in gpu.features'), CATALOG, DEVICES)
+    assert {cell.device_id for cell in expansion.cells} == {"lab.phone"}
+
+
+@pytest.mark.parametrize("backends", [["webgpu", "wasm"], ["webgpu"], ["wasm"]])
+def test_a_probe_is_one_run_for_each_device_whatever_the_backends(backends: list[str]) -> None:
+    expansion = expand(job(variants=["probe"], backends=backends), CATALOG, DEVICES)
+    assert [(cell.variant.id, cell.device_id) for cell in expansion.cells] == [
+        ("probe", "lab.desk"),
+        ("probe", "lab.phone"),
+    ]
+    assert expansion.left_out == ()
+
+
+def test_a_probe_beside_a_model_leaves_the_models_backends_alone() -> None:
+    expansion = expand(job(variants=["probe", "gpu.q4"], backends=["webgpu"]), CATALOG, DEVICES)
+    assert [(cell.variant.id, cell.backend) for cell in expansion.cells] == [
+        ("probe", "wasm"),
+        ("probe", "wasm"),
+        ("gpu.q4", "webgpu"),
+        ("gpu.q4", "webgpu"),
+    ]
 
 
 def test_unknown_unbuilt_and_repeated_variants_are_all_named() -> None:

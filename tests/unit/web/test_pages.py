@@ -14,6 +14,7 @@ from orchestrator.contract.vocabulary import DeviceState, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.router import create_web_router
 from tests.unit.cli import matrix_samples, samples
+from tests.unit.domain.builders import adapter, device_probe
 
 VOID = {"meta", "link", "img", "br", "input", "line", "circle"}
 
@@ -25,7 +26,12 @@ class HandMade:
         self.folder = folder
         self.the_matrix = matrix_samples.demo_matrix()
         self.the_devices = [samples.device()]
-        self.the_runs = {"run-1": samples.run_detail(), "run-7": samples.out_of_memory_run()}
+        self.the_runs = {
+            "run-1": samples.run_detail(),
+            "run-5": samples.classifying_run(),
+            "run-6": samples.probing_run(),
+            "run-7": samples.out_of_memory_run(),
+        }
 
     def matrix(self) -> Matrix:
         return self.the_matrix
@@ -119,7 +125,9 @@ def poison(reads: HandMade) -> None:
     reads.the_runs["run-1"] = samples.run_detail(device_name=samples.POISON, attempt_list=attempts)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs/run-1", "/runs/run-7", "/jobs/job-1", "/runs/none", "/jobs/none"])
+@pytest.mark.parametrize(
+    "path", ["/", "/runs/run-1", "/runs/run-5", "/runs/run-6", "/runs/run-7", "/jobs/job-1", "/runs/none", "/jobs/none"]
+)
 def test_every_page_lives_under_a_strict_policy(web: TestClient, reads: HandMade, path: str) -> None:
     poison(reads)
     response = web.get(path)
@@ -186,13 +194,48 @@ def test_a_run_shows_why_and_how_to_look_oneself(web: TestClient) -> None:
         "cgroup oom_kill went from 0 to 1",
         "lease-expired",
         "1, kept and not counted",
-        "160 000 000 B by the page server",
+        "all bodies, as served 160 000 000 B 17 answers",
         "repetition 1: 32 tokens in",
         "RangeError no room",
     ):
         assert words in read.text, words
     assert "http://localhost:8700/run/run-1.1/s3cret/" in read.links()
     assert f"/runs/run-7/artifacts/{samples.SHA}" in [image.get("src") for image in read.all("img")]
+
+
+def test_a_run_shows_loads_labels_throttling_and_its_repetitions(web: TestClient) -> None:
+    read = page(web, "/runs/run-5")
+    for words in (
+        "keeps 80 % of its speed",
+        "POSITIVE 0.98, NEGATIVE 0.02",
+        "cold load 2.31 s 160 000 000 B from the network",
+        "warm load 410 ms 0 B from the network, 137 000 000 B from the cache",
+        "JS heap 31 MB the worker's performance.memory.usedJSHeapSize",
+        "WebGPU 48 MB peak; largest buffer 28 MB",
+        "latencies in ms: 20, 20",
+    ):
+        assert words in read.text, words
+    (curve,) = read.all("polyline")
+    points = str(curve["points"]).split()
+    assert (len(points), points[0], points[-1]) == (20, "0.0,0.0", "100.0,4.0")
+
+
+def test_a_probing_run_shows_what_it_found(web: TestClient) -> None:
+    read = page(web, "/runs/run-6")
+    for words in ("without a model", "matrix, webgpu 89.5 GFLOP/s", "WASM SIMD, threads", "stopped at the bound"):
+        assert words in read.text, words
+    assert "fits when" not in read.text
+
+
+def test_devices_show_what_their_last_probe_found(web: TestClient, reads: HandMade) -> None:
+    poisoned = adapter(vendor=samples.POISON[:100], features=[samples.POISON])
+    reads.the_devices = [samples.device(probe=device_probe(adapter=poisoned)), samples.device()]
+    read = page(web, "/")
+    assert "not probed" in read.text
+    assert "wasm 4.2 GFLOP/s, webgpu 89.5 GFLOP/s" in read.text
+    assert "largest buffer 2 GiB" in read.text
+    assert len(read.all("details")) == 1
+    assert "\x1b" not in read.words
 
 
 def test_a_run_that_waits_has_a_page(web: TestClient, reads: HandMade) -> None:

@@ -12,15 +12,16 @@ const TEXEL_BYTES: Partial<Record<GPUTextureFormat, number>> = {
 
 export class GpuLedger {
   readonly #live = new Map<object, number>();
+  readonly #gone = new WeakSet();
   #peak = 0;
   #largestBuffer = 0;
   #buffers = 0;
   #touched = false;
 
   allocateBuffer(device: object, bytes: number): void {
+    if (!this.#allocate(device, bytes)) return;
     this.#buffers += 1;
     this.#largestBuffer = Math.max(this.#largestBuffer, bytes);
-    this.#allocate(device, bytes);
   }
 
   allocateTexture(device: object, bytes: number): void {
@@ -35,6 +36,7 @@ export class GpuLedger {
   /** A device that is lost or destroyed takes its memory with it; freeing the rest later changes nothing. */
   lose(device: object): void {
     this.#live.delete(device);
+    this.#gone.add(device);
   }
 
   /** Null as long as nothing has been allocated. */
@@ -48,10 +50,13 @@ export class GpuLedger {
     };
   }
 
-  #allocate(device: object, bytes: number): void {
+  /** False when the device is gone: it still hands out objects, but there is no memory behind them. */
+  #allocate(device: object, bytes: number): boolean {
+    if (this.#gone.has(device)) return false;
     this.#touched = true;
     this.#live.set(device, (this.#live.get(device) ?? 0) + bytes);
     this.#peak = Math.max(this.#peak, this.#liveBytes());
+    return true;
   }
 
   #liveBytes(): number {

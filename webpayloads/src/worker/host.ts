@@ -1,12 +1,17 @@
-/** Takes one adapter through the phases of a run, and tells the page at each checkpoint. */
-import type { PageSpec, Phase } from '../contract';
-import { PageFault, toPageErrors } from '../errors';
-import type { Checkpoint, FromWorker, Observed, ToWorker } from '../messages';
-import type { RuntimeAdapter } from '../runtime';
+/** The worker's end of the conversation with the page: starts a course, and stops at each of its checkpoints. */
+import type { Phase } from '../contract';
+import { toPageErrors } from '../errors';
+import type { Checkpoint, FromWorker, Observed, Start, ToWorker } from '../messages';
 import { NeverSettled, type Hearing } from './hearing';
-import { ModelFiles } from './model_files';
 
 const LONGEST_DISPOSE_MS = 5_000;
+
+/** What a worker does, from the page's word to start until it is done. */
+export interface Course {
+  /** Rejects with whatever went wrong. */
+  run(start: Start, host: Host): Promise<void>;
+  dispose(): Promise<void>;
+}
 
 export interface HostParts {
   hearing: Hearing;
@@ -15,17 +20,18 @@ export interface HostParts {
 }
 
 export class Host {
-  readonly #adapter: RuntimeAdapter;
-  readonly #assets: string;
+  readonly #course: Course;
   readonly #parts: HostParts;
   readonly #waiting = new Map<number, () => void>();
   #lastId = 0;
-  #initAnnounced = false;
 
-  constructor(adapter: RuntimeAdapter, assets: string, parts: HostParts) {
-    this.#adapter = adapter;
-    this.#assets = assets;
+  constructor(course: Course, parts: HostParts) {
+    this.#course = course;
     this.#parts = parts;
+  }
+
+  get hearing(): Hearing {
+    return this.#parts.hearing;
   }
 
   receive(message: ToWorker): void {
@@ -33,14 +39,34 @@ export class Host {
       this.#waiting.get(message.id)?.();
       this.#waiting.delete(message.id);
     } else {
-      void this.#start(message.spec, message.base);
+      void this.#start(message);
     }
   }
 
-  async #start(spec: PageSpec, base: string): Promise<void> {
+  /** Resolves when the agent knows of the phase. */
+  async enter(phase: Phase): Promise<void> {
+    await this.pass({ at: 'phase', phase });
+    this.hearing.phase = phase;
+  }
+
+  /** Resolves when the page says so. */
+  pass(checkpoint: Checkpoint): Promise<void> {
+    const id = ++this.#lastId;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#parts.send({ type: 'checkpoint', id, checkpoint, observed: this.#parts.observe() });
+    });
+  }
+
+  progress(loaded: number, total: number): void {
+    this.hearing.alive();
+    this.#parts.send({ type: 'progress', loaded, total });
+  }
+
+  async #start(start: Start): Promise<void> {
     const { hearing, observe, send } = this.#parts;
     try {
-      await this.#run(spec, base);
+      await this.#course.run(start, this);
       // Before the runtime is closed and gives its memory back.
       const observed = observe();
       await this.#dispose();
@@ -52,69 +78,10 @@ export class Host {
     }
   }
 
-  async #run(spec: PageSpec, base: string): Promise<void> {
-    const { hearing } = this.#parts;
-    const adapter = this.#adapter;
-    const files = new ModelFiles(base, spec.files, {
-      progress: (loaded, total) => {
-        hearing.alive();
-        this.#parts.send({ type: 'progress', loaded, total });
-      },
-      complete: () => this.#announceInit(),
-    });
-    const hooks = { files, assets: this.#assets, alive: () => { hearing.alive(); } };
-    const { threads } = await hearing.watch(adapter.init(spec, hooks));
-    await this.#announceInit();
-    await this.#pass({ at: 'ready', threads });
-
-    const { workload, validation } = spec;
-    if (workload.task === 'probe') throw new PageFault('a probe runs without a model');
-    if (workload.warmups > 0) {
-      await this.#enter('warmup');
-      // Preparing counts: a runtime that has to run something to know its prompt compiles its shaders there.
-      const start = performance.now();
-      await hearing.watch(adapter.prepare(workload));
-      for (let index = 0; index < workload.warmups; index += 1) {
-        await hearing.watch(adapter.run());
-        if (index === 0) await this.#pass({ at: 'first-inference', elapsed_ms: performance.now() - start });
-      }
-    }
-    await this.#enter('measure');
-    if (workload.warmups === 0) await hearing.watch(adapter.prepare(workload));
-    for (let index = 0; index < workload.repetitions; index += 1) {
-      const sample = await hearing.watch(adapter.run());
-      await this.#pass({ at: 'sample', sample });
-    }
-    if (validation !== null) {
-      await this.#enter('validate');
-      const output = await hearing.watch(adapter.validate(validation));
-      await this.#pass({ at: 'validation', output });
-    }
-  }
-
   /** Closing is a courtesy to the next one on this device: a runtime that hangs in it has done its work. */
   async #dispose(): Promise<void> {
-    this.#parts.hearing.deaf = true;
+    this.hearing.deaf = true;
     const limit = new Promise<void>((resolve) => setTimeout(resolve, LONGEST_DISPOSE_MS));
-    await Promise.race([this.#adapter.dispose().catch(() => undefined), limit]);
-  }
-
-  async #announceInit(): Promise<void> {
-    if (this.#initAnnounced) return;
-    this.#initAnnounced = true;
-    await this.#enter('init');
-  }
-
-  async #enter(phase: Phase): Promise<void> {
-    await this.#pass({ at: 'phase', phase });
-    this.#parts.hearing.phase = phase;
-  }
-
-  #pass(checkpoint: Checkpoint): Promise<void> {
-    const id = ++this.#lastId;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
-      this.#parts.send({ type: 'checkpoint', id, checkpoint, observed: this.#parts.observe() });
-    });
+    await Promise.race([this.#course.dispose().catch(() => undefined), limit]);
   }
 }

@@ -1,6 +1,10 @@
-/** Everything that must be in place before a runtime's first line: imported first by each worker. */
-import type { FromWorker, Observed } from '../messages';
+/**
+ * Everything that must be in place before a runtime's first line: imported first by each worker. What costs time or
+ * memory is left out where the worker's address says so.
+ */
 import { toPageErrors } from '../errors';
+import type { FromWorker, Observed } from '../messages';
+import { isInstrumented } from '../runtimes';
 import { GpuLedger, watchGpu } from './gpu_ledger';
 import { Hearing } from './hearing';
 import { WasmMemories, watchWasm } from './wasm_memory';
@@ -13,6 +17,7 @@ export const hearing = new Hearing((error) => {
   send({ type: 'heard', error });
 });
 
+const measuring = isInstrumented(self.location);
 const ledger = new GpuLedger();
 const memories = new WasmMemories();
 
@@ -20,8 +25,8 @@ export function observe(): Observed {
   return { gpu_memory: ledger.memory, wasm_peak_bytes: memories.peakBytes };
 }
 
-watchWasm(WebAssembly, memories);
-if ('gpu' in navigator) {
+if (measuring) watchWasm(WebAssembly, memories);
+if (measuring && 'gpu' in navigator) {
   watchGpu(self, ledger, {
     adapter(adapter) {
       send({ type: 'adapter', adapter });

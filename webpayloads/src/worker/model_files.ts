@@ -1,8 +1,9 @@
 /** The variant's files as the runtime reads them: counted as they stream, never held twice. */
 import type { ModelFile } from '../contract';
+import type { LoadedBytes } from '../messages';
+import type { Chunk, FileSource, Incoming } from './file_source';
 
-type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
-type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+type Body = ReadableStream<Chunk>;
 
 /** Files that hold a model's weights, and not its words or settings. */
 const WEIGHTS = /\.(onnx|onnx_data(_\d+)?|bin|task|litertlm|gguf|tflite)$/;
@@ -14,6 +15,8 @@ export interface ModelFilesListener {
    * that the runtime cannot begin with the model before.
    */
   complete(): Promise<void>;
+  /** One of the variant's files did not come. The runtime is told as well, but may keep it to itself. */
+  failed(reason: unknown): void;
 }
 
 export class ModelFiles {
@@ -21,18 +24,19 @@ export class ModelFiles {
   readonly root: string;
   readonly #files: readonly ModelFile[];
   readonly #listener: ModelFilesListener;
-  readonly #fetch: typeof fetch;
+  readonly #source: FileSource;
   readonly #missingWeights: Set<string>;
   readonly #total: number;
   /** Bytes by path: a library may read a file twice, or look whether it is there and not read it at all. */
   readonly #loaded = new Map<string, number>();
   readonly #reading = new Set<string>();
+  readonly #bodies = { network: 0, cache: 0 };
 
-  constructor(base: string, files: readonly ModelFile[], listener: ModelFilesListener, fetcher?: typeof fetch) {
+  constructor(base: string, files: readonly ModelFile[], source: FileSource, listener: ModelFilesListener) {
     this.root = new URL('model/', base).href;
     this.#files = files;
     this.#listener = listener;
-    this.#fetch = fetcher ?? ((input, init) => fetch(input, init));
+    this.#source = source;
     this.#total = sum(files.map((file) => file.bytes));
     const weights = files.filter((file) => WEIGHTS.test(file.path));
     this.#missingWeights = new Set((weights.length > 0 ? weights : files).map((file) => file.path));
@@ -45,10 +49,15 @@ export class ModelFiles {
     return file;
   }
 
+  /** All that has been read so far, a file that was read twice counted twice. */
+  get loaded(): LoadedBytes {
+    return { network_bytes: this.#bodies.network, cache_bytes: this.#bodies.cache };
+  }
+
   /** The body of one of the variant's files. @throws Error when the server does not have it. */
   async stream(path: string): Promise<Body> {
-    const reader = await this.#open(path);
-    return this.#count(path, () => Promise.resolve(reader));
+    const incoming = await this.#open(path);
+    return this.#count(path, () => Promise.resolve(incoming));
   }
 
   /**
@@ -56,52 +65,70 @@ export class ModelFiles {
    * byte of it is read: a library that only wants to know whether it is there, or how large it is, downloads
    * nothing. Any other file is the library's business (some ask for optional ones).
    */
-  readonly fetch: typeof fetch = async (input, init) => {
+  readonly fetch: typeof fetch = (input, init) => {
     const url = this.#addressOf(input);
     const file = this.#files.find((one) => this.root + one.path === url);
-    if (file === undefined) return this.#fetch(input, init);
+    if (file === undefined) return fetch(input, init);
     const body = this.#count(file.path, () => this.#open(file.path));
-    return new Response(body, { headers: { 'Content-Length': String(file.bytes) } });
+    return Promise.resolve(new Response(body, { headers: { 'Content-Length': String(file.bytes) } }));
   };
 
-  async #open(path: string): Promise<Reader> {
-    const url = this.root + path;
-    const response = await this.#fetch(url);
-    if (response.body === null || !response.ok) {
-      throw new Error(`Failed to fetch model: ${url} (${response.status})`);
-    }
-    return response.body.getReader();
+  async #open(path: string): Promise<Incoming> {
+    const size = this.#sizeOf(path);
+    const open = (): Promise<Incoming> => this.#source.open(this.root + path, size);
+    // A file that is none of the variant's is missed by the runtime alone.
+    return size === undefined ? open() : this.#telling(open);
   }
 
-  #count(path: string, open: () => Promise<Reader>): Body {
-    const expected = this.#files.find((file) => file.path === path)?.bytes;
-    let opened: Reader | null = null;
+  #count(path: string, open: () => Promise<Incoming>): Body {
+    const expected = this.#sizeOf(path);
+    let opened: Incoming | null = null;
     let read = 0;
+    const next = async (): Promise<Chunk | null> => {
+      opened ??= await open();
+      const incoming = opened;
+      const chunk = await this.#telling(() => incoming.read());
+      if (chunk === null && expected !== undefined && read < expected) {
+        const reason = new Error(`Failed to fetch model: ${this.root}${path} ended after ${read} of ${expected} bytes`);
+        return this.#telling(() => Promise.reject(reason));
+      }
+      if (chunk !== null) this.#bodies[incoming.from] += chunk.byteLength;
+      return chunk;
+    };
     return new ReadableStream(
       {
         pull: async (controller) => {
-          opened ??= await open();
-          const { done, value } = await opened.read();
-          if (done) {
-            if (expected !== undefined && read < expected) {
-              throw new Error(`Failed to fetch model: ${this.root}${path} ended after ${read} of ${expected} bytes`);
-            }
+          const chunk = await next();
+          if (chunk === null) {
             controller.close();
             return;
           }
           this.#reading.add(path);
-          read += value.byteLength;
+          read += chunk.byteLength;
           this.#loaded.set(path, read);
           this.#listener.progress(sum(this.#loaded.values()), this.#total);
           // Before the last bytes, and not at the end of the stream: who knows the format needs no end.
           if (read === expected) await this.#finish(path);
-          controller.enqueue(value);
+          controller.enqueue(chunk);
         },
         cancel: (reason) => opened?.cancel(reason),
       },
       // Nothing is read ahead: reading is what starts the download.
       { highWaterMark: 0 },
     );
+  }
+
+  async #telling<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (reason) {
+      this.#listener.failed(reason);
+      throw reason;
+    }
+  }
+
+  #sizeOf(path: string): number | undefined {
+    return this.#files.find((file) => file.path === path)?.bytes;
   }
 
   #addressOf(input: RequestInfo | URL): string {
