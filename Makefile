@@ -74,6 +74,7 @@ test: setup pages browser $(VENV)/.models ## Run every test
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)
 
+# BENCH takes further arguments, such as --list, --heavy or --rounds 20.
 bench: setup pages browser $(VENV)/.models ## Measure docs/benchmarks.json anew; one figure alone: ONLY=name
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(BENCH)
 

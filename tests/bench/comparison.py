@@ -17,7 +17,7 @@ from tests.bench.trial import LeftOut
 from tests.workbench import built
 
 WORKLOAD: Final = {"prompt_tokens": 32, "generated_tokens": 12, "warmups": 1, "repetitions": 2}
-PATIENCE: Final = Patience(least=1, most=3, seconds=150.0)
+PATIENCE: Final = Patience(least=1, most=3, seconds=60.0)
 MOST_PARAMETERS: Final = 200_000_000
 """Of a model that is compared without being asked for by name."""
 MOST_SOFTWARE_PARAMETERS: Final = 10_000_000

@@ -18,7 +18,7 @@ CASES: Final = {
     "transformers.js/wasm": Case(
         "smollm2-135m-instruct.q8",
         Backend.WASM,
-        {"prompt_tokens": 32, "generated_tokens": 24, "warmups": 1, "repetitions": 5},
+        {"prompt_tokens": 32, "generated_tokens": 24, "warmups": 1, "repetitions": 3},
     ),
     "transformers.js/webgpu": Case(
         "all-minilm-l6-v2.int8", Backend.WEBGPU, {"length": 32, "warmups": 1, "repetitions": 3}
@@ -31,7 +31,7 @@ CASES: Final = {
     "wllama/wasm": Case(
         "smollm2-135m-instruct.gguf-q4_1",
         Backend.WASM,
-        {"prompt_tokens": 32, "generated_tokens": 24, "warmups": 1, "repetitions": 5},
+        {"prompt_tokens": 32, "generated_tokens": 12, "warmups": 1, "repetitions": 3},
     ),
     "litert-lm/wasm": Case(
         "gemma3-tiny.litertlm",

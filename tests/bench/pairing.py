@@ -19,7 +19,7 @@ class Patience:
 
     least: int = 4
     most: int = 12
-    seconds: float = 70.0
+    seconds: float = 55.0
 
     @classmethod
     def exactly(cls, rounds: int) -> "Patience":
