@@ -39,8 +39,8 @@ FAMILIES: Final = (
         "Does the lab distort what it measures?",
         "Speed in the lab (whole attempt: page, worker, ledger, events, DevTools, memory sampling) ÷ speed on a plain "
         "page that opens the same engine by hand, as its documentation shows it: same browser, flags, model file, "
-        "token counts, warm-up and repetitions; a fresh browser for each, in turn. Target: 0.99 to 1.01, "
-        "on a machine that does nothing else: where every core is busy, what observes the lab takes time from the engine.",
+        "token counts, warm-up and repetitions; a fresh browser for each, in turn. Target: 0.99 to 1.01 "
+        "where nothing else runs: on busy cores, what observes the lab takes time from the engine.",
     ),
     Family(
         "instrumentation",
