@@ -68,11 +68,15 @@ up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-
 
 # ---- check --------------------------------------------------------------------------------------
 
-.PHONY: test lint types lock clean
+.PHONY: test bench lint types lock clean
 test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)
+
+# BENCH takes further arguments, such as --list, --heavy or --rounds 20.
+bench: setup pages browser $(VENV)/.models ## Measure docs/benchmarks.json anew; one figure alone: ONLY=name
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(BENCH)
 
 lint: setup webpayloads/node_modules/.installed ## Check style, types, imports, generated files
 	@$(BIN)/ruff check .

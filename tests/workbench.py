@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.attempt import AttemptOutcome, run_attempt
+from agents.attempt_page import AttemptPage
 from agents.devices.declared import discover_devices
 from agents.devices.protocol import Device
 from agents.page_server import PageServer
@@ -19,7 +20,7 @@ from orchestrator.blobs import BlobStore
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.job import Criteria, Timeouts, Workload, Workloads
-from orchestrator.contract.page import PageReport
+from orchestrator.contract.page import PageReport, PageSpec
 from orchestrator.contract.vocabulary import Backend
 from orchestrator.domain.judgement import Judgement, judge
 from orchestrator.models.build import build_variants
@@ -84,12 +85,21 @@ class Tried:
         return self.page
 
 
+class _Pages(PageServer):
+    """A page server that may tell its pages to do without their instruments, which no agent ever does."""
+
+    instruments = True
+
+    def open_attempt(self, spec: PageSpec, **files: Any) -> AttemptPage:
+        return super().open_attempt(spec.model_copy(update={"instruments": self.instruments}), **files)
+
+
 class Workbench:
     """A page server and the devices of a file, one attempt at a time."""
 
     def __init__(self, directory: Path, devices: str = DEVICES) -> None:
         self._directory = directory
-        self._server = PageServer()
+        self._server = _Pages()
         self._blobs = BlobStore(CACHE / "blobs")
         self._numbers = count(1)
         file = directory / "devices.yaml"
@@ -130,8 +140,13 @@ class Workbench:
         model_files: Mapping[str, Path] | None = None,
         timeouts: Timeouts = PATIENCE,
         criteria: Criteria | None = None,
+        instruments: bool = True,
     ) -> Tried:
-        """One attempt; `model_files` in place of the variant's own to serve something else under its names."""
+        """One attempt; `model_files` in place of the variant's own to serve something else under its names.
+
+        Without `instruments` the page keeps no ledger and posts no events: for measuring what they cost.
+        """
+        self._server.instruments = instruments
         spec = AttemptSpec(
             run_id=f"run-{next(self._numbers)}",
             number=1,
