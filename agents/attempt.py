@@ -308,6 +308,7 @@ class _Attempt:
                 last_event=f"{last.event.kind} {last.event.phase} at {last.event.at_ms:.0f} ms {last.event.detail}"
                 if last
                 else None,
+                console=self._witness.console_errors if self._witness else (),
             )
         )
 

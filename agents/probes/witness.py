@@ -59,6 +59,10 @@ class Witness:
     def memory(self) -> MemoryFigure | None:
         return self._memory.figure
 
+    @property
+    def console_errors(self) -> list[str]:
+        return self._console.errors
+
     def write_screenshot(self, file: Path) -> bool:
         """A picture of the page; False when the page could not give one, as a dead tab cannot."""
         with suppress(CdpError):
