@@ -172,7 +172,7 @@ class _Attempt:
             self._witness = Witness(
                 self._session.devtools_url,
                 page_origin=origin,
-                webgpu=self._device.has_webgpu,
+                equipment=self._device.equipment,
                 on_crash=self._on_crash,
                 on_gone=self._on_gone,
             )

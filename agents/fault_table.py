@@ -202,6 +202,12 @@ CAUSES: Final = (
         "OperationError: Failed to execute 'requestDevice' on 'GPUAdapter': Required limit (1099511627776) is greater "
         "than the supported limit (1073741824).\n - While validating maxBufferSize",
     ),
+    _limit(
+        r"exceeds the maximum allowed",
+        _SAID,
+        "GPUPipelineError: Entry-point uses workgroup_size(1024, 1, 1) that exceeds the maximum allowed (256, 256, 64)."
+        "\n - While initializing [ComputePipeline (unlabeled)]",
+    ),
     _row(
         FaultCode.STORAGE_QUOTA, FaultOrigin.BROWSER, r"quota ?exceeded", _TOLD, "QuotaExceededError: Quota exceeded."
     ),

@@ -34,6 +34,21 @@ const faults: Record<string, () => Promise<unknown>> = {
     device.createBuffer({ size: device.limits.maxBufferSize + 4, usage: GPUBufferUsage.STORAGE });
     return goOn(device);
   },
+  async 'gpu-binding-limit'() {
+    const device = await requestDevice({});
+    const layout = device.createBindGroupLayout({
+      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } }],
+    });
+    const size = device.limits.maxStorageBufferBindingSize + 4;
+    const buffer = device.createBuffer({ size, usage: GPUBufferUsage.STORAGE });
+    device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer } }] });
+    return goOn(device);
+  },
+  async 'gpu-workgroup-limit'() {
+    const device = await requestDevice({});
+    const module = device.createShaderModule({ code: '@compute @workgroup_size(1024) fn main() {}' });
+    await device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
+  },
   async 'gpu-required-limit'() {
     return requestDevice({ requiredLimits: { maxBufferSize: 2 ** 40 } });
   },
