@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from orchestrator.contract.base import Label
 from orchestrator.contract.catalog import TextValidation, Validation
-from orchestrator.models.definition import EmbeddingQuestion, Question, TextQuestion
+from orchestrator.models.definition import EmbeddingQuestion, LabelQuestion, Question, TextQuestion
 
 MODELS_EXTRA: Final = "pip install 'fitmatrix[models]'"
 
@@ -72,6 +72,12 @@ class Workshop:
             raise RecipeError("this recipe's models are validated by embeddings: set validation.check to `embedding`")
         return self.order.question
 
+    def label_question(self) -> LabelQuestion:
+        """What the catalog asks a classifier, or a filler of masks."""
+        if not isinstance(self.order.question, LabelQuestion):
+            raise RecipeError("this recipe's models are validated by labels: set validation.check to `labels`")
+        return self.order.question
+
     def text_validation(self) -> TextValidation:
         """The catalog's question as the contract has it, without a reference."""
         if not isinstance(self.order.question, TextQuestion):
@@ -90,6 +96,13 @@ class Workshop:
         value = self.order.parameters.get(parameter)
         if not isinstance(value, int) or isinstance(value, bool):
             raise RecipeError(f"recipe.parameters.{parameter} must be an integer, not {value!r}")
+        return value
+
+    def flag(self, parameter: str) -> bool:
+        """A parameter that must be true or false."""
+        value = self.order.parameters.get(parameter)
+        if not isinstance(value, bool):
+            raise RecipeError(f"recipe.parameters.{parameter} must be true or false, not {value!r}")
         return value
 
 
