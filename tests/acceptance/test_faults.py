@@ -37,7 +37,7 @@ devices:
   - name: plain desk
   - name: small buffers
     chrome_flags: ["--enable-unsafe-webgpu"]
-    emulated: {webgpu_limits: {maxBufferSize: 65536, maxStorageBufferBindingSize: 32768}}
+    emulated: {webgpu_limits: {maxBufferSize: 524288, maxStorageBufferBindingSize: 262144}}
   - name: smaller GPU
     chrome_flags: ["--enable-unsafe-webgpu"]
     emulated: {webgpu_limits: {maxBufferSize: 402653184}}
@@ -157,13 +157,13 @@ def test_a_real_model_on_a_device_with_small_buffers(bench: Workbench) -> None:
     tried = bench.run(built(GEMMA), Backend.WEBGPU, "small buffers", timeouts=PATIENCE)
     fault = fault_of(tried)
     assert (fault.code, fault.origin, fault.transient) == (FaultCode.LIMIT_EXCEEDED, DEVICE, False)
-    assert "(65536)" in fault.detail or "(32768)" in fault.detail
+    assert "(524288)" in fault.detail or "(262144)" in fault.detail
     adapter = tried.page.environment.adapter
     assert adapter is not None
-    assert adapter.limits["maxBufferSize"] == 65_536
+    assert adapter.limits["maxBufferSize"] == 524_288
     # What does not fit was refused, and not merely complained about.
     assert tried.page.gpu_memory is not None
-    assert tried.page.gpu_memory.largest_buffer_bytes <= 65_536
+    assert tried.page.gpu_memory.largest_buffer_bytes <= 524_288
 
 
 # The runtime that fails on purpose, one row for each way.
@@ -178,8 +178,8 @@ WAYS = [
     ("binding-over-limit", "desk", FaultCode.LIMIT_EXCEEDED, DEVICE, "is larger than the maximum storage buffer"),
     ("request-over-limit", "desk", FaultCode.LIMIT_EXCEEDED, DEVICE, "is greater than the supported limit"),
     ("workgroup-over-limit", "desk", FaultCode.LIMIT_EXCEEDED, DEVICE, "exceeds the maximum allowed"),
-    ("buffer-over-limit", "small buffers", FaultCode.LIMIT_EXCEEDED, DEVICE, "Buffer size (65540) exceeds the max"),
-    ("binding-over-limit", "small buffers", FaultCode.LIMIT_EXCEEDED, DEVICE, "Binding size (32772) of [Buffer"),
+    ("buffer-over-limit", "small buffers", FaultCode.LIMIT_EXCEEDED, DEVICE, "Buffer size (524292) exceeds the max"),
+    ("binding-over-limit", "small buffers", FaultCode.LIMIT_EXCEEDED, DEVICE, "Binding size (262148) of [Buffer"),
     ("request-over-limit", "smaller GPU", FaultCode.LIMIT_EXCEEDED, DEVICE, "the supported limit (402653184)"),
     ("buffer-over-limit", "smaller GPU", FaultCode.LIMIT_EXCEEDED, DEVICE, "a higher maxBufferSize of 402653184"),
     ("wasm-unreachable", "plain desk", FaultCode.CRASH, PAGE, "RuntimeError: unreachable"),
