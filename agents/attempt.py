@@ -172,7 +172,7 @@ class _Attempt:
             self._witness = Witness(
                 self._session.devtools_url,
                 page_origin=origin,
-                webgpu=self._device.has_webgpu,
+                equipment=self._device.equipment,
                 on_crash=self._on_crash,
                 on_gone=self._on_gone,
             )
@@ -308,6 +308,7 @@ class _Attempt:
                 last_event=f"{last.event.kind} {last.event.phase} at {last.event.at_ms:.0f} ms {last.event.detail}"
                 if last
                 else None,
+                console=self._witness.console_errors if self._witness else (),
             )
         )
 

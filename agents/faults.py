@@ -1,20 +1,28 @@
 """The one place that turns what was seen when an attempt ended into a `Fault`.
 
-`TABLE` is ordered: the first rule that the evidence satisfies decides. The texts in it were seen in real browsers or
-quoted in the runtimes' issue trackers. What no rule knows is `unknown`, with all of its evidence.
+Evidence is asked in a fixed order (`Kind`): the agent's own failures first, since they say nothing about the device
+whatever the counters show; then the kernel's `oom_kill` counter, since a process that it killed explains crashes, lost
+GPU devices and failed fetches alike; then a browser that did not start; then the page, from what it told before its
+death to what its console holds; then `device.lost`, the tab's crash, the browser's exit, and at last silence.
+
+That order is gone through twice: first for causes, which say why, then for symptoms, which say only that something
+died. So a trap in WASM does not hide the console's word that memory had run out, nor a crashed tab the page's last
+event. What no row of `agents.fault_table` knows is `unknown`, with all of its evidence.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from agents.fault_table import CAUSES, SYMPTOMS, Kind, Row
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import PageError
 from orchestrator.contract.vocabulary import ErrorSource, FaultCode, FaultOrigin, Phase
 
-_LONGEST_TEXT = 2_000
-_MOST_ERRORS = 40
+_LONGEST_TEXT: Final = 2_000
+_MOST_ERRORS: Final = 30
+_MOST_LOGGED: Final = 15
 
 
 class AgentError(Exception):
@@ -56,122 +64,60 @@ class Evidence:
     detail: str
     """What the ending itself says: the crash status, the exception's text."""
     errors: Sequence[PageError] = ()
-    """Errors the page told of, in its report or in events before."""
+    """Errors the page told of, in its report or in events before, the first one first."""
     oom_kills: tuple[int, int] | None = None
     """The cgroup's `oom_kill` counter before and after; None where the browser was not in a cgroup of its own."""
     last_event: str | None = None
     """The page's last event, in words."""
+    console: Sequence[str] = ()
+    """Errors in the consoles of page and workers, as DevTools heard them."""
 
     @property
     def killed_for_memory(self) -> int:
         return self.oom_kills[1] - self.oom_kills[0] if self.oom_kills else 0
 
 
+_ENDING_KINDS: Final = {
+    Ending.STOPPED: Kind.AGENT,
+    Ending.AGENT_ERROR: Kind.AGENT,
+    Ending.BROWSER_START: Kind.BROWSER,
+    Ending.BROWSER_COMMAND: Kind.BROWSER,
+    Ending.TAB_CRASHED: Kind.TAB_CRASH,
+    Ending.BROWSER_GONE: Kind.PROCESS_EXIT,
+    Ending.SILENCE: Kind.SILENCE,
+    Ending.WHOLE_TIMEOUT: Kind.SILENCE,
+}
+"""A page's error is not among them: its report tells more than its ending does."""
+_SOURCE_KINDS: Final = {
+    ErrorSource.UNHANDLED_REJECTION: Kind.REJECTION,
+    ErrorSource.CONSOLE: Kind.CONSOLE,
+    ErrorSource.DEVICE_LOST: Kind.DEVICE_LOST,
+}
+
+
 @dataclass(frozen=True)
-class Rule:
-    """One row: `pattern` must occur in a statement, and if asked for, the `oom_kill` counter must have moved.
-
-    Statements are `<ending>: <detail>` and, for each page error, `<source>: <name>: <message>`.
-    """
-
-    pattern: re.Pattern[str]
-    code: FaultCode
-    origin: FaultOrigin
-    transient: bool = False
-    needs_oom_kill: bool = False
-
-
-def _rule(
-    pattern: str, code: FaultCode, origin: FaultOrigin, *, transient: bool = False, needs_oom_kill: bool = False
-) -> Rule:
-    return Rule(re.compile(pattern, re.IGNORECASE), code, origin, transient, needs_oom_kill)
-
-
-_UNKNOWN = _rule(r"", FaultCode.UNKNOWN, FaultOrigin.PAGE)
-
-TABLE: tuple[Rule, ...] = (
-    # The agent's own failures say nothing about the device, whatever the counters show.
-    _rule(r"^(stopped|agent-error):", FaultCode.AGENT_ERROR, FaultOrigin.AGENT, transient=True),
-    # The kernel's word comes next: a process it killed for memory explains crashes, lost GPUs and failed fetches.
-    _rule(r"", FaultCode.OUT_OF_MEMORY, FaultOrigin.DEVICE, needs_oom_kill=True),
-    # What was seen from outside the page.
-    _rule(r"^browser-start:", FaultCode.BROWSER_START, FaultOrigin.AGENT, transient=True),
-    _rule(r"^(tab-crashed|browser-gone):.*\boom\b", FaultCode.OUT_OF_MEMORY, FaultOrigin.DEVICE),
-    _rule(r"^(tab-crashed|browser-gone):", FaultCode.CRASH, FaultOrigin.BROWSER),
-    _rule(
-        r"^browser-command:.*(tab crashed|disconnected|not reachable|invalid session|no such window|target closed)",
-        FaultCode.CRASH,
-        FaultOrigin.BROWSER,
-    ),
-    _rule(r"^browser-command:.*net::err_", FaultCode.DOWNLOAD, FaultOrigin.AGENT, transient=True),
-    _rule(r"^browser-command:", FaultCode.AGENT_ERROR, FaultOrigin.AGENT, transient=True),
-    # What the page said, in its report or in an event before it fell silent.
-    _rule(r"hash mismatch|sha-?256", FaultCode.HASH_MISMATCH, FaultOrigin.AGENT, transient=True),
-    _rule(
-        r"out of memory|array buffer allocation failed|could not allocate memory|bad_alloc|faild?ed to allocate"
-        r"|offset is out of bounds|out_of_(device|host)_memory|cannot enlarge memory|aborted\(oom\)",
-        FaultCode.OUT_OF_MEMORY,
-        FaultOrigin.DEVICE,
-    ),
-    _rule(
-        r"unable to request adapter|no gpu adapter found|failed to get gpu adapter|navigator\.gpu is undefined"
-        r"|no webgpu|webgpu is not (supported|available|enabled)",
-        FaultCode.NO_WEBGPU,
-        FaultOrigin.BROWSER,
-    ),
-    _rule(
-        r"requires f16|not support fp16|unsupported feature|shader-f16|could not find an implementation for",
-        FaultCode.UNSUPPORTED_FEATURE,
-        FaultOrigin.DEVICE,
-    ),
-    _rule(
-        r"exceeds the max buffer size|larger than the maximum .*binding size|greater than the supported limit",
-        FaultCode.LIMIT_EXCEEDED,
-        FaultOrigin.DEVICE,
-    ),
-    _rule(
-        r"^device-lost:|external instance reference no longer exists|dxgi_error_device|device was (lost|destroyed)",
-        FaultCode.DEVICE_LOST,
-        FaultOrigin.DEVICE,
-    ),
-    _rule(r"quota ?exceeded", FaultCode.STORAGE_QUOTA, FaultOrigin.BROWSER),
-    # Files come from the agent's own page server, so a failed download says nothing about the model.
-    _rule(
-        r"failed to fetch|could not locate file|data size is too small|expected magic word|networkerror|net::err_"
-        r"|the spec could not be read|the agent refused a message|worker script could not be loaded",
-        FaultCode.DOWNLOAD,
-        FaultOrigin.AGENT,
-        transient=True,
-    ),
-    _rule(
-        r"no model format matched|could not find gpu_artisan|backend type.* is: |null function",
-        FaultCode.BAD_MODEL,
-        FaultOrigin.PAGE,
-    ),
-    _rule(
-        # The last alternative: a C++ exception that escaped from WASM is a bare number.
-        r"memory access out of bounds|aborted\(|: unreachable|worker died without a word|^[a-z-]+: \w*: \d+$",
-        FaultCode.CRASH,
-        FaultOrigin.BROWSER,
-    ),
-    # The pages' own name for a spec that they cannot run: the variant or the page build is wrong, not the device.
-    _rule(r"^[a-z-]+: pagefault:", FaultCode.AGENT_ERROR, FaultOrigin.AGENT),
-    _rule(r"(<pad>\s*){3,}", FaultCode.WRONG_OUTPUT, FaultOrigin.PAGE),
-    _rule(r"^(watchdog|silence|whole-timeout):", FaultCode.TIMEOUT, FaultOrigin.PAGE),
-    _UNKNOWN,
-)
+class _Statement:
+    kind: Kind | None
+    """None for what is no evidence of its own."""
+    text: str
+    """What rows are matched against."""
+    said: str
+    """The same for people, with where it was heard."""
 
 
 def classify(evidence: Evidence) -> Fault:
-    """The fault that this evidence amounts to: always one, `unknown` where no rule fits."""
-    rule, statement = _first_match(evidence)
-    killed = evidence.killed_for_memory
+    """The fault that this evidence amounts to: always one, `unknown` where no row fits."""
+    statements = list(_statements(evidence))
+    row, statement = _first_match(statements)
+    code, origin, transient = (
+        (row.code, row.origin, row.transient) if row else (FaultCode.UNKNOWN, FaultOrigin.PAGE, False)
+    )
     return Fault(
-        origin=rule.origin,
-        code=rule.code,
+        origin=origin,
+        code=code,
         phase=evidence.phase,
-        transient=rule.transient,
-        detail=_kill_sentence(killed, statement) if rule.needs_oom_kill else statement,
+        transient=transient,
+        detail=_detail(row, statement, evidence),
         evidence=_as_texts(evidence),
     )
 
@@ -187,46 +133,59 @@ def ending_of(error: Exception) -> Ending:
     return Ending.AGENT_ERROR
 
 
-def _first_match(evidence: Evidence) -> tuple[Rule, str]:
-    """The deciding rule and the statement it matched.
-
-    The console repeats what pages caught themselves, such as telemetry that their policy blocks, so it is heard only
-    where nothing else decides.
-    """
-    ending = _ending_statement(evidence)
-    told = [_statement(error) for error in evidence.errors if error.source is not ErrorSource.CONSOLE]
-    logged = [_statement(error) for error in evidence.errors if error.source is ErrorSource.CONSOLE]
-    for statements in ([*told, ending], logged):
-        for rule in TABLE[:-1]:
-            if rule.needs_oom_kill:
-                if evidence.killed_for_memory > 0:
-                    return rule, ending
-                continue
-            for statement in statements:
-                if rule.pattern.search(statement):
-                    return rule, statement
-    return _UNKNOWN, next(iter([*told, *logged, ending]))
+def _first_match(statements: Sequence[_Statement]) -> tuple[Row | None, _Statement]:
+    """The deciding row and the statement that it matched; without a row, what was said first."""
+    for rows in (CAUSES, SYMPTOMS):
+        for kind in Kind:
+            of_kind = [statement for statement in statements if statement.kind is kind]
+            for row in rows:
+                for statement in of_kind:
+                    if kind in row.kinds and row.pattern.search(statement.text):
+                        return row, statement
+    return None, statements[0]
 
 
-def _ending_statement(evidence: Evidence) -> str:
+def _statements(evidence: Evidence) -> Iterator[_Statement]:
+    """Everything that was said; within a kind, what is to be asked first comes first."""
+    reported = evidence.ending is Ending.PAGE_ERROR
+    # A page that has died told of its errors one by one: the last one was nearest to its death.
+    for error in evidence.errors if reported else reversed(evidence.errors):
+        kind = _SOURCE_KINDS.get(error.source, Kind.PAGE_ERROR) if reported else Kind.EVENT
+        # That a call did not settle is said after the error that kept it from settling.
+        if error.source is not ErrorSource.WATCHDOG:
+            yield _Statement(kind, _words(error), f"{error.source}: {_words(error)}")
+    ending = _ending_words(evidence)
+    if evidence.killed_for_memory > 0:
+        yield _Statement(Kind.KERNEL, ending, ending)
+    for text in evidence.console:
+        yield _Statement(Kind.CONSOLE, text[:_LONGEST_TEXT], f"console: {text}"[:_LONGEST_TEXT])
+    yield _Statement(_ENDING_KINDS.get(evidence.ending), ending, ending)
+
+
+def _words(error: PageError) -> str:
+    return (f"{error.name}: {error.message}" if error.name else error.message)[:_LONGEST_TEXT]
+
+
+def _ending_words(evidence: Evidence) -> str:
     return f"{evidence.ending}: {evidence.detail}"[:_LONGEST_TEXT]
 
 
-def _statement(error: PageError) -> str:
-    return f"{error.source}: {error.name}: {error.message}"[:_LONGEST_TEXT]
-
-
-def _kill_sentence(killed: int, statement: str) -> str:
-    processes = "1 process" if killed == 1 else f"{killed} processes"
-    return f"The kernel killed {processes} of the browser for memory ({statement})"
+def _detail(row: Row | None, statement: _Statement, evidence: Evidence) -> str:
+    if statement.kind is Kind.KERNEL:
+        killed = evidence.killed_for_memory
+        processes = "1 process" if killed == 1 else f"{killed} processes"
+        return f"The kernel killed {processes} of the browser for memory ({statement.said})"
+    return f"{row.explanation} {statement.said}" if row and row.explanation else statement.said
 
 
 def _as_texts(evidence: Evidence) -> list[str]:
-    texts = [_ending_statement(evidence)]
+    texts = [_ending_words(evidence)]
     if evidence.oom_kills is not None:
         before, after = evidence.oom_kills
         texts.append(f"oom_kill counter of the browser's cgroup: {before} before, {after} after")
     if evidence.last_event is not None:
         texts.append(f"last page event: {evidence.last_event}"[:_LONGEST_TEXT])
-    texts += [f"{_statement(error)} (phase {error.phase})" for error in evidence.errors[:_MOST_ERRORS]]
-    return texts
+    texts += [f"{error.source}: {_words(error)} (phase {error.phase})" for error in evidence.errors[:_MOST_ERRORS]]
+    told = [error.message for error in evidence.errors]
+    logged = [text for text in evidence.console if text not in told]
+    return texts + [f"console: {text}"[:_LONGEST_TEXT] for text in logged[-_MOST_LOGGED:]]

@@ -34,6 +34,9 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_IMMUTABLE: Final = "private, max-age=31536000, immutable"
+_ASSETS: Final = "assets/"
+"""Below a page's address, where those files of its build lie that never change."""
 KEY_HEADER: Final = "X-Attempt-Key"
 _EVENT_LIMIT: Final = 64 * 2**10
 _REPORT_LIMIT: Final = 8 * 2**20
@@ -152,7 +155,9 @@ class PageServer:
             raise web.HTTPNotFound(text=f"This attempt has no file {path}.")
         page.count_request()
         media_type = page.media_types.get(path, "application/octet-stream")
-        return await _stream(request, file, media_type, lambda count: page.count_bytes(path, count))
+        # A browser with a new profile starts cold all the same; only a second load in one attempt is warm.
+        caching = _IMMUTABLE if path.startswith(_ASSETS) else None
+        return await _stream(request, file, media_type, caching, lambda count: page.count_bytes(path, count))
 
     async def _receive_event(self, request: web.Request) -> web.StreamResponse:
         page = self._page(request)
@@ -188,7 +193,7 @@ async def _authenticated(request: web.Request, page: AttemptPage, model: type[Co
 
 
 async def _stream(
-    request: web.Request, file: Path, media_type: str, count: Callable[[int], None]
+    request: web.Request, file: Path, media_type: str, caching: str | None, count: Callable[[int], None]
 ) -> web.StreamResponse:
     """Send a file or the range that was asked for.
 
@@ -207,6 +212,8 @@ async def _stream(
     response.content_type = media_type
     response.content_length = stop - start
     response.headers["Accept-Ranges"] = "bytes"
+    if caching is not None:
+        response.headers["Cache-Control"] = caching
     if is_range:
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     await response.prepare(request)
@@ -239,4 +246,5 @@ async def _add_slash(request: web.Request) -> web.StreamResponse:
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)

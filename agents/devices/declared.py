@@ -5,6 +5,8 @@ devices:
     chrome_flags: ["--enable-unsafe-webgpu"]
   - name: low-end, 512 MiB
     emulated: {memory_mib: 512, cpu_quota: 0.5, webgpu: false}
+  - name: small buffers
+    emulated: {webgpu_limits: {maxBufferSize: 67108864}}
 """
 
 import re
@@ -13,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from agents.browsers.chrome import ChromeDriver, runs_as_root
 from agents.browsers.discovery import ChromeInstallation, find_chrome
+from agents.browsers.emulated_webgpu import BELOW_DEFAULT, DEFAULT_LIMITS
 from agents.devices.emulated import find_limit_driver
 from agents.devices.host import host_class, host_facts, host_model
 from agents.devices.limits import LimitDriver, Limits
@@ -48,11 +51,27 @@ class EmulatedDeclaration(_Declaration):
     memory_mib: int | None = Field(default=None, ge=64, le=1024 * 1024)
     cpu_quota: float | None = Field(default=None, ge=0.05, le=1024)
     webgpu: bool = True
+    webgpu_limits: dict[str, int] = Field(default_factory=dict)
+    """Lower limits of WebGPU adapters, by their names in the specification."""
+
+    @field_validator("webgpu_limits")
+    @classmethod
+    def _can_be_emulated(cls, limits: dict[str, int]) -> dict[str, int]:
+        for name, value in limits.items():
+            if name not in DEFAULT_LIMITS:
+                raise ValueError(f"{name} is no limit that can be lowered; those are {', '.join(DEFAULT_LIMITS)}")
+            if value < 1:
+                raise ValueError(f"{name} is {value}; allowed is a positive whole number")
+            if value < DEFAULT_LIMITS[name] and name not in BELOW_DEFAULT:
+                raise ValueError(f"{name} is {value}; every WebGPU adapter has at least {DEFAULT_LIMITS[name]}")
+        return limits
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if self.memory_mib is None and self.cpu_quota is None and self.webgpu:
-            raise ValueError("set memory_mib, cpu_quota or webgpu: false")
+        if self.webgpu_limits and not self.webgpu:
+            raise ValueError("webgpu_limits: there are none with webgpu: false")
+        if self.memory_mib is None and self.cpu_quota is None and self.webgpu and not self.webgpu_limits:
+            raise ValueError("set memory_mib, cpu_quota, webgpu_limits or webgpu: false")
         return self
 
 
@@ -148,12 +167,13 @@ def _device(
     limits = _limits(declared)
     if declared.emulated is not None:
         kind = DeviceKind.EMULATED
-        device_class = f"emulated {_in_words(declared.emulated)}"
+        device_class = f"emulated {_in_words(declared.emulated)}"[:120]
         model = f"emulated {_in_words(declared.emulated)} on {model}"[:120]
         emulation = Emulation(
             memory_bytes=limits.memory_bytes if limits else None,
             cpu_quota=declared.emulated.cpu_quota,
             webgpu=declared.emulated.webgpu,
+            webgpu_limits=declared.emulated.webgpu_limits,
         )
         memory = min(facts.ram_bytes, emulation.memory_bytes or facts.ram_bytes)
         facts = facts.model_copy(update={"emulation": emulation, "ram_bytes": memory})
@@ -188,7 +208,12 @@ def _in_words(emulated: EmulatedDeclaration) -> str:
         parts.append(f"{emulated.cpu_quota:g} CPU")
     if not emulated.webgpu:
         parts.append("no WebGPU")
+    parts += [f"{name} {_in_units(name, value)}" for name, value in sorted(emulated.webgpu_limits.items())]
     return ", ".join(parts)
+
+
+def _in_units(name: str, value: int) -> str:
+    return f"{value / _MIB:g} MiB" if name.endswith("Size") and value % _MIB == 0 else str(value)
 
 
 def _slug(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from agents.browsers.emulated_webgpu import with_lowered_limits, without_webgpu
 from agents.browsers.protocol import BrowserDriver
 from agents.devices.limits import LimitDriver, LimitedGroup, Limits
+from agents.probes.cdp import CdpListener
 from orchestrator.contract.device import DeviceRegistration
 
 
@@ -19,10 +21,14 @@ class Device:
     """How the limits are enforced."""
 
     @property
-    def has_webgpu(self) -> bool:
-        """False for an emulated device from which WebGPU is taken; whether there is an adapter is the page's to say."""
+    def equipment(self) -> list[CdpListener]:
+        """What an emulated device does to WebGPU in its browser; whether there is an adapter is the page's to say."""
         emulation = self.registration.facts.emulation
-        return emulation is None or emulation.webgpu
+        if emulation is None:
+            return []
+        if not emulation.webgpu:
+            return [without_webgpu()]
+        return [with_lowered_limits(emulation.webgpu_limits)] if emulation.webgpu_limits else []
 
     def limited_group(self, name: str) -> LimitedGroup | None:
         """The group to open this device's browser in, yet to be made; None where there is nothing to limit."""

@@ -7,6 +7,7 @@ from agents.probes.cdp import Parameters
 
 _MOST_ENTRIES = 2_000
 _LONGEST_TEXT = 4_000
+_ERRORS = ("error", "assert", "exception")
 
 
 class ConsoleProbe:
@@ -32,6 +33,11 @@ class ConsoleProbe:
         elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self._add(session, "exception", _as_text(details.get("exception") or {"value": details["text"]}))
+
+    @property
+    def errors(self) -> list[str]:
+        """The texts of errors and uncaught exceptions, each once."""
+        return list(dict.fromkeys(entry["text"] for entry in self._entries if entry["level"] in _ERRORS))
 
     def as_json(self) -> dict[str, Any]:
         return {"entries": list(self._entries), "left_out": self._left_out}

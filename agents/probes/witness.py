@@ -2,11 +2,10 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from agents.browsers.without_webgpu import WithoutWebGpu
 from agents.probes.cdp import CdpConnection, CdpError, CdpListener
 from agents.probes.console import ConsoleProbe
 from agents.probes.crash import CrashProbe
@@ -25,19 +24,17 @@ class Witness:
         devtools_url: str,
         *,
         page_origin: str,
-        webgpu: bool,
+        equipment: Sequence[CdpListener],
         on_crash: Callable[[str], None],
         on_gone: Callable[[], None],
     ) -> None:
-        """Attach to a running browser, and take WebGPU from it if the device has none; raises `CdpError`.
+        """Attach to a running browser, and equip it as the device wants it; raises `CdpError`.
 
         Callbacks come from another thread.
         """
         self._network = NetworkProbe(page_origin)
         self._console = ConsoleProbe()
-        listeners: list[CdpListener] = [self._network, self._console, CrashProbe(on_crash)]
-        if not webgpu:
-            listeners.append(WithoutWebGpu())
+        listeners: list[CdpListener] = [self._network, self._console, CrashProbe(on_crash), *equipment]
         self._connection = CdpConnection(devtools_url, listeners, on_closed=on_gone)
         self._connection.watch_everything()
         self._memory = MemorySampler(self._browser_process(), tree_meter())
@@ -58,6 +55,10 @@ class Witness:
     @property
     def memory(self) -> MemoryFigure | None:
         return self._memory.figure
+
+    @property
+    def console_errors(self) -> list[str]:
+        return self._console.errors
 
     def write_screenshot(self, file: Path) -> bool:
         """A picture of the page; False when the page could not give one, as a dead tab cannot."""

@@ -234,6 +234,16 @@ def test_this_machine_has_webgpu(attempts: Attempts, devices: dict[str, Device])
     assert "page and worker see object,object" in report.fault.detail
 
 
+def test_a_pages_memory_is_measured_while_it_waits(attempts: Attempts, devices: dict[str, Device]) -> None:
+    # Without the launch's flag Chrome waits for a garbage collection of its own, for longer than this attempt may.
+    report = attempts.run("measure-memory", devices["this machine"], silence=8).report
+    assert report.fault is None
+    assert report.page is not None
+    assert report.page.environment.cross_origin_isolated
+    assert report.page.user_agent_bytes is not None
+    assert report.page.user_agent_bytes > 100_000
+
+
 def test_a_crashed_tab_is_a_crash(attempts: Attempts, devices: dict[str, Device]) -> None:
     def crash_renderers() -> None:
         for process in processes_of(attempts.scratch):

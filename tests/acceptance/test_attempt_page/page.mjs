@@ -57,6 +57,11 @@ const behaviours = {
     await enter("init");
     await inWorker({ task: "allocate" });
   },
+  async "measure-memory"() {
+    await enter("measure");
+    const { bytes } = await performance.measureUserAgentSpecificMemory();
+    await report([], { user_agent_bytes: bytes });
+  },
   async hang() {
     await enter("warmup");
   },

@@ -21,7 +21,7 @@ from agents.supervisor import Supervisor
 from agents.telemetry import AgentMetrics
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, PageBuildFile
 from orchestrator.contract.catalog import ModelFile, Variant
-from orchestrator.contract.job import TextGenerationWorkload, Timeouts
+from orchestrator.contract.job import ProbeWorkload, TextGenerationWorkload, Timeouts
 from orchestrator.contract.vocabulary import Backend, Task, Weights
 from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue
 from tests.integration.agents_host.measuring_worker import registration
@@ -280,6 +280,13 @@ class Lab:
 
     def send(self, run_id: str, *, behaviour: str = "finish", number: int = 1, model: bytes = MODEL) -> None:
         self.broker.send(attempt(run_id, self.coordinator.build.id, behaviour, number, model))
+
+    def send_probe(self, run_id: str) -> None:
+        """An attempt without a model: neither files to fetch nor a validation."""
+        spec = AttemptSpec.model_validate(attempt(run_id, self.coordinator.build.id, "finish", 1, MODEL))
+        variant = spec.variant.model_copy(update={"task": Task.PROBE, "files": []})
+        probe = spec.model_copy(update={"variant": variant, "workload": ProbeWorkload()})
+        self.broker.send(probe.model_dump(mode="json"))
 
     def running(self, run_id: str, number: int = 1) -> dict[str, Any]:
         """What the worker saw when it began to measure."""

@@ -39,6 +39,14 @@ def test_files_are_downloaded_once_for_many_attempts(lab: Lab) -> None:
     assert lab.coordinator.downloads == {sha256(PAGE): 1, sha256(MODEL): 1}
 
 
+def test_a_probe_needs_no_model(lab: Lab) -> None:
+    lab.start()
+    lab.send_probe("run-1")
+    assert lab.coordinator.report_of("run-1").fault is None
+    assert lab.running("run-1")["files"] == {"index.html": PAGE.decode()}
+    assert lab.coordinator.downloads == {sha256(PAGE): 1}
+
+
 def test_a_stale_attempt_is_dropped(lab: Lab) -> None:
     lab.coordinator.stale.add("run-1")
     lab.start()

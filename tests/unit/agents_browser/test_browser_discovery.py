@@ -102,3 +102,13 @@ def test_a_command_line_is_base_display_device_and_profile() -> None:
     assert headless[: len(BASE_FLAGS)] == list(BASE_FLAGS)
     assert headless[-2:] == ["--enable-unsafe-webgpu", "--user-data-dir=/p"]
     assert set(headless) - set(windowed) == {"--headless=new"}
+
+
+def test_a_devices_own_blink_features_join_those_of_every_launch(tmp_path: Path) -> None:
+    browser = Browser(name="chrome", version="150")
+    installation = ChromeInstallation(tmp_path / "chrome", tmp_path / "chromedriver", browser)
+    flags = ("--enable-blink-features=WebNN", "--enable-unsafe-webgpu")
+    arguments = ChromeDriver(installation, flags).arguments(Path("/p"))
+    switches = [argument for argument in arguments if argument.startswith("--enable-blink-features")]
+    assert switches == ["--enable-blink-features=ForceEagerMeasureMemory,WebNN"]
+    assert "--enable-unsafe-webgpu" in arguments

@@ -82,16 +82,34 @@ def test_declared_devices_share_the_host_and_are_marked_emulated(
     assert low_end.registration.facts.ram_bytes == 512 * 2**20
     assert low_end.registration.facts.emulation is not None
     assert low_end.registration.facts.emulation.memory_bytes == 512 * 2**20
-    assert not low_end.has_webgpu
+    assert len(low_end.equipment) == 1
     group = low_end.limited_group("run-1.1")
     assert group is not None
     assert group.record.directories == [Path("/m/fitmatrix-run-1.1"), Path("/c/fitmatrix-run-1.1")]
 
     assert slow.registration.device_class == "slow laptop"
     assert slow.registration.facts.ram_bytes == machine.registration.facts.ram_bytes
-    assert slow.has_webgpu
+    assert slow.equipment == []
     assert no_gpu.limited_group("run-1.1") is None
     assert notices == []
+
+
+def test_lowered_webgpu_limits_are_facts_of_the_device(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, notices: list[str]
+) -> None:
+    use_limits(monkeypatch, None)
+    file = tmp_path / "small.yaml"
+    limits = "{maxBufferSize: 67108864, maxStorageBuffersPerShaderStage: 8}"
+    file.write_text(f"devices: [{{name: small, emulated: {{webgpu_limits: {limits}}}}}]")
+    (device,) = discover_devices(file, agent_id="lab", notice=notices.append)
+    facts = device.registration.facts
+    assert facts.emulation is not None
+    assert facts.emulation.webgpu_limits == {"maxBufferSize": 67_108_864, "maxStorageBuffersPerShaderStage": 8}
+    assert device.registration.kind is DeviceKind.EMULATED
+    assert device.registration.device_class == "emulated maxBufferSize 64 MiB, maxStorageBuffersPerShaderStage 8"
+    ((_, script),) = [command for one in device.equipment for command in one.commands if "source" in command[1]]
+    assert '{"maxBufferSize": 67108864, "maxStorageBuffersPerShaderStage": 8}' in script["source"]
+    assert (device.limits, notices) == (None, [])
 
 
 def test_devices_that_cannot_be_emulated_here_are_left_out_with_one_notice(
@@ -126,12 +144,36 @@ def test_running_as_root_is_said(monkeypatch: pytest.MonkeyPatch, notices: list[
             "chrome_flags: the agent sets --user-data-dir itself",
         ),
         (
+            "devices: [{name: a, emulated: {webgpu_limits: {maxWarp: 9}}}]",
+            "devices.0.emulated.webgpu_limits: Value error, maxWarp is no limit that can be lowered; those are maxText",
+        ),
+        (
+            "devices: [{name: a, emulated: {webgpu_limits: {minUniformBufferOffsetAlignment: 9}}}]",
+            "minUniformBufferOffsetAlignment is no limit that can be lowered",
+        ),
+        (
+            "devices: [{name: a, emulated: {webgpu_limits: {maxBufferSize: 0}}}]",
+            "maxBufferSize is 0; allowed is a positive whole number",
+        ),
+        (
+            "devices: [{name: a, emulated: {webgpu_limits: {maxBufferSize: 1.5}}}]",
+            "devices.0.emulated.webgpu_limits.maxBufferSize: Input should be a valid integer",
+        ),
+        (
+            "devices: [{name: a, emulated: {webgpu_limits: {maxBindGroups: 3}}}]",
+            "maxBindGroups is 3; every WebGPU adapter has at least 4",
+        ),
+        (
+            "devices: [{name: a, emulated: {webgpu: false, webgpu_limits: {maxBufferSize: 4096}}}]",
+            "webgpu_limits: there are none with webgpu: false",
+        ),
+        (
             "devices: [{name: a, emulated: {memory_mib: -5}}]",
             "devices.0.emulated.memory_mib: Input should be greater than or equal to 64",
         ),
         ("devices: [{name: a, emulated: {memory_mib: '512'}}]", "devices.0.emulated.memory_mib: Input should be"),
         ("devices: [{name: a, emulated: {cpu_quota: .nan}}]", "devices.0.emulated.cpu_quota: Input should be"),
-        ("devices: [{name: a, emulated: {}}]", "set memory_mib, cpu_quota or webgpu: false"),
+        ("devices: [{name: a, emulated: {}}]", "set memory_mib, cpu_quota, webgpu_limits or webgpu: false"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name_and_field(tmp_path: Path, content: str, complaint: str) -> None:

@@ -95,7 +95,8 @@ def test_every_answer_isolates_the_page(page: AttemptPage, path: str) -> None:
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cross-origin-embedder-policy"] == "require-corp"
     assert headers["cross-origin-resource-policy"] == "same-origin"
-    assert headers["cache-control"] == "no-store"
+    kept = "private, max-age=31536000, immutable" if path == "assets/run.wasm" else "no-store"
+    assert headers["cache-control"] == kept
     assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
     assert headers["x-content-type-options"] == "nosniff"
 
