@@ -226,6 +226,11 @@ CAUSES: Final = (
         "Error: Data size is too small: 1024",
     ),
     _download(
+        r"failed to fetch model: \S+ is an html page",
+        _TOLD,
+        "Error: Failed to fetch model: http://localhost:8000/run/run-1.1/model/x.bin is an HTML page",
+    ),
+    _download(
         r"found 3c 21 (44 4f|64 6f)|magic number.*<!doc",
         _TOLD,
         "CompileError: WebAssembly.compile(): expected magic word 00 61 73 6d, found 3c 21 44 4f @+0",

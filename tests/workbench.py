@@ -3,6 +3,7 @@
 Used by the acceptance tests of runtimes and faults, and by the benchmarks.
 """
 
+import shutil
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ class _Pages(PageServer):
 
 
 class Workbench:
-    """A page server and the devices of a file, one attempt at a time."""
+    """A page server and the devices of a file, one attempt at a time; its directory goes with it."""
 
     def __init__(self, directory: Path, devices: str = DEVICES) -> None:
         self._directory = directory
@@ -125,6 +126,7 @@ class Workbench:
 
     def __exit__(self, *_: object) -> None:
         self._server.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def files_of(self, variant: Variant) -> dict[str, Path]:
         """Where the variant's files lie, by their path in the variant."""

@@ -309,13 +309,16 @@ def test_a_file_that_ends_too_early(bench: Workbench, tmp_path: Path, variant_id
     assert f"ended after {len(whole) // 2} of {len(whole)} bytes" in fault.detail
 
 
-def test_an_html_page_in_a_models_place(bench: Workbench, tmp_path: Path) -> None:
-    variant = built(GEMMA3)
-    size = bench.files_of(variant)[heart(variant)].stat().st_size
-    (tmp_path / "page.html").write_bytes(HTML + b" " * (size - len(HTML)))
+@pytest.mark.parametrize(
+    ("variant_id", "backend"), [(GEMMA, Backend.WEBGPU), (GEMMA3, Backend.WASM), (MINILM, Backend.WASM)]
+)
+def test_an_html_page_in_a_models_place(bench: Workbench, tmp_path: Path, variant_id: str, backend: Backend) -> None:
+    variant = built(variant_id)
+    (tmp_path / "page.html").write_bytes(HTML)
     files = with_weights(bench, variant, tmp_path / "page.html")
-    fault = fault_of(bench.run(variant, Backend.WASM, model_files=files, timeouts=PATIENCE))
+    fault = fault_of(bench.run(variant, backend, model_files=files, timeouts=PATIENCE))
     assert (fault.code, fault.origin, fault.transient) == (FaultCode.DOWNLOAD, AGENT, True)
+    assert f"{heart(variant)} is an HTML page" in fault.detail
 
 
 def test_a_connection_that_stalls(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ class PlainPages:
         witness = Witness(
             devtools_url,
             page_origin=self.origin,
-            webgpu=True,
+            equipment=(),
             on_crash=lambda _status: None,
             on_gone=lambda: None,
         )

@@ -114,6 +114,13 @@ test('a body that ends early is an error', async () => {
   expect(failed).toHaveBeenCalledOnce();
 });
 
+test.each(['<!doctype html><title>Sign in</title>', '\n <HTML lang="en">'])('%s is no model', async (page) => {
+  bodies[`${BASE}model/onnx/model.onnx`] = [page];
+  const response = await newFiles().fetch(`${BASE}model/onnx/model.onnx`);
+  await expect(response.text()).rejects.toThrow('model/onnx/model.onnx is an HTML page');
+  expect(failed).toHaveBeenCalledOnce();
+});
+
 test('an optional file is its reader’s business, one of the variant’s is not', async () => {
   const files = newFiles();
   expect((await files.fetch(`${BASE}model/vocab.txt`)).status).toBe(404);

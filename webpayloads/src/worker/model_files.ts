@@ -88,9 +88,14 @@ export class ModelFiles {
       opened ??= await open();
       const incoming = opened;
       const chunk = await this.#telling(() => incoming.read());
-      if (chunk === null && expected !== undefined && read < expected) {
-        const reason = new Error(`Failed to fetch model: ${this.root}${path} ended after ${read} of ${expected} bytes`);
-        return this.#telling(() => Promise.reject(reason));
+      const wrong =
+        chunk === null && expected !== undefined && read < expected
+          ? `ended after ${read} of ${expected} bytes`
+          : chunk !== null && read === 0 && isHtml(chunk)
+            ? 'is an HTML page'
+            : null;
+      if (wrong !== null) {
+        return this.#telling(() => Promise.reject(new Error(`Failed to fetch model: ${this.root}${path} ${wrong}`)));
       }
       if (chunk !== null) this.#bodies[incoming.from] += chunk.byteLength;
       return chunk;
@@ -141,6 +146,11 @@ export class ModelFiles {
     this.#missingWeights.delete(path);
     if (this.#reading.size === 0 && this.#missingWeights.size === 0) await this.#listener.complete();
   }
+}
+
+/** What a server answers that has no such file and says so in words, with a status that means success. */
+function isHtml(start: Chunk): boolean {
+  return /^\s*<(!doctype\s+html|html)\b/i.test(new TextDecoder().decode(start.subarray(0, 256)));
 }
 
 function sum(values: Iterable<number>): number {
