@@ -169,12 +169,13 @@ CAUSES: Final = (
         "Error: no available backend found. ERR: [webgpu] Error: Failed to get GPU adapter. You may need to enable",
     ),
     _no_feature(
-        r"unsupported feature: |requires f16|not support fp16|extension '\w+' is not allowed",
+        r"unsupported feature: |requires (shader-)?f16|not support fp16|extension '\w+' is not allowed",
         _SAID,
         "TypeError: Failed to execute 'requestDevice' on 'GPUAdapter': Unsupported feature: shader-f16",
         "GPUValidationError: Error while parsing WGSL: :1:8 error: extension 'f16' is not allowed in the current "
         "environment\nenable f16;\n       ^^^\n - While calling [Device].CreateShaderModule([ShaderModuleDescriptor]).",
         "Error: The device does not support fp16.",
+        "Error: llama.cpp on WebGPU requires shader-f16, but the device does not support it",
         "Error: failed to call OrtRun(). ERROR_CODE: 1, ERROR_MESSAGE: Gather requires f16 but the device does not "
         "support it",
     ),

@@ -27,6 +27,9 @@ ONNX_FILES: Final = {
 """The file that Transformers.js asks for, by dtype."""
 BYTE_VOCABULARY: Final = 256
 EOS: Final = BYTE_VOCABULARY
+END: Final = "<|end|>"
+SPACE: Final = "\u0120"
+"""GPT-2's stand-in for the space."""
 
 
 def build(workshop: Workshop) -> Product:
@@ -97,17 +100,17 @@ def write_companions(folder: Path, shape: Shape, dtype: str, onnx_name: str, chu
     }
     pieces = sorted(pre_tokenizers.ByteLevel.alphabet(), key=lambda piece: _byte_of()[piece])
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    vocabulary |= {f"<|{index}|>": index for index in range(len(pieces), shape.vocabulary)}
+    vocabulary |= {f"{SPACE}w{index}": index for index in range(len(pieces), shape.vocabulary)}
+    vocabulary[END] = vocabulary.pop(f"{SPACE}w{EOS}")
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    special = f"<|{EOS}|>"
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": special,
-        "eos_token": special,
-        "pad_token": special,
+        "bos_token": END,
+        "eos_token": END,
+        "pad_token": END,
         "model_max_length": shape.context,
     }
     generation = {"bos_token_id": EOS, "eos_token_id": EOS, "pad_token_id": EOS}
