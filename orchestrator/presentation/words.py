@@ -72,7 +72,8 @@ def significant(value: float, digits: int = 3) -> str:
 def byte_count(count: float) -> str:
     """Decimal units, as downloads are advertised."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
+        # What rounds to a thousand of the next smaller unit is one of this.
+        if count >= 0.9995 * size:
             return f"{significant(count / size)} {unit}"
     return f"{count:.0f} B"
 
@@ -85,14 +86,16 @@ def exact_bytes(count: int) -> str:
 def binary_count(count: float) -> str:
     """Binary units, for what is a power of two by nature."""
     for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count >= size:
+        # What rounds to a thousand of the next smaller unit is one of this.
+        if count >= 0.9995 * size:
             return f"{significant(count / size)} {unit}"
     return f"{count:.0f} B"
 
 
 def parameter_count(count: int) -> str:
     for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
+        # What rounds to a thousand of the next smaller unit is one of this.
+        if count >= 0.9995 * size:
             return f"{significant(count / size)} {unit}"
     return str(count)
 
