@@ -1,8 +1,8 @@
 """The table of faults: which evidence means which code. `agents.faults` reads it; docs/faults.md explains it.
 
 Each row is one distinct piece of evidence, and each of its examples is tested. What `tests/acceptance/test_faults.py`
-provokes was seen in a real browser; the others are quoted from the runtimes' issue trackers or from the pages' own
-source, or stand for any text where a row's pattern is empty. What several codes could claim has no row: it stays
+provokes was seen in a real browser; the others are quoted from the runtimes' issue trackers, from their sources or
+from the pages' own, or stand for any text where a row's pattern is empty. What several codes could claim has no row: it stays
 `unknown`.
 """
 
@@ -156,10 +156,9 @@ CAUSES: Final = (
     _memory(r"\boom\b", Kind.TAB_CRASH, "tab-crashed: oom (code 5)"),
     # WebGPU: absent, without a feature, or too small.
     _no_webgpu(
-        r"navigator\.gpu is undefined|webgpu is not (supported|available|enabled)",
+        r"navigator\.gpu is undefined",
         _TOLD,
         "Error: navigator.gpu is undefined",
-        "Error: WebGPU is not supported in this browser.",
     ),
     _no_webgpu(
         r"unable to request adapter|no gpu adapter found|failed to get gpu adapter",
