@@ -332,10 +332,13 @@ def test_stop_does_not_wait_for_a_browser_that_starts(attempts: Attempts, stuck:
 
 
 def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: dict[str, Device]) -> None:
+    # A process that a shell started in the background ignores the signal, and so would this test.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = attempts.while_running(lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         attempts.run("hang", devices["this machine"])
     thread.join()
+    signal.signal(signal.SIGINT, before)
     assert processes_of(attempts.scratch) == []
     assert list(attempts.scratch.iterdir()) == []
 
