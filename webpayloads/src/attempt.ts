@@ -13,6 +13,8 @@ import { RunFailure, watchWorker } from './watch';
 
 /** Download notes are this far apart, in milliseconds. */
 const NOTE_EVERY_MS = 2_000;
+/** Notes of repetitions likewise. */
+const REPETITION_NOTE_EVERY_MS = 500;
 
 export interface Watcher {
   spec(spec: PageSpec): void;
@@ -35,6 +37,7 @@ export class Attempt {
   readonly #means: Means;
   #seq = 0;
   #notedAt = Number.NEGATIVE_INFINITY;
+  #repetitionNotedAt = Number.NEGATIVE_INFINITY;
   #instruments = true;
   #loadBeganAt = 0;
 
@@ -124,7 +127,7 @@ export class Attempt {
         break;
       case 'sample':
         record.add(checkpoint.sample);
-        await this.#post('note', `repetition ${record.generations.length + record.inferences.length} is done`);
+        await this.#noteRepetition(record.generations.length + record.inferences.length);
         break;
       case 'measured':
         if (this.#instruments) record.memory = await this.#means.measureMemory();
@@ -147,6 +150,14 @@ export class Attempt {
     await this.#post('phase', phase);
     this.#record.phasesMs[phase] = performance.now();
     this.#watcher.changed();
+  }
+
+  /** Not each of the short ones: what happens between two inferences of a millisecond slows the second one down. */
+  async #noteRepetition(number: number): Promise<void> {
+    const now = performance.now();
+    if (now - this.#repetitionNotedAt < REPETITION_NOTE_EVERY_MS) return;
+    this.#repetitionNotedAt = now;
+    await this.#post('note', `repetition ${number} is done`);
   }
 
   #progress(loaded: number, total: number): void {
