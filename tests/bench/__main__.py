@@ -85,7 +85,7 @@ def record_all(chosen: Sequence[Chosen], lab: Lab, out: Path) -> dict[str, str]:
                 ],
             )
         figures.save(out)
-        out.with_suffix(".md").write_text(page(figures), encoding="utf-8")
+        out.with_suffix(".md").write_text(page(Figures.load(out)), encoding="utf-8")
     return failed
 
 

@@ -82,12 +82,12 @@ class Comparison:
             yield from _table(name, mine, seen)
 
     def _several_builds(self) -> str | None:
-        """The engine that has this model in more than one number of bits."""
+        """The engine that has this model in the most different numbers of bits, if in more than one."""
+        quantizations: defaultdict[str, set[str]] = defaultdict(set)
         for variant in self.variants:
-            same = [other for other in self.variants if other.runtime == variant.runtime]
-            if len(same) > 1:
-                return variant.runtime
-        return None
+            quantizations[variant.runtime].add(variant.quantization)
+        engine = max(quantizations, key=lambda runtime: len(quantizations[runtime]))
+        return engine if len(quantizations[engine]) > 1 else None
 
     def _rows(self, lab: Lab) -> "list[_Row]":
         adapter = (lab.machine.gpu_adapter or "").lower()
