@@ -1,9 +1,9 @@
 """The table of faults: which evidence means which code. `agents.faults` reads it; docs/faults.md explains it.
 
 Each row is one distinct piece of evidence, and each of its examples is tested. What `tests/acceptance/test_faults.py`
-provokes was seen in a real browser; the others are quoted from the runtimes' issue trackers, from their sources or
-from the pages' own, or stand for any text where a row's pattern is empty. What several codes could claim has no row: it stays
-`unknown`.
+provokes was seen in a real browser; the others are quoted from the runtimes' issue trackers, from their sources or from
+the pages' own, or stand for any text where a row's pattern is empty. What several codes could claim has no row: it
+stays `unknown`.
 """
 
 import re
