@@ -42,8 +42,8 @@ def celery_app(broker_url: str, queue: str, handle: Callable[[object], None]) ->
     A message counts as acknowledged when it is delivered. Celery's own early acknowledgement would be sent after the
     attempt, since the solo pool blocks the loop that sends it; an outage meanwhile would deliver the attempt again.
     """
-    exchange = Exchange(queue, type="direct")  # type: ignore[no-untyped-call]
-    delivered = Queue(queue, exchange, routing_key=queue, no_ack=True)  # type: ignore[no-untyped-call]
+    exchange = Exchange(queue, type="direct")  # type: ignore[no-untyped-call]  # kombu is untyped
+    delivered = Queue(queue, exchange, routing_key=queue, no_ack=True)  # type: ignore[no-untyped-call]  # kombu is untyped
     app = Celery("fitmatrix-agent", broker=broker_url)
     app.conf.update(
         task_queues=[delivered],

@@ -86,7 +86,7 @@ class CdpConnection:
                 # Closing alone would not wake the thread that reads.
                 self._socket.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join()
-        self._socket.shutdown()  # type: ignore[no-untyped-call]
+        self._socket.shutdown()  # type: ignore[no-untyped-call]  # websocket-client is untyped here
 
     def _send(
         self, method: str, parameters: Parameters, session: str | None, answer: Future[dict[str, Any]] | None = None

@@ -56,6 +56,19 @@ def test_an_embedder_runs_on_webgpu_and_its_software_adapter_is_named(qa: Submit
     assert cell["chrome_flags"] == ["--enable-unsafe-webgpu"]
 
 
+def test_a_probe_reaches_the_device_record_and_no_cell(qa: Submitter) -> None:
+    cells = len(qa.get("/api/v1/matrix")["cells"])
+    run = only_run(qa, variants=["probe"], backends=["wasm"], devices=DESK)
+    assert run["verdict"] == "fits", run
+    device = next(one for one in qa.get("/api/v1/devices")["items"] if one["registration"]["name"] == "desk")
+    probe = device["probe"]
+    assert probe["run_id"] == run["id"]
+    assert probe["adapter"]["architecture"] == "swiftshader"
+    assert {one["backend"] for one in probe["result"]["matrix_products"]} == {"wasm", "webgpu"}
+    assert probe["result"]["wasm"]["simd"] is True
+    assert len(qa.get("/api/v1/matrix")["cells"]) == cells
+
+
 def test_a_trained_language_model_answers_right_on_wasm(qa: Submitter) -> None:
     run = only_run(
         qa, variants=[SMOLLM2], backends=["wasm"], devices=DESK, criteria={"min_decode_tokens_per_second": 0.1}

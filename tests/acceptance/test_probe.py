@@ -5,25 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.contract.catalog import Variant
-from orchestrator.contract.vocabulary import Backend, Phase, Task, Weights
+from orchestrator.contract.vocabulary import Backend, Phase
+from orchestrator.domain.probing import PROBE
 from tests.workbench import Tried, Workbench, new_workbench
-
-PROBE = Variant(
-    id="probe",
-    model="no model",
-    parameters=1,
-    size_class="none",
-    task=Task.PROBE,
-    runtime="probe",
-    runtime_version="1",
-    format="none",
-    quantization="none",
-    weights=Weights.SYNTHETIC,
-    backends=[Backend.WASM],
-    licence="Apache-2.0",
-    source="the pages' own code",
-)
 
 
 @pytest.fixture(scope="module")
