@@ -14,19 +14,12 @@ from orchestrator.models.build import build_variants
 from orchestrator.models.manifest import manifest_path
 from tests.integration.coordinator.lab import RunningCoordinator, Submitter
 from tests.waiting import wait_until
-
-CACHE = Path(__file__).parent.parent.parent / ".cache" / "test-models"
-"""Built models outlive a test session: building is tested elsewhere."""
+from tests.workbench import CACHE
 
 TINY = "gemma3-tiny.litertlm"
 MINILM = "all-minilm-l6-v2.int8"
 SMOLLM2 = "smollm2-135m-instruct.q8"
 GEMMA_BIN = "gemma-tiny.int8"
-
-SHORT = {
-    "text-generation": {"prompt_tokens": 16, "generated_tokens": 8, "warmups": 1, "repetitions": 2},
-    "feature-extraction": {"batch": 1, "length": 16, "warmups": 1, "repetitions": 3},
-}
 
 
 def provide_models(data: Path, *variants: str) -> None:

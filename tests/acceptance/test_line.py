@@ -8,9 +8,10 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from tests.acceptance.lab import GEMMA_BIN, MINILM, SHORT, SMOLLM2, TINY, Lab, finished
+from tests.acceptance.lab import GEMMA_BIN, MINILM, SMOLLM2, TINY, Lab, finished
 from tests.integration.coordinator.lab import Submitter
 from tests.waiting import wait_until
+from tests.workbench import SHORT
 
 BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
 DESK = 'name == "desk"'

@@ -27,9 +27,9 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import PageReport, PageSpec
 from orchestrator.contract.vocabulary import Backend, CacheState, FaultCode, FaultOrigin, Phase
 from orchestrator.contract.wire import CONTRACT_VERSION
+from orchestrator.domain.probing import PROBE
 from orchestrator.models.runtimes import WEBPAYLOADS
 from orchestrator.pages import media_type
-from tests.acceptance.test_probe import PROBE
 from tests.workbench import Workbench, built, new_workbench, workload_of
 
 AXE = WEBPAYLOADS / "node_modules" / "axe-core" / "axe.min.js"

@@ -1,8 +1,9 @@
 """What breaks in the middle of a run is mended, and no run is lost or counted twice."""
 
-from tests.acceptance.lab import MINILM, SHORT, TINY, Lab, finished
+from tests.acceptance.lab import MINILM, TINY, Lab, finished
 from tests.integration.coordinator.lab import Submitter
 from tests.waiting import wait_until
+from tests.workbench import SHORT
 
 DESK = 'name == "plain desk"'
 LENIENT = {"max_latency_seconds": 60, "min_decode_tokens_per_second": 0.1}
