@@ -7,11 +7,11 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from orchestrator.contract.base import Bytes, Label, Message, Milliseconds, Sha256, Slug, Text
 from orchestrator.contract.catalog import RelativePath, Variant
-from orchestrator.contract.device import Browser
+from orchestrator.contract.device import Browser, DeviceHealth
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Timeouts, Workload
 from orchestrator.contract.page import PageReport
-from orchestrator.contract.vocabulary import Backend, Phase
+from orchestrator.contract.vocabulary import Backend, Mark, Phase
 from orchestrator.contract.wire import CONTRACT_VERSION
 
 
@@ -22,6 +22,8 @@ class AttemptSpec(Message):
     run_id: Slug
     number: int = Field(ge=1)
     device_id: Slug
+    browser: Slug
+    """Which of the device's browsers, by its id."""
     variant: Variant
     backend: Backend
     workload: Workload
@@ -49,6 +51,10 @@ class MemoryFigure(Message):
     peak_bytes: Bytes
     """The highest total, baseline included."""
     samples: int = Field(ge=0)
+    baseline_by_role: dict[Label, Bytes] = Field(default_factory=dict, max_length=40)
+    """`browser`, `renderer`, `gpu-process`, … before the page was opened."""
+    peak_by_role: dict[Label, Bytes] = Field(default_factory=dict, max_length=40)
+    """The highest of each role, whenever that was: together they may be more than the peak."""
 
     @property
     def above_baseline_bytes(self) -> int:
@@ -63,6 +69,13 @@ class CgroupFigure(Message):
     peak_bytes: Bytes | None = None
     oom_kills: int = Field(ge=0)
     """Processes killed for memory during this attempt."""
+
+
+class EnergyFigure(Message):
+    """What the device drew between the page's opening and its end, everything on it included."""
+
+    method: Label
+    joules: float = Field(ge=0, le=1e9, allow_inf_nan=False)
 
 
 class Artifact(Message):
@@ -92,7 +105,13 @@ class AttemptReport(Message):
     """How long each of the agent's own phases took."""
     download: DownloadCount | None = None
     memory: MemoryFigure | None = None
+    gpu_memory: MemoryFigure | None = None
+    """Memory that the browser's processes hold on the graphics card, as its driver counts it."""
     cgroup: CgroupFigure | None = None
+    energy: EnergyFigure | None = None
+    health: list[DeviceHealth] = Field(default_factory=list, max_length=200)
+    """Before, during and after, in order."""
+    marks: list[Mark] = Field(default_factory=list, max_length=10)
     artifacts: list[Artifact] = Field(default_factory=list, max_length=50)
 
 

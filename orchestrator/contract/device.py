@@ -4,21 +4,33 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from orchestrator.contract.base import Answer, Bytes, Label, Message, Slug, Text
+from orchestrator.contract.base import Answer, Bytes, Label, Message, Milliseconds, Slug, Text
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import GpuAdapter, ProbeResult
-from orchestrator.contract.vocabulary import DeviceKind
+from orchestrator.contract.vocabulary import Condition, DeviceKind, ThermalStatus
+
+
+BrowserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
 
 
 class Browser(Message):
-    name: Label
-    """`chrome` or `chromium`."""
+    """One browser target of a device; a device has at most one of a name and channel."""
+
+    name: BrowserName
+    """`chrome`, `chromium`, `edge` or `webview`."""
     version: Label
-    channel: Label = "stable"
+    channel: BrowserName = "stable"
+
+    @property
+    def id(self) -> str:
+        """`chrome`, or `chrome-beta`: what tells the browsers of one device apart, whatever their versions."""
+        return self.name if self.channel == "stable" else f"{self.name}-{self.channel}"
 
     @property
     def label(self) -> str:
-        return f"{self.name} {self.version.split('.')[0]}"
+        """`chrome 156`, or `chrome beta 157`."""
+        name = self.name if self.channel == "stable" else f"{self.name} {self.channel}"
+        return f"{name} {self.version.split('.')[0]}"
 
 
 class Emulation(Message):
@@ -32,16 +44,30 @@ class Emulation(Message):
     """WebGPU limits lowered to these, by their names in the WebGPU specification, such as `maxBufferSize`."""
 
 
+class Gpu(Message):
+    """A graphics processor as its driver describes it; what WebGPU makes of it is the probe's to say."""
+
+    name: Label
+    driver: Label | None = None
+    memory_bytes: Bytes | None = None
+
+
 class DeviceFacts(Message):
     """What is true of a device; selectors speak about these."""
 
     os: Label
+    """`linux`, `macos`, `windows` or `android`."""
     os_version: Label
+    """`Debian GNU/Linux 12`, `15.1`, `14`."""
+    os_api_level: int | None = Field(default=None, ge=1, le=1000)
+    """Android's API level."""
     arch: Label
     cpu_model: Label
     cpu_count: int = Field(ge=1, le=4096)
     ram_bytes: Bytes
-    browser: Browser
+    gpus: list[Gpu] = Field(default_factory=list, max_length=16)
+    browsers: list[Browser] = Field(max_length=16)
+    """Empty where the device has no browser that a page could be measured in: nothing runs on it then."""
     chrome_flags: list[Label] = Field(default_factory=list, max_length=32)
     """The device's declared profile: flags beyond a plain start that may change results."""
     emulation: Emulation | None = None
@@ -60,7 +86,7 @@ class DeviceRegistration(Message):
 
 
 class DeviceProbe(Message):
-    """What the device's browser could do when it was probed last."""
+    """What one browser of the device could do when it was probed last."""
 
     measured_at: AwareDatetime
     run_id: Slug
@@ -81,12 +107,21 @@ class EnrolRequest(Message):
     devices: list[DeviceRegistration] = Field(max_length=1_000)
 
 
+class RefusedDevice(Answer):
+    """A device that the coordinator did not take, while it took the others."""
+
+    id: str
+    reason: str
+    """A sentence on why, and what to do."""
+
+
 class EnrolAnswer(Answer):
     agent_token: str
     """Bearer token of this agent; a new enrolment replaces it."""
     broker_url: str
     heartbeat_seconds: float
     lease_seconds: float
+    refused: list[RefusedDevice] = Field(default_factory=list)
 
 
 class AttemptRef(Message):
@@ -94,11 +129,30 @@ class AttemptRef(Message):
     number: int = Field(ge=1)
 
 
+class DeviceHealth(Message):
+    """How a device was at one moment; null where it cannot tell or there is no such thing."""
+
+    checked_at: AwareDatetime
+    battery_level: float | None = Field(default=None, ge=0, le=1)
+    battery_temperature_celsius: float | None = Field(default=None, ge=-100, le=200, allow_inf_nan=False)
+    charging: bool | None = None
+    thermal_status: ThermalStatus | None = None
+    free_storage_bytes: Bytes | None = None
+    network: bool | None = None
+    """It has a network of its own."""
+    screen_on: bool | None = None
+    latency_ms: Milliseconds | None = None
+    """From asking the device for the shortest thing to its answer."""
+    clock_offset_seconds: float | None = Field(default=None, ge=-1e10, le=1e10, allow_inf_nan=False)
+    """Its clock minus its host's."""
+
+
 class DeviceStatus(Message):
     id: Slug
-    available: bool
+    condition: Condition = Condition.READY
     reason: Text = ""
-    """Why it is not available, in a sentence."""
+    """Why it is not ready, in a sentence that says what to do."""
+    health: DeviceHealth | None = None
     attempt: AttemptRef | None = None
     """What it is working on: keeps the lease alive."""
 

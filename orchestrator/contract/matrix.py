@@ -49,6 +49,8 @@ class Cell(Message):
     fault: FaultCode | None
     phase: Phase | None
     runs: int
+    throttled_runs: int = 0
+    """Runs in which the device slowed itself down for heat: no figure counts them unless there are no others."""
     successes: int
     probability: float
     """Mean of the Jeffreys posterior: (successes + 1/2) / (runs + 1)."""

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.base import Answer
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.device import AttemptRef, DeviceProbe, DeviceRegistration
+from orchestrator.contract.device import AttemptRef, DeviceHealth, DeviceProbe, DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Criteria, JobSpec, Workload
 from orchestrator.contract.vocabulary import (
@@ -15,7 +15,9 @@ from orchestrator.contract.vocabulary import (
     Backend,
     DeviceState,
     JobState,
+    Mark,
     Phase,
+    Purpose,
     RunState,
     Verdict,
 )
@@ -133,12 +135,16 @@ class RunView(Answer):
     device_id: str
     device_name: str
     emulated: bool
+    browser: str
+    """Which of the device's browsers, by its id."""
+    purpose: Purpose = Purpose.MEASURE
     workload: Workload
     criteria: Criteria
     state: RunState
     verdict: Verdict | None
     fault: Fault | None
     phase: Phase | None
+    marks: list[Mark] = Field(default_factory=list)
     figures: RunFigures
     validation: ValidationResult | None
     variant_bytes: int | None = None
@@ -152,12 +158,27 @@ class RunDetail(RunView):
     attempt_list: list[AttemptView]
 
 
+class Quarantine(Answer):
+    """Why a device gets nothing but health runs; it ends when one of them passes."""
+
+    since: AwareDatetime
+    reason: str
+    next_health_run_at: AwareDatetime | None
+    """Null while a health run is queued or running."""
+
+
 class DeviceView(Answer):
     registration: DeviceRegistration
-    probe: DeviceProbe | None = None
+    probes: dict[str, DeviceProbe] = Field(default_factory=dict)
+    """By the browser's id."""
     agent_id: str
     state: DeviceState
     reason: str
+    """Why it is not idle, in a sentence that says what to do."""
+    health: DeviceHealth | None = None
+    quarantine: Quarantine | None = None
+    infrastructure_faults: int = 0
+    """In a row, up to now."""
     last_seen_at: AwareDatetime
     attempt: AttemptRef | None
     queued_runs: int

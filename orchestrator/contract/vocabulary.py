@@ -76,6 +76,7 @@ class FaultCode(StrEnum):
     DEVICE_LOST = "device-lost"
     CRASH = "crash"
     STORAGE_QUOTA = "storage-quota"
+    """The browser's own quota for a page."""
     DOWNLOAD = "download"
     BAD_MODEL = "bad-model"
     WRONG_OUTPUT = "wrong-output"
@@ -88,6 +89,12 @@ class FaultCode(StrEnum):
     AGENT_ERROR = "agent-error"
     WORKER_LOST = "worker-lost"
     LEASE_EXPIRED = "lease-expired"
+    DEVICE_UNREACHABLE = "device-unreachable"
+    """The lab lost the device: unplugged, offline, unauthorized, restarted, or it no longer answers."""
+    DEVICE_NOT_READY = "device-not-ready"
+    """Too hot, too low on charge or in another state in which nothing should be measured."""
+    STORAGE_FULL = "storage-full"
+    """The disk of the host or of the device is full."""
 
 
 class Verdict(StrEnum):
@@ -139,11 +146,53 @@ class DeviceKind(StrEnum):
     EMULATED = "emulated"
 
 
+class Condition(StrEnum):
+    """Of a device, in its agent's words."""
+
+    READY = "ready"
+    RESTING = "resting"
+    """Hot, low on charge or short of storage: it becomes ready by itself."""
+    OFFLINE = "offline"
+    """Not there, or it does not answer."""
+    QUARANTINED = "quarantined"
+    """Something could not be put back in order: nothing should be measured until it is."""
+
+
 class DeviceState(StrEnum):
+    """Of a device, as the coordinator sees it."""
+
     IDLE = "idle"
     BUSY = "busy"
+    RESTING = "resting"
     OFFLINE = "offline"
     QUARANTINED = "quarantined"
+
+
+class ThermalStatus(StrEnum):
+    """How hard a device throttles itself for heat, in the words of Android's thermal API, mildest first."""
+
+    NONE = "none"
+    LIGHT = "light"
+    MODERATE = "moderate"
+    SEVERE = "severe"
+    CRITICAL = "critical"
+    EMERGENCY = "emergency"
+    SHUTDOWN = "shutdown"
+
+
+class Mark(StrEnum):
+    """What sets a run apart from others: it stays a result, but its figures are not averaged with theirs."""
+
+    THROTTLED = "throttled"
+    """The device slowed itself down for heat in the middle of it."""
+
+
+class Purpose(StrEnum):
+    """Why a run was made."""
+
+    MEASURE = "measure"
+    HEALTH = "health"
+    """To see whether the device works: never a cell entry."""
 
 
 class EventKind(StrEnum):
