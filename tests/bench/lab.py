@@ -68,7 +68,7 @@ class Lab:
     def machine(self) -> Machine:
         """Read from the system and the browser."""
         facts = self.device.registration.facts
-        browser = facts.browser
+        browser = facts.browsers[0]
         told = self.plain_pages.open("adapter", self.device, {}, {}, PLAIN_SECONDS)
         return Machine(
             cpu=facts.cpu_model,
