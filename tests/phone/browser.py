@@ -30,6 +30,7 @@ _FLAGS = [
     "--remote-debugging-port=0",
     "--force-device-scale-factor=1",
 ]
+_DISABLED_FEATURES = "--disable-features="
 _NOT_FROM_FILE = ("--remote-debugging", "--no-sandbox", "--user-data-dir", "--headless", "--use-gl")
 """Flags that a command line file cannot change, since the simulation rests on them."""
 
@@ -103,13 +104,12 @@ class Browser:
         port_file = profile / "DevToolsActivePort"
         port_file.unlink(missing_ok=True)
         size = f"{round(self._profile.width / self._profile.scale)},{round(self._profile.height / self._profile.scale)}"
-        allowed = [flag for flag in flags if flag.startswith("--") and not flag.startswith(_NOT_FROM_FILE)]
         own = [f"--window-size={size}", f"--user-agent={self.user_agent()}", f"--user-data-dir={data}"]
         temporary = f"{self._machine.inside}/tmp"
         log = self._machine.rootfs.directory / f"{self.package}.log"
         with log.open("ab") as output:
             self._process = await self._machine.spawn(
-                [chromium_binary(), *_FLAGS, *own, *allowed, url or "about:blank"],
+                [chromium_binary(), *_FLAGS, *own, *_usable_flags(flags), url or "about:blank"],
                 environment={"HOME": temporary, "TMPDIR": temporary},
                 stdout=output.fileno(),
                 stderr=output.fileno(),
@@ -176,3 +176,18 @@ class Browser:
     def _describe(self, said: dict[str, Any]) -> dict[str, Any]:
         """`/json/version` as on Android: the app's name, and the version the phone believes to have."""
         return {**said, "Android-Package": self.package, "Browser": f"Chrome/{self._version()}"}
+
+
+def _usable_flags(flags: list[str]) -> list[str]:
+    """The flags of a command line file; features of several lists in one, since Chromium reads only the last list.
+
+    No spare renderer is kept, so that the biggest renderer is the page's.
+    """
+    features = ["SpareRendererForSitePerProcess"]
+    kept = []
+    for flag in flags:
+        if flag.startswith(_DISABLED_FEATURES):
+            features += flag.removeprefix(_DISABLED_FEATURES).split(",")
+        elif flag.startswith("--") and not flag.startswith(_NOT_FROM_FILE):
+            kept.append(flag)
+    return [*kept, _DISABLED_FEATURES + ",".join(features)]

@@ -10,6 +10,8 @@ from tests.phone.profiles import CHROME, WEBVIEW, WEBVIEW_HOST
 _APP_DATA = re.compile(r"/data/data/([\w.]+)/")
 _PACKAGE = re.compile(r"[a-z]\w*(\.\w+)+")
 _KIND = re.compile(r"--type=(\S+)")
+_DESKTOP_ONLY = "--top-chrome-webui"
+"""A renderer for the browser's own window, which no phone has."""
 _SANDBOXED = "sandboxed_process0:org.chromium.content.app.SandboxedProcessService0"
 _FIRST_APP_UID = 10_100
 _PAGE_KB = 4
@@ -96,6 +98,8 @@ def _android_name(command: str, pid: int) -> tuple[str, str, str]:
     package = found[1]
     match = _KIND.search(command)
     kind = match[1] if match else ""
+    if _DESKTOP_ONLY in command:
+        kind = "utility"
     owner = WEBVIEW if package == WEBVIEW_HOST else package
     if kind == "renderer":
         return package, kind, f"{owner}:{_SANDBOXED}:{pid % 40}"

@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import subprocess
+from itertools import count
 from pathlib import Path
 
 from tests.phone.framework.registry import DUMPS, SHELL_COMMANDS, Call
@@ -11,7 +12,8 @@ from tests.phone.profiles import CHROME, WEBVIEW, WEBVIEW_HOST
 from tests.phone.state import Package
 
 _PIECE_BYTES = 64 * 1024
-_INCOMING = "/data/local/tmp/.incoming.apk"
+_STAGES = count(1)
+"""Two installations may run at once, each with a file of its own."""
 _BADGE = re.compile(r"package: name='([^']+)' versionCode='(\d*)' versionName='([^']*)'")
 _TARGET = re.compile(r"targetSdkVersion:'(\d+)'")
 _ACTIVITY = re.compile(r"launchable-activity: name='([^']+)'")
@@ -102,7 +104,7 @@ async def _revoke(call: Call) -> None:
 async def _install(call: Call) -> int | None:
     """`pm install [-r …] FILE`, or `-S BYTES` with the APK on standard input, as `adb install` streams it."""
     phone = call.phone
-    incoming = phone.machine.locate(_INCOMING)
+    incoming = phone.machine.locate(f"/data/app/vmdl{next(_STAGES)}.tmp")
     size = call.option("-S")
     try:
         if size is None:
