@@ -4,8 +4,10 @@
 """
 
 import hashlib
+import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 _AGAIN_SECONDS: Final = 86_400.0
 """A file is read and hashed once a day at most, and at once when anything about it has changed."""
+
+_log = logging.getLogger(__name__)
 
 
 class _Seen(BaseModel):
@@ -42,7 +46,7 @@ class CheckedFiles:
         """Whether the file was checked lately and has not changed since."""
         try:
             return _Seen.model_validate_json(self._record(sha256).read_bytes()).still_true_of(file.stat())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return False
 
     def check(self, file: Path, sha256: str) -> bool:
@@ -60,13 +64,14 @@ class CheckedFiles:
 
     def touch(self, sha256: str) -> None:
         """The file is being used."""
-        os.utime(self._record(sha256))
+        with suppress(OSError):
+            os.utime(self._record(sha256))
 
     def used_at(self, sha256: str) -> float:
         """When the file was last used, in seconds since 1970; 0 for one that nobody knows."""
         try:
             return self._record(sha256).stat().st_mtime
-        except FileNotFoundError:
+        except OSError:
             return 0.0
 
     def forget(self, sha256: str) -> None:
@@ -76,7 +81,6 @@ class CheckedFiles:
         return self._directory / sha256
 
     def _write(self, file: os.stat_result, sha256: str) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
         seen = _Seen(
             inode=file.st_ino,
             bytes=file.st_size,
@@ -84,4 +88,8 @@ class CheckedFiles:
             ctime_ns=file.st_ctime_ns,
             at=time.time(),
         )
-        self._record(sha256).write_text(seen.model_dump_json())
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._record(sha256).write_text(seen.model_dump_json())
+        except OSError as error:  # such as a full disk: the file is right all the same
+            _log.warning("%s will be hashed again at its next use: %s", sha256, error)

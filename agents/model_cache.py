@@ -128,13 +128,13 @@ class ModelCache:
     def _fetch(self, wanted: WantedFile, source: BlobSource, stop: threading.Event) -> None:
         """Downloads into `parts`, from where the last try ended, and moves the file into place once it is right."""
         blob, part = self._blob(wanted.sha256), self._root / "parts" / wanted.sha256
-        for directory in (blob.parent, part.parent):
-            directory.mkdir(parents=True, exist_ok=True)
-        blob.unlink(missing_ok=True)
-        if _size(part) > wanted.bytes:
-            part.unlink()
-        self._make_room(wanted)
         try:
+            for directory in (blob.parent, part.parent):
+                directory.mkdir(parents=True, exist_ok=True)
+            blob.unlink(missing_ok=True)
+            if _size(part) > wanted.bytes:
+                part.unlink()
+            self._make_room(wanted)
             try:
                 _download(wanted, part, source, stop)
             except OSError as error:
@@ -142,21 +142,22 @@ class ModelCache:
                     raise
                 self._make_room(wanted)  # others write to this disk too
                 _download(wanted, part, source, stop)
+            part.replace(blob)
+            _sync(blob.parent)
         except OSError as error:
-            part.unlink(missing_ok=True)  # a report may need the room
+            part.unlink(missing_ok=True)
             if error.errno in _FULL:
                 raise ModelCacheError(
                     f"the disk below {self._root} became full during a download of {wanted.bytes} bytes: delete "
                     "something there, or let the model cache take less (FITMATRIX_AGENT_CACHE_GIB)"
                 ) from error
             raise ModelCacheError(f"cannot write below {self._root}: {error}") from error
-        part.replace(blob)
-        _sync(blob.parent)
         self._checked.remember(blob, wanted.sha256)
 
     def _make_room(self, wanted: WantedFile) -> None:
         """Evicts what was not used for longest until the file fits under the cap and on the disk."""
-        missing = wanted.bytes - _size(self._root / "parts" / wanted.sha256)
+        part = self._root / "parts" / wanted.sha256
+        missing = wanted.bytes - _size(part)
         excess = self.bytes() + missing - self._cap_bytes
         if excess > self._evict_least_used(excess):
             raise ModelCacheError(
@@ -165,6 +166,7 @@ class ModelCache:
             )
         needed = missing + self._keep_free_bytes
         if free_bytes(self._root) + self._evict_least_used(needed - free_bytes(self._root)) < needed:
+            part.unlink(missing_ok=True)  # a report may need the room
             raise ModelCacheError(
                 f"the disk below {self._root} is full: {missing} bytes needed and {self._keep_free_bytes} to be left "
                 f"free, {free_bytes(self._root)} free: delete something there"

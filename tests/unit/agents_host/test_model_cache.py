@@ -275,6 +275,19 @@ def test_a_file_that_has_not_changed_is_not_read_again(cache: ModelCache, root: 
     assert hashed == []
 
 
+def test_a_file_is_given_out_although_nothing_can_be_noted_about_it(
+    cache: ModelCache, root: Path, hashed: list[str]
+) -> None:
+    content = os.urandom(5_500)
+    source = Source(content)
+    root.mkdir()
+    (root / "checked").write_text("in the way")
+    for _ in range(2):
+        assert read(cache, source, content) == content
+    assert hashed == [wanted(content).sha256] * 2
+    assert source.offsets == [0]
+
+
 def touch(blob: Path, record: Path) -> None:
     os.utime(blob)
 
