@@ -17,6 +17,7 @@ from typing import cast
 
 from agents.attempt import AttemptOutcome
 from agents.browsers.protocol import BrowserDriver
+from agents.compressed_files import SUFFIX
 from agents.devices.protocol import Device
 from agents.page_server import PageServer
 from agents.worker import run_worker
@@ -60,7 +61,9 @@ def measure(
     stop: threading.Event,
 ) -> AttemptOutcome:
     began = datetime.now(UTC)
-    files = {path: file.read_text() for path, file in {**page_files, **model_files}.items()}
+    files = {
+        path: file.read_text() for path, file in {**page_files, **model_files}.items() if not path.endswith(SUFFIX)
+    }
     seen: dict[str, object] = {
         "pid": os.getpid(),
         "origin": page_server.origin,
