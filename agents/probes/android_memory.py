@@ -1,0 +1,63 @@
+"""Memory of a browser on a phone, as the phone's `dumpsys meminfo` counts it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agents.devices.adb import Adb
+from agents.faults import AgentError
+from agents.probes.memory import BytesByRole
+
+SAMPLE_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 5.0
+_PROCESS: Final = re.compile(r"^\*\* MEMINFO in pid (\d+) \[([^\]]+)\] \*\*", re.MULTILINE)
+_TOTAL: Final = re.compile(r"^\s*TOTAL(?: PSS)?:?\s+(\d+)", re.MULTILINE)
+"""`TOTAL PSS:` of the summary, `TOTAL:` before Android 10, or `TOTAL` of the table: all count swapped pages too."""
+_ROLES: Final = ((":sandboxed_process", "renderer"), (":privileged_process", "gpu-process"), ("_zygote", "zygote"))
+"""Sandboxed utilities go by the renderers' name, and on Android nothing tells them apart."""
+
+
+@dataclass
+class AndroidMemoryMeter:
+    """Proportional set size of all processes of some packages.
+
+    For a browser that is its own package alone; for a WebView the app that shows it, and the package of the system's
+    WebView, whose name the renderers have. To answer, the phone walks the page tables of every process, which takes it
+    some 100 ms of CPU: hence rarely, and never while something is timed.
+    """
+
+    adb: Adb
+    packages: Sequence[str]
+    method: str = (
+        f"PSS of the browser's processes by dumpsys meminfo, sampled every {SAMPLE_SECONDS:g} s, not while timed"
+    )
+    sample_seconds: float = SAMPLE_SECONDS
+    disturbs: bool = True
+
+    def read(self) -> BytesByRole:
+        questions = " ; ".join(f'dumpsys meminfo -s --package "${number + 1}"' for number in range(len(self.packages)))
+        try:
+            listing = self.adb.shell("sh", "-c", questions, "sh", *self.packages, seconds=_ANSWER_SECONDS)
+        except AgentError:
+            return {}
+        return bytes_by_role(listing)
+
+
+def bytes_by_role(listing: str) -> BytesByRole:
+    """By Chromium's process type, from one answer of `dumpsys meminfo` or several; a process counts once."""
+    totals: defaultdict[str, int] = defaultdict(int)
+    heads = list(_PROCESS.finditer(listing))
+    ends = [head.start() for head in heads[1:]] + [len(listing)]
+    seen: set[str] = set()
+    for head, end in zip(heads, ends, strict=True):
+        total = _TOTAL.search(listing, head.end(), end)
+        if total is not None and head[1] not in seen:
+            seen.add(head[1])
+            totals[_role(head[2])] += int(total[1]) * 1024
+    return dict(totals)
+
+
+def _role(process: str) -> str:
+    return next((role for mark, role in _ROLES if mark in process), "browser")
