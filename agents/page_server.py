@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from agents import file_transfer
 from agents.attempt_page import MODEL_PREFIX, AttemptPage
 from agents.faults import AgentError
 from agents.kept_pages import KEPT_PAGES, KeptPages
@@ -40,7 +41,6 @@ _ASSETS: Final = "assets/"
 KEY_HEADER: Final = "X-Attempt-Key"
 _EVENT_LIMIT: Final = 64 * 2**10
 _REPORT_LIMIT: Final = 8 * 2**20
-_CHUNK: Final = 2**20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Content = TypeVar("Content", bound=BaseModel)
@@ -201,8 +201,7 @@ async def _stream(
 ) -> web.StreamResponse:
     """Send a file or the range that was asked for.
 
-    Not `FileResponse`: how much `sendfile` had sent cannot be told when the browser dies in the middle, and the bytes
-    of a download that failed are a figure too.
+    Not `FileResponse`: it cannot tell how much of a file had been sent when the browser dies in the middle.
     """
     size = file.stat().st_size
     try:
@@ -223,23 +222,12 @@ async def _stream(
     await response.prepare(request)
     if request.method == "HEAD":
         return response
-    with file.open("rb") as stream:
-        stream.seek(start)
-        left = stop - start
-        while left:
-            chunk = await asyncio.to_thread(stream.read, min(_CHUNK, left))
-            if not chunk:
-                raise OSError(f"{file} became shorter while it was being sent")
-            # Counted first: the page may report as soon as it has the last byte.
-            count(len(chunk))
-            try:
-                await response.write(chunk)
-            except ConnectionError:
-                # What still lies in the transport's buffer never left.
-                waiting = request.transport.get_write_buffer_size() if request.transport else 0
-                count(-min(len(chunk), waiting))
-                return response
-            left -= len(chunk)
+    if request.transport is None:
+        return response
+    try:
+        await file_transfer.send(request.transport, file, range(start, stop), count)
+    except ConnectionError:
+        return response
     await response.write_eof()
     return response
 

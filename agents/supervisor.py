@@ -79,7 +79,7 @@ class Supervisor:
         self._said: list[DeviceStatus] = []
         cache = ModelCache(self._layout.cache, cap_bytes=settings.cache_bytes)
         metrics.observe(
-            waiting=lambda: sum(len(self._spool.pending(device_id)) for device_id in self._spool.devices()),
+            waiting=self._spool.waiting,
             rejected=self._spool.rejected,
             cached=cache.bytes,
         )

@@ -215,6 +215,20 @@ def test_a_huge_event_is_refused(page: AttemptPage) -> None:
     assert page.events == []
 
 
+def test_a_huge_report_is_refused(page: AttemptPage) -> None:
+    body = json.dumps({**report(), "errors": ["x" * 9_000_000]}).encode()
+    assert httpx.post(f"{page.public_url}report", content=body, headers=key_of(page)).status_code == 413
+    assert page.report is None
+
+
+def test_a_key_dies_with_its_attempt(server: PageServer, page: AttemptPage) -> None:
+    old = key_of(page)
+    page.close()
+    again = server.open_attempt(page_spec(), page_files={}, model_files={}, media_types={})
+    assert httpx.post(f"{again.public_url}events", json=EVENT, headers=old).status_code == 403
+    assert (page.events, again.events) == ([], [])
+
+
 def test_a_closed_attempt_can_be_looked_at_but_is_not_heard(page: AttemptPage) -> None:
     page.close()
     assert httpx.get(page.public_url).status_code == 200
@@ -235,6 +249,18 @@ def test_the_last_attempts_stay_reachable(server: PageServer, page: AttemptPage)
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "localhost:1", ""])
 def test_foreign_host_names_are_refused(page: AttemptPage, host: str) -> None:
     assert httpx.get(page.public_url, headers={"Host": host}).status_code in (400, 403)
+    told = httpx.post(f"{page.public_url}events", json=EVENT, headers=key_of(page) | {"Host": host})
+    assert told.status_code in (400, 403)
+    assert page.events == []
+
+
+@pytest.mark.parametrize("attempt", ["..%2fkept", "%2e%2e", "%2fetc%2fpasswd", "run-1.1%00", "-"])
+def test_attempts_have_plain_names(server: PageServer, page: AttemptPage, attempt: str) -> None:
+    assert httpx.get(f"{server.origin}/run/{attempt}/spec").status_code in (400, 404)
+    assert httpx.post(f"{server.origin}/run/{attempt}/events", json=EVENT, headers=key_of(page)).status_code in (
+        400,
+        404,
+    )
 
 
 def test_the_number_of_loopback_is_a_good_host_name(page: AttemptPage) -> None:
