@@ -24,7 +24,8 @@ from agents.worker_link import WorkerExit
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.vocabulary import Condition
 
-_PUT_BACK_SECONDS: Final = (0.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_PUT_BACK_SECONDS: Final = (10.0, 30.0, 60.0, 120.0, 300.0)
+"""From one try to put things back to the next."""
 _TICK_SECONDS: Final = 0.5
 
 _log = logging.getLogger(__name__)
@@ -65,7 +66,6 @@ class Upkeep:
         self,
         device: Device,
         layout: DataLayout,
-        tenant: Tenant,
         say: Callable[[Verdict, DeviceHealth | None], None],
         patience: Patience,
     ) -> None:
@@ -74,7 +74,7 @@ class Upkeep:
         self._scratch = layout.scratch(device.registration.id)
         self._disks: Sequence[Path] = (layout.root,)
         self._journal = Journal(self._scratch / "journal.json")
-        self._tenant = tenant
+        self._tenant: Tenant | None = None
         self._say = say
         self._patience = patience
         self._in_use = threading.Lock()
@@ -83,10 +83,12 @@ class Upkeep:
         self._verdict = Verdict(Condition.OFFLINE, "it has not been asked yet how it is")
         self._health: DeviceHealth | None = None
         self._looking_since: float | None = None
+        self._problems: list[str] = []
         self._failures = 0
         self._put_back_at = 0.0
 
-    def start(self) -> None:
+    def start(self, tenant: Tenant) -> None:
+        self._tenant = tenant
         for work in (self._look_on, self._watch):
             threading.Thread(target=work, name=f"upkeep{work.__name__}", daemon=True).start()
 
@@ -132,7 +134,7 @@ class Upkeep:
         while not pause.wait(min(_TICK_SECONDS, self._patience.answer / 4)):
             since = self._looking_since
             asked = 0.0 if since is None else time.monotonic() - since
-            overdue = self._tenant.overdue_seconds
+            overdue = self._tenant.overdue_seconds if self._tenant else 0.0
             if asked > self._patience.hang or overdue > self._patience.overtime:
                 what = "its attempt did not end" if overdue > self._patience.overtime else "it did not answer"
                 _log.error("%s; its worker starts again", what)
@@ -157,8 +159,7 @@ class Upkeep:
             return Verdict(Condition.OFFLINE, str(error))
         except AgentError as error:
             return Verdict(Condition.QUARANTINED, f"it cannot tell how it is: {error}")
-        except Exception as error:  # whatever broke, a device that nobody understands is not measured
-            _log.exception("asking how it is failed")
+        except Exception as error:  # noqa: BLE001 - a device that nobody understands is not measured
             return Verdict(Condition.QUARANTINED, f"asking how it is failed: {error!r}")
         problems = self._put_back()
         if problems:
@@ -169,21 +170,16 @@ class Upkeep:
     def _put_back(self) -> list[str]:
         """What is still not as it was before an attempt; tried anew with growing pauses."""
         now = time.monotonic()
-        if self._failures and now < self._put_back_at:
-            return [self._verdict.reason]
+        if self._problems and now < self._put_back_at:
+            return self._problems
         try:
             record = sweep(self._scratch)
-            problems = record.problems if record else []
-            problems = problems + self._device.restore(self._journal)
-        except Exception as error:  # a device that cannot be put in order is not measured, for whatever reason
-            _log.exception("putting it in order failed")
-            problems = [f"Putting it in order failed: {error!r}."]
-        if not problems:
-            if self._failures:
-                _log.info("it is as it was before")
+            self._problems = [*(record.problems if record else []), *self._device.restore(self._journal)]
+        except Exception as error:  # noqa: BLE001 - what cannot be put in order is not measured, for whatever reason
+            self._problems = [f"Putting it in order failed: {str(error) or repr(error)}"]
+        if self._problems:
+            self._put_back_at = now + _PUT_BACK_SECONDS[min(self._failures, len(_PUT_BACK_SECONDS) - 1)]
+            self._failures += 1
+        else:
             self._failures = 0
-            return []
-        self._failures += 1
-        pause = _PUT_BACK_SECONDS[min(self._failures, len(_PUT_BACK_SECONDS) - 1)]
-        self._put_back_at = now + pause
-        return [*problems, f"It is tried again every {pause:.0f} s."]
+        return self._problems

@@ -12,10 +12,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime
 
 from orchestrator.contract.base import Message
-from orchestrator.contract.device import AttemptRef, DeviceHealth
+from orchestrator.contract.device import AttemptRef, DeviceFacts, DeviceHealth
 from orchestrator.contract.vocabulary import Condition
 
 SHUTDOWN_SECONDS: Final = 20.0
@@ -45,8 +45,10 @@ class WorkerConfig(Message):
     chrome: Path | None
     phone: PhoneAddress | None = None
     """None for a device whose browsers run on this host."""
-    facts_digest: str = ""
-    """Of the facts that the device was enrolled with: others make another worker of it."""
+    appium_home: Path = Path()
+    """Where Appium is, or will be, for phones."""
+    facts: DeviceFacts | None = None
+    """What the device was enrolled with: other facts make another worker of it."""
     cache_bytes: int
     page_port: int
 

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -89,6 +88,10 @@ class WorkerProcess:
     def state(self) -> WorkerState:
         """What the worker said last."""
         return self._state
+
+    @property
+    def is_configured(self) -> bool:
+        return self._config is not None
 
     def configure(self, config: WorkerConfig) -> None:
         """Tells a running worker what changed: its token in passing, anything else by a new start after its attempt."""
