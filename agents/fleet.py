@@ -8,9 +8,9 @@ from typing import Final, Protocol
 
 from agents.browsers.discovery import BrowserUnusableError
 from agents.devices.adb import AdbSettings, find_adb
+from agents.devices.android import AndroidDevice
 from agents.devices.declared import discover_devices
 from agents.faults import AgentError
-from agents.devices.android import AndroidDevice
 from agents.phones import Phones, Stranger, open_phone
 from agents.settings import AgentSettings
 from agents.worker_link import PhoneAddress
@@ -112,9 +112,7 @@ class HostFleet:
                 found = self._open_desktops(None, _log.debug)
             except AgentError as error:
                 _log.warning("this machine's browsers cannot be used any more: %s", error)
-                self._desktops = [
-                    Member(member.registration, member.phone, str(error)) for member in self._desktops
-                ]
+                self._desktops = [Member(member.registration, member.phone, str(error)) for member in self._desktops]
             else:
                 if found == self._desktops:
                     continue
