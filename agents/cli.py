@@ -18,6 +18,7 @@ from rich.table import Table
 from agents.coordinator import CoordinatorRefusedError
 from agents.devices.declared import discover_devices
 from agents.faults import AgentError
+from agents.fleet import HostFleet
 from agents.identity import agent_id
 from agents.layout import DataLayout
 from agents.settings import AgentSettings
@@ -125,13 +126,14 @@ def show_devices(data: Data = None, devices: Devices = None, chrome: Chrome = No
 def _supervise(settings: AgentSettings) -> None:
     log = logging.getLogger(__name__)
     stop = threading.Event()
-    registrations = _discover(settings, log.warning)
     metrics = AgentMetrics()
     if settings.metrics_port:
         metrics.serve(settings.metrics_port)
         log.info("metrics at http://127.0.0.1:%d/metrics", settings.metrics_port)
     identity = agent_id(DataLayout(settings.data).agent_id)
-    supervisor = Supervisor(settings, agent_id=identity, devices=registrations, metrics=metrics)
+    supervisor = Supervisor(
+        settings, agent_id=identity, fleet=HostFleet(settings, identity), metrics=metrics
+    )
 
     def end(_signal: int, _frame: object) -> None:
         if not stop.is_set():

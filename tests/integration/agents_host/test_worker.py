@@ -149,11 +149,11 @@ def test_fencing_another_attempt_changes_nothing(lab: Lab) -> None:
 def test_messages_arrive_after_the_broker_was_killed_while_idle(lab: Lab) -> None:
     lab.start()
     lab.broker.kill()
-    eventually(lambda: not lab.coordinator.last_status()["available"], "the device to be unavailable")
+    lab.await_condition("offline")
     lab.broker.start()
     lab.send("run-1")
     lab.coordinator.report_of("run-1")
-    eventually(lambda: lab.coordinator.last_status()["available"], "the device to be available again")
+    lab.await_condition("ready")
 
 
 def test_messages_arrive_after_a_short_outage_of_the_broker(lab: Lab) -> None:
