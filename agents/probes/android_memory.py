@@ -49,9 +49,9 @@ def bytes_by_role(listing: str) -> BytesByRole:
     """By Chromium's process type, from one answer of `dumpsys meminfo` or several; a process counts once."""
     totals: defaultdict[str, int] = defaultdict(int)
     heads = list(_PROCESS.finditer(listing))
-    ends = [head.start() for head in heads[1:]] + [len(listing)]
+    bounds = [*(head.start() for head in heads), len(listing)]
     seen: set[str] = set()
-    for head, end in zip(heads, ends, strict=True):
+    for head, end in zip(heads, bounds[1:], strict=True):
         total = _TOTAL.search(listing, head.end(), end)
         if total is not None and head[1] not in seen:
             seen.add(head[1])

@@ -1,9 +1,11 @@
 """A whole lab: a real coordinator, a real agent, real Chromium, built models."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,10 @@ def provide_models(data: Path, *variants: str) -> None:
 class Lab:
     """The coordinator and one agent with its devices, as separate processes that can be killed one by one."""
 
-    def __init__(self, directory: Path, devices: str) -> None:
+    def __init__(self, directory: Path, devices: str, environment: Mapping[str, str] | None = None) -> None:
+        """Without an `environment` the agent leaves phones alone, whatever is plugged into this machine."""
         self.directory = directory
+        self._environment = {**os.environ, "FITMATRIX_AGENT_PHONES": "false", **(environment or {})}
         self.coordinator = RunningCoordinator(directory / "data")
         self.devices = directory / "devices.yaml"
         self.devices.write_text(devices)
@@ -60,6 +64,7 @@ class Lab:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env=self._environment,
             )
         wait_until(self._idle_devices, 60, "idle devices")
 
