@@ -165,7 +165,7 @@ def test_every_page_lives_under_a_strict_policy(web: TestClient, reads: HandMade
     assert all(address.startswith(("/", "http://localhost:")) for address in addresses)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs/run-1"])
+@pytest.mark.parametrize("path", ["/", "/runs/run-1", "/devices/this-machine"])
 def test_names_from_outside_are_text(web: TestClient, reads: HandMade, path: str) -> None:
     poison(reads)
     read = page(web, path)
