@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 _SLICE_BYTES: Final = 4 * 2**20
-"""The most that is sent before the loop looks at its other connections."""
+_TURN_SECONDS: Final = 0.005
+"""The longest that one connection keeps the loop from the others, but for one slice."""
 _TCP_NOTSENT_LOWAT: Final[int] = getattr(socket, "TCP_NOTSENT_LOWAT", 0x201)
 """Python names it on Linux only; the number is macOS's."""
 
@@ -50,7 +51,8 @@ async def send(transport: asyncio.Transport, file: Path, span: range, count: Cal
 async def _send(
     transport: asyncio.Transport, connection: socket.socket, file: int, span: range, count: Callable[[int], None]
 ) -> None:
-    position = span.start
+    loop = asyncio.get_running_loop()
+    position, turn_ends = span.start, loop.time() + _TURN_SECONDS
     while position < span.stop:
         if transport.is_closing():
             raise ConnectionResetError("the other end has gone")
@@ -58,12 +60,15 @@ async def _send(
             sent = os.sendfile(connection.fileno(), file, position, min(_SLICE_BYTES, span.stop - position))
         except BlockingIOError:
             await _writable(connection)
+            turn_ends = loop.time() + _TURN_SECONDS
             continue
         if sent == 0:
             raise OSError("the file became shorter while it was being sent")
         count(sent)
         position += sent
-        await asyncio.sleep(0)
+        if loop.time() >= turn_ends:
+            await asyncio.sleep(0)
+            turn_ends = loop.time() + _TURN_SECONDS
     if _unacknowledged(connection):
         # From here on the socket is writable only when all of it has left: only then is the count final.
         connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, 1)
