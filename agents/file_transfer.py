@@ -12,9 +12,11 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
+
+from agents.attempt_page import Sending
 
 _SLICE_BYTES: Final = 4 * 2**20
 _TURN_SECONDS: Final = 0.005
@@ -23,48 +25,39 @@ _TCP_NOTSENT_LOWAT: Final[int] = getattr(socket, "TCP_NOTSENT_LOWAT", 0x201)
 """Python names it on Linux only; the number is macOS's."""
 
 
-async def send(transport: asyncio.Transport, file: Path, span: range, count: Callable[[int], None]) -> None:
+async def send(transport: asyncio.Transport, file: Path, span: range, sending: Sending) -> None:
     """Sends the bytes `span` of a file; returns when nothing of them waits on this side any more.
 
-    `count` is told of bytes before the other end can answer them, and of a negative number when the connection breaks:
-    of those that never arrived. Raises ConnectionError then, and OSError when the file is too short.
+    Raises ConnectionError when the connection breaks, and OSError when the file is too short.
     """
     await _flush(transport)
     # A descriptor of its own: the loop guards the transport's, and the last look comes after the transport has closed.
     descriptor = os.dup(transport.get_extra_info("socket").fileno())
     with socket.socket(fileno=descriptor) as connection, file.open("rb") as stream:
-        taken = 0
-
-        def take(sent: int) -> None:
-            nonlocal taken
-            taken += sent
-            count(sent)
-
         try:
-            await _send(transport, connection, stream.fileno(), span, take)
+            await _send(transport, connection, stream.fileno(), span, sending)
         except BaseException:
-            # The head of the answer may wait too: it is not counted.
-            count(-min(_unacknowledged(connection), taken))
+            sending.lose(_unacknowledged(connection))
             raise
 
 
 async def _send(
-    transport: asyncio.Transport, connection: socket.socket, file: int, span: range, count: Callable[[int], None]
+    transport: asyncio.Transport, connection: socket.socket, file: int, span: range, sending: Sending
 ) -> None:
     loop = asyncio.get_running_loop()
     position, turn_ends = span.start, loop.time() + _TURN_SECONDS
     while position < span.stop:
         if transport.is_closing():
             raise ConnectionResetError("the other end has gone")
+        slice_bytes = min(_SLICE_BYTES, span.stop - position)
         try:
-            sent = os.sendfile(connection.fileno(), file, position, min(_SLICE_BYTES, span.stop - position))
+            sent = sending.take(partial(os.sendfile, connection.fileno(), file, position, slice_bytes))
         except BlockingIOError:
             await _writable(connection)
             turn_ends = loop.time() + _TURN_SECONDS
             continue
         if sent == 0:
             raise OSError("the file became shorter while it was being sent")
-        count(sent)
         position += sent
         if loop.time() >= turn_ends:
             await asyncio.sleep(0)
