@@ -18,7 +18,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from agents import file_transfer
-from agents.attempt_page import MODEL_PREFIX, AttemptPage
+from agents.attempt_page import MODEL_PREFIX, AttemptPage, Sending
 from agents.compressed_files import SUFFIX
 from agents.faults import AgentError
 from agents.kept_pages import KEPT_PAGES, KeptPages
@@ -151,7 +151,7 @@ class PageServer:
         page = self._page(request)
         page.count_request()
         body = page.spec.model_dump_json().encode()
-        page.count_bytes("spec", len(body))
+        page.sending("spec").take(lambda: len(body))
         return web.Response(body=body, content_type="application/json")
 
     async def _send_file(self, request: web.Request) -> web.StreamResponse:
@@ -166,7 +166,7 @@ class PageServer:
         # A browser with a new profile starts cold all the same; only a second load in one attempt is warm.
         caching = _IMMUTABLE if path.startswith(_ASSETS) else None
         offer = _Offer(file, compressed if compressed and compressed.is_file() else None, media_type, caching)
-        return await _stream(request, offer, lambda count: page.count_bytes(path, count))
+        return await _stream(request, offer, page.sending(path))
 
     async def _receive_event(self, request: web.Request) -> web.StreamResponse:
         page = self._page(request)
@@ -211,7 +211,7 @@ class _Offer:
     caching: str | None
 
 
-async def _stream(request: web.Request, offer: _Offer, count: Callable[[int], None]) -> web.StreamResponse:
+async def _stream(request: web.Request, offer: _Offer, sending: Sending) -> web.StreamResponse:
     """Send a file or the range that was asked for; whole and compressed where there is such a form and it is wanted.
 
     Not `FileResponse`: it cannot tell how much of a file had been sent when the browser dies in the middle.
@@ -245,7 +245,7 @@ async def _stream(request: web.Request, offer: _Offer, count: Callable[[int], No
     if request.transport is None:
         return response
     try:
-        await file_transfer.send(request.transport, file, range(start, stop), count)
+        await file_transfer.send(request.transport, file, range(start, stop), sending)
     except ConnectionError:
         return response
     await response.write_eof()
