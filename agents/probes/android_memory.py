@@ -48,14 +48,14 @@ class AndroidMemoryMeter:
 def bytes_by_role(listing: str) -> BytesByRole:
     """By Chromium's process type, from one answer of `dumpsys meminfo` or several; a process counts once."""
     totals: defaultdict[str, int] = defaultdict(int)
-    heads = list(_PROCESS.finditer(listing))
-    bounds = [*(head.start() for head in heads), len(listing)]
     seen: set[str] = set()
-    for head, end in zip(heads, bounds[1:], strict=True):
-        total = _TOTAL.search(listing, head.end(), end)
-        if total is not None and head[1] not in seen:
-            seen.add(head[1])
-            totals[_role(head[2])] += int(total[1]) * 1024
+    # What a capturing pattern splits into: the beginning, then number, name and table of each process.
+    parts = _PROCESS.split(listing)
+    for number, name, table in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        total = _TOTAL.search(table)
+        if total is not None and number not in seen:
+            seen.add(number)
+            totals[_role(name)] += int(total[1]) * 1024
     return dict(totals)
 
 

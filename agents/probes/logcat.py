@@ -32,14 +32,16 @@ case $now in *[!0-9.]*) now=$(date +%s).000 ;; esac
 exec logcat -v threadtime -b main -b system -b crash -b events -T "$now"
 """
 """From now on by the phone's own clock, whatever that says."""
+_HEAD: Final = r"^\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+ [A-Z] "
+"""Up to the tag: in a message anybody can write anything, a page too."""
 _KILLER: Final = re.compile(
-    r" (?:lowmemorykiller|lmkd)\s*: (?P<words>Kill(?:ing)? '(?P<name>[^']+)' \((?P<pid>\d+)\).*)"
+    _HEAD + r"(?:lowmemorykiller|lmkd)\s*: (?P<words>Kill(?:ing)? '(?P<name>[^']+)' \((?P<pid>\d+)\).*)"
 )
 _AM_KILL: Final = re.compile(
-    r" am_kill\s*: (?P<words>\[\d+,(?P<pid>\d+),(?P<name>[^,]+),-?\d+,(?P<reason>[^,\]]+).*\])"
+    _HEAD + r"am_kill\s*: (?P<words>\[\d+,(?P<pid>\d+),(?P<name>[^,]+),-?\d+,(?P<reason>[^,\]]+).*\])"
 )
 _KILLING: Final = re.compile(
-    r" ActivityManager\s*: (?P<words>Killing (?P<pid>\d+):(?P<name>[^/\s]+)/\S+ \(adj -?\d+\): (?P<reason>.*))"
+    _HEAD + r"ActivityManager\s*: (?P<words>Killing (?P<pid>\d+):(?P<name>[^/\s]+)/\S+ \(adj -?\d+\): (?P<reason>.*))"
 )
 _FOR_MEMORY: Final = re.compile(r"\b(?:lmk|oom|low[ -]?mem\w*|memory|mem-pressure)\b", re.IGNORECASE)
 
@@ -127,7 +129,7 @@ class LogcatRecorder:
 def memory_kill(line: str, packages: Sequence[str]) -> tuple[str, str] | None:
     """The process and the system's words, when the line tells that one of the packages was killed for memory."""
     for pattern in (_KILLER, _AM_KILL, _KILLING):
-        match = pattern.search(line)
+        match = pattern.match(line)
         if match is None or not _is_of(match["name"], packages):
             continue
         if pattern is _KILLER or _FOR_MEMORY.search(match["reason"]):
