@@ -56,7 +56,7 @@ class AndroidChromeDriver:
     def launch(self, plan: LaunchPlan, stop: threading.Event) -> AndroidSession:
         """chromedriver clears the app's data first: each run begins with a fresh profile."""
         chromedriver = find_chromedriver(self.browser, self.appium.chromedrivers)
-        app = AndroidApp(self.adb, self.browser, self.package, _SOCKET, self.appium)
+        app = AndroidApp(self.adb, self.browser, self.package, _SOCKET, (self.package,), self.appium)
         capabilities = {
             "browserName": "Chrome",
             "appium:chromedriverExecutable": str(chromedriver),

@@ -27,6 +27,7 @@ from agents.browsers.appium_server import AppiumServer, free_port
 from agents.browsers.protocol import LaunchPlan
 from agents.devices.adb import Adb
 from agents.faults import AgentError, AttemptStoppedError, BrowserCommandError, BrowserStartError
+from agents.probes.android_memory import AndroidMemoryMeter
 from agents.probes.memory import MemoryMeter
 from orchestrator.contract.device import Browser
 
@@ -54,6 +55,8 @@ class AndroidApp:
     """The app whose window shows the page."""
     socket: re.Pattern[str]
     """Its DevTools' socket on the phone, without the `@`; other apps' may match too."""
+    packages: tuple[str, ...]
+    """Apps whose processes are the browser's."""
     appium: AppiumServer
 
     def launch(self, plan: LaunchPlan, stop: threading.Event, capabilities: Mapping[str, Any]) -> "AndroidSession":
@@ -184,9 +187,7 @@ class AndroidSession:
     """Of this host, leading to the DevTools."""
 
     def memory_meter(self, _browser_process: int) -> MemoryMeter:
-        from agents.probes.android_memory import AndroidMemoryMeter
-
-        return AndroidMemoryMeter(self._app.adb, self._app.package)
+        return AndroidMemoryMeter(self._app.adb, self._app.packages)
 
     def open(self, url: str) -> None:
         assert self._driver is not None  # noqa: S101 - a session that is handed out runs

@@ -16,7 +16,7 @@ from orchestrator.contract.device import Browser
 
 HOST_PACKAGE: Final = "dev.fitmatrix.webviewhost"
 _SOURCES: Final = Path(__file__).parent.parent / "webview_host"
-_APK: Final = _SOURCES / "dist" / "webviewhost.apk"
+APK: Final = _SOURCES / "dist" / "webviewhost.apk"
 _MANIFEST: Final = _SOURCES / "AndroidManifest.xml"
 _SOCKET: Final = re.compile(r"webview_devtools_remote_\d+")
 _VERSION: Final = re.compile(r"versionCode=(\d+)")
@@ -52,7 +52,9 @@ class WebViewDriver:
         chromedriver = find_chromedriver(self.browser, self.appium.chromedrivers)
         self._install_host()
         self._clear_host()
-        app = AndroidApp(self.adb, self.browser, HOST_PACKAGE, _SOCKET, self.appium)
+        # The page's process runs under the name of the system's WebView.
+        packages = (HOST_PACKAGE, self.package)
+        app = AndroidApp(self.adb, self.browser, HOST_PACKAGE, _SOCKET, packages, self.appium)
         capabilities = {
             "appium:appPackage": HOST_PACKAGE,
             "appium:appActivity": ".MainActivity",
@@ -65,7 +67,7 @@ class WebViewDriver:
 
     def _install_host(self) -> None:
         """Install the app where it is missing or another version than this agent's."""
-        if not _APK.is_file():
+        if not APK.is_file():
             raise BrowserStartError(
                 "The app that shows pages in a WebView is not built: run `make webview-host`, "
                 "or agents/webview_host/build.sh where there is no make."
@@ -84,13 +86,13 @@ class WebViewDriver:
 
     def _replace_host(self) -> None:
         try:
-            self.adb.install(_APK)
+            self.adb.install(APK)
         except AdbError as error:
             # One that another machine has signed can only be replaced as a whole.
             if _OTHER_KEY.search(str(error)) is None:
                 raise
             self.adb.uninstall(HOST_PACKAGE)
-            self.adb.install(_APK)
+            self.adb.install(APK)
 
     def _clear_host(self) -> None:
         """A fresh profile, which for a WebView is its app's data."""
