@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import CellVerdict, DeviceState, FaultCode, RunState
+from orchestrator.services.ports import QuarantinedBy
 from orchestrator.services.reading import Reading
 
 WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -38,6 +39,14 @@ class Telemetry:
         for code in FaultCode:
             for infrastructure in ("true", "false"):
                 self._attempts.labels(fault=code, infrastructure=infrastructure)
+        self._quarantines = PromCounter(
+            "fitmatrix_quarantines_total",
+            "Devices taken out of service, by who did it.",
+            ["by"],
+            registry=self.registry,
+        )
+        for by in QuarantinedBy:
+            self._quarantines.labels(by=by)
         Info("fitmatrix_build", "Version of the coordinator.", registry=self.registry).info({"version": version})
 
     def attempt_dispatched(self, waited_seconds: float) -> None:
@@ -47,6 +56,9 @@ class Telemetry:
         code = fault.code if fault else "none"
         infrastructure = "true" if fault and fault.is_infrastructure else "false"
         self._attempts.labels(fault=code, infrastructure=infrastructure).inc()
+
+    def device_quarantined(self, by: QuarantinedBy) -> None:
+        self._quarantines.labels(by=by).inc()
 
 
 class StateCollector(Collector):
@@ -67,7 +79,7 @@ class StateCollector(Collector):
         )
         for tally in self._reading.tally():
             by_state[tally.state] += tally.runs
-            if tally.state is RunState.FINISHED and tally.verdict is not None and not tally.probes:
+            if tally.state is RunState.FINISHED and tally.verdict is not None and tally.of_a_model:
                 results.add_metric([tally.verdict, tally.fault_code or "none"], tally.runs)
         states = GaugeMetricFamily("fitmatrix_runs", "Runs by state.", labels=["state"])
         for state, runs in by_state.items():

@@ -17,9 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
-from orchestrator.domain.probing import PROBE
 from orchestrator.services.ports import RunTally
 from orchestrator.store.repositories import (
+    OF_A_MODEL,
     AgentRepository,
     AttemptRepository,
     CellRepository,
@@ -91,11 +91,12 @@ class SqlTransaction:
         return True
 
     def tally_runs(self) -> list[RunTally]:
-        columns = (RunRow.state, RunRow.verdict, RunRow.fault_code, (RunRow.variant_id == PROBE.id).label("probes"))
+        counted = select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model")).subquery()
+        columns = (counted.c.state, counted.c.verdict, counted.c.fault_code, counted.c.of_a_model)
         query = select(*columns, func.count()).group_by(*columns)
         return [
-            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(probes))
-            for state, verdict, fault_code, probes, runs in self._session.execute(query)
+            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(of_a_model))
+            for state, verdict, fault_code, of_a_model, runs in self._session.execute(query)
         ]
 
 

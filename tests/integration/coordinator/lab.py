@@ -163,6 +163,8 @@ class HandAgent:
         self.agent_id = agent_id
         self._client = httpx.Client(base_url=f"{coordinator.url}/api/v1", timeout=10)
         self.answer: EnrolAnswer | None = None
+        self.says: dict[str, Any] = {}
+        """Fields of the status that every heartbeat gives of every device: condition, reason, health."""
 
     def close(self) -> None:
         self._client.close()
@@ -182,11 +184,10 @@ class HandAgent:
         return response
 
     def beat(self, attempt: AttemptSpec | None = None) -> HeartbeatAnswer:
+        """Says how the devices are, in the words of `says`, and that an attempt is being worked on."""
         working = attempt and AttemptRef(run_id=attempt.run_id, number=attempt.number)
         statuses = [
-            DeviceStatus(
-                id=one.id, available=True, attempt=working if attempt and attempt.device_id == one.id else None
-            )
+            DeviceStatus(id=one.id, attempt=working if attempt and attempt.device_id == one.id else None, **self.says)
             for one in self.devices
         ]
         body = Heartbeat(devices=statuses).model_dump(mode="json")

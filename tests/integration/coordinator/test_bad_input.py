@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import httpx
 import pytest
 
 from orchestrator.contract.views import Problem
+from orchestrator.contract.wire import CONTRACT_VERSION
 from tests.integration.coordinator.lab import VARIANT, HandAgent, RunningCoordinator, Submitter
-from tests.unit.domain.builders import device
 
 GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["wasm"]}
 
@@ -25,7 +26,7 @@ GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["was
         ({"backends": ["webgpu"]}, "backends", "wasm"),
         ({"backends": ["cuda"]}, "backends[0]", "webgpu"),
         ({"devices": "ram_gib <"}, "devices", "1:"),
-        ({"devices": 'os == "beos"'}, "devices", "at least one registered device"),
+        ({"devices": 'os == "beos"'}, "devices", "browser of a registered device"),
         ({"workload": {"text-generation": {"prompt_tokens": -1}}}, "workload.text-generation.prompt_tokens", "1"),
         ({"workload": {"text-generation": {"prompt_tokens": 10**12}}}, "workload.text-generation", "131072"),
         ({"workload": {"text-generation": {"repetitions": "many"}}}, "workload.text-generation.repetitions", "integer"),
@@ -86,17 +87,21 @@ def test_a_key_makes_one_job(qa: Submitter, agent: HandAgent) -> None:
 def test_an_agent_of_another_version_is_told_what_to_do(coordinator: RunningCoordinator) -> None:
     agent = HandAgent(coordinator, agent_id="old")
     response = agent.enrol(version=99)
-    assert response.status_code == 409
-    assert "install the same fitmatrix version" in response.json()["detail"]
     agent.close()
-
-
-def test_two_agents_cannot_own_one_device(coordinator: RunningCoordinator, agent: HandAgent) -> None:
-    thief = HandAgent(coordinator, device(agent.device_id), agent_id="thief")
-    response = thief.enrol()
     assert response.status_code == 409
-    assert agent.agent_id in response.json()["detail"]
-    thief.close()
+    said = response.json()["detail"]
+    assert f"speaks contract version {CONTRACT_VERSION}, the agent speaks 99" in said
+    assert f"install fitmatrix {version('fitmatrix')} on the agent's host" in said
+
+
+def test_an_agent_of_an_earlier_contract_hears_of_the_version_not_of_its_fields(
+    coordinator: RunningCoordinator,
+) -> None:
+    facts = {"os": "linux", "browser": {"name": "chromium", "version": "156.0.1"}}
+    old = {"contract_version": 2, "agent_id": "old", "devices": [{"id": "old.desk", "facts": facts}]}
+    response = httpx.post(f"{coordinator.url}/api/v1/agents/enrol", json=old)
+    assert response.status_code == 409
+    assert "the agent speaks 2: install fitmatrix" in response.json()["detail"]
 
 
 def test_agents_calls_need_the_agents_token(coordinator: RunningCoordinator, agent: HandAgent) -> None:

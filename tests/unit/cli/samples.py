@@ -96,7 +96,7 @@ def registration(**changes: Any) -> DeviceRegistration:
         cpu_model="Some CPU",
         cpu_count=2,
         ram_bytes=8_000_000_000,
-        browser=Browser(name="chromium", version="156.0.1.2"),
+        browsers=changes.pop("browsers", [Browser(name="chromium", version="156.0.1.2")]),
         emulation=changes.pop("emulation", None),
     )
     values: dict[str, Any] = {
@@ -164,6 +164,7 @@ def _run_values() -> dict[str, Any]:
         "device_id": "this-machine",
         "device_name": "This machine",
         "emulated": False,
+        "browser": "chromium",
         "workload": SHORT,
         "criteria": Criteria(),
         "state": RunState.FINISHED,

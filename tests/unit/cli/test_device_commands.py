@@ -13,7 +13,7 @@ from tests.unit.domain.builders import device_probe
 
 
 def test_a_device_is_shown_with_its_last_probe(coordinator: FakeCoordinator) -> None:
-    coordinator.answer("GET /api/v1/devices/this-machine", samples.device(probe=device_probe()))
+    coordinator.answer("GET /api/v1/devices/this-machine", samples.device(probes={"chromium": device_probe()}))
     text = fitmatrix("devices", "show", "this-machine", server=coordinator.url).stdout
     for words in (
         "● busy",
@@ -48,7 +48,7 @@ def probing_job(coordinator: FakeCoordinator, monkeypatch: pytest.MonkeyPatch) -
     coordinator.answer("GET /api/v1/runs", [samples.probing_run()])
     coordinator.answer("GET /api/v1/matrix", matrix_samples.matrix())
     other = samples.device(registration=samples.low_end_registration())
-    coordinator.answer("GET /api/v1/devices", [samples.device(probe=device_probe()), other])
+    coordinator.answer("GET /api/v1/devices", [samples.device(probes={"chromium": device_probe()}), other])
     return coordinator
 
 
@@ -66,7 +66,7 @@ def test_probing_waits_and_shows_what_was_found(probing_job: FakeCoordinator) ->
 def test_probing_as_json_gives_the_devices(probing_job: FakeCoordinator) -> None:
     result = fitmatrix("devices", "probe", "--format", "json", server=probing_job.url)
     (device,) = json.loads(result.stdout)["items"]
-    assert device["probe"]["result"]["wasm"]["simd"] is True
+    assert device["probes"]["chromium"]["result"]["wasm"]["simd"] is True
     assert "runs: 1 finished" in result.stderr
 
 

@@ -49,6 +49,12 @@ class HandMade:
     def devices(self) -> list[DeviceView]:
         return self.the_devices
 
+    def device(self, device_id: str) -> DeviceView | None:
+        return next((one for one in self.the_devices if one.registration.id == device_id), None)
+
+    def runs_of_device(self, device_id: str) -> list[RunView]:
+        return [run for run in self.the_runs.values() if run.device_id == device_id]
+
     def artifact_path(self, sha256: str) -> Path | None:
         path = self.folder / sha256
         return path if path.is_file() else None
@@ -229,7 +235,7 @@ def test_a_probing_run_shows_what_it_found(web: TestClient) -> None:
 
 def test_devices_show_what_their_last_probe_found(web: TestClient, reads: HandMade) -> None:
     poisoned = adapter(vendor=samples.POISON[:100], features=[samples.POISON])
-    reads.the_devices = [samples.device(probe=device_probe(adapter=poisoned)), samples.device()]
+    reads.the_devices = [samples.device(probes={"chromium": device_probe(adapter=poisoned)}), samples.device()]
     read = page(web, "/")
     assert "not probed" in read.text
     assert "wasm 4.2 GFLOP/s, webgpu 89.5 GFLOP/s" in read.text
