@@ -85,12 +85,12 @@ def serve(settings: CoordinatorSettings) -> None:
 
 
 def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
-    database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
-    stack.callback(database.close)
     blobs = BlobStore(settings.data / "blobs")
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
     catalog = DirectoryCatalog(settings.data)
     try:
+        database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
+        stack.callback(database.close)
         database.migrate()
         page_build = page_builds.add(PACKAGED_BUILD)
         _check_health_variant(settings.health_variant, catalog.variants())

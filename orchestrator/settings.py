@@ -33,7 +33,7 @@ class CoordinatorSettings(BaseSettings):
     ca: Path | None = None
     """Signs the broker's certificate, where no public authority does."""
     database_url: str | None = None
-    """SQLAlchemy URL; without one SQLite in the data directory."""
+    """`postgresql+psycopg://user:password@host/name`; without one SQLite in the data directory."""
     token: SecretStr | None = None
     """Bearer token that people, their tools and enrolling agents must send; required beyond loopback."""
     lease_seconds: float = Field(default=30, gt=0, le=3600)

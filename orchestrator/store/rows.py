@@ -26,6 +26,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class PlainText(TypeDecorator[str]):
+    """Text without NUL characters, which not every database can hold and which agents may send in their reasons."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -35,7 +45,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON(), str: String(200)}  # noqa: RUF012 (SQLAlchemy's own pattern)
+    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON(), str: PlainText(200)}  # noqa: RUF012 (SQLAlchemy's own pattern)
 
 
 class JobRow(Base):
@@ -149,7 +159,7 @@ class DeviceRow(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     agent_id: Mapped[str] = mapped_column(ForeignKey("agents.id"), index=True)
     condition: Mapped[str]
-    reason: Mapped[str] = mapped_column(String(20_000))
+    reason: Mapped[str] = mapped_column(PlainText(20_000))
     last_seen_at: Mapped[datetime]
     registration: Mapped[dict[str, Any]]
     health: Mapped[dict[str, Any] | None]
@@ -158,7 +168,7 @@ class DeviceRow(Base):
     failed_health_runs: Mapped[int]
     next_health_run_at: Mapped[datetime]
     quarantined_at: Mapped[datetime | None]
-    quarantine_reason: Mapped[str] = mapped_column(String(25_000))
+    quarantine_reason: Mapped[str] = mapped_column(PlainText(25_000))
     """Empty outside quarantine; may quote a fault's detail."""
 
 

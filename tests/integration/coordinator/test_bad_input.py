@@ -198,3 +198,25 @@ def test_beyond_loopback_a_token_is_needed(tmp_path: Path) -> None:
     code, said = RunningCoordinator(tmp_path / "data").fail_to_start("--host", "0.0.0.0")
     assert code == 3
     assert "FITMATRIX_TOKEN" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://lab@db/lab", "databases of type mysql are not supported"),
+        ("/var/lib/lab.db", "sqlite:////path/to.db"),
+        ("postgresql+psycopg://lab:secret@127.0.0.1:1/lab", "cannot be opened: connection failed"),
+    ],
+)
+def test_a_database_that_cannot_be_used_says_why_and_keeps_its_password(tmp_path: Path, url: str, said: str) -> None:
+    code, words = RunningCoordinator(tmp_path / "data").fail_to_start("--database-url", url)
+    assert code == 3
+    assert said in words
+    assert "secret" not in words
+
+
+def test_an_unknown_variant_for_health_runs_says_so(tmp_path: Path) -> None:
+    coordinator = RunningCoordinator(tmp_path / "data", health_variant="nope.q8")
+    code, words = coordinator.fail_to_start()
+    assert code == 3
+    assert "there is no variant nope.q8 for health runs" in words

@@ -1,9 +1,7 @@
 """The schema on disk, and the rules that the database itself keeps."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -16,14 +14,6 @@ from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Job, Lease
 from orchestrator.store.database import Database
 from tests.unit.domain.builders import NOW, device, device_probe, device_record, run, variant
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def job(identifier: str = "j-1", priority: int = 50) -> Job:

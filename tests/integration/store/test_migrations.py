@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,8 +188,8 @@ def insert_rows(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = create_engine(f"sqlite:///{tmp_path / 'test.db'}")
+def engine(database_url: str) -> Iterator[Engine]:
+    made = create_engine(database_url)
     yield made
     made.dispose()
 
