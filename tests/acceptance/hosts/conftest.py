@@ -17,7 +17,7 @@ def hosts() -> Iterator[HostsLab]:
     directory = Path(tempfile.mkdtemp(prefix="fm-hosts-"))
     try:
         with network.inside():
-            lab = HostsLab(directory, network, None)
+            lab = HostsLab(directory, network)
             provide_models(lab.coordinator.data, TINY, MINILM)
             try:
                 lab.start()

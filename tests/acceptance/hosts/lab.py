@@ -8,21 +8,26 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import psutil
+import psycopg
 import redis
 
+from agents.browsers.discovery import find_chrome
 from orchestrator.client import Client, ClientError
 from orchestrator.contract.views import AttemptView, DeviceView, JobView, RunDetail
 from orchestrator.contract.vocabulary import DeviceState, JobState
 from tests.acceptance.hosts.network import Network, demand
 from tests.certificates import Authority, Certificate
+from tests.postgres import find_postgres
 from tests.waiting import wait_until
 
 COORDINATOR: Final = "lab"
 LEASE_SECONDS: Final = 3.0
+_NOBODY: Final = ("nobody", "nogroup")
 _STOP_SECONDS: Final = 40.0
 
 
@@ -84,8 +89,6 @@ class TlsBroker(HostProcess):
         self.password = secrets.token_urlsafe(24)
         self._address = network.address(host)
         self._ca = ca
-        found = shutil.which("redis-server") or shutil.which("valkey-server")
-        demand(found is not None, "a Redis or Valkey with TLS is missing: deploy/setup/network.sh")
         self._config = directory / "broker.conf"
         self._config.touch(mode=0o600)
         self._config.write_text(
@@ -93,7 +96,7 @@ class TlsBroker(HostProcess):
             f"tls-key-file {served.key}\nrequirepass {self.password}\n"
             f'save ""\nappendonly no\ndir {directory}\n'
         )
-        self._server = str(found)
+        self._server = _find_server(directory)
 
     @property
     def url(self) -> str:
@@ -107,6 +110,73 @@ class TlsBroker(HostProcess):
         self.running.pid  # noqa: B018 - raises, with the log, when it has ended
         with redis.Redis.from_url(self.url, ssl_ca_certs=str(self._ca)) as client, suppress(redis.ConnectionError):
             return bool(client.ping())
+        return False
+
+
+def _find_server(directory: Path) -> str:
+    """The embedded Valkey was built without TLS, so that another one is needed."""
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is not None:
+        return found
+    # One program under several names: so there is one on machines where no service should be installed.
+    several = shutil.which("redis-check-rdb")
+    demand(several is not None, "a Redis or Valkey with TLS is missing: deploy/setup/network.sh")
+    link = directory / "redis-server"
+    link.symlink_to(str(several))
+    return str(link)
+
+
+class PostgresHost(HostProcess):
+    """A PostgreSQL of the tests' own, with a password and TLS, run as somebody unprivileged as it demands."""
+
+    def __init__(self, network: Network, host: str, directory: Path, served: Certificate, ca: Path) -> None:
+        super().__init__(network, host, directory / "postgres.log")
+        self.password = secrets.token_urlsafe(24)
+        self._programs = find_postgres()
+        self._home = directory / "postgres"
+        self._address = network.address(host)
+        self._ca = ca
+        self._home.mkdir()
+        for file in (served.certificate, served.key):
+            shutil.copy(file, self._home)
+        self._tls = {"ssl_cert_file": served.certificate.name, "ssl_key_file": served.key.name}
+        password = self._home / "password"
+        password.touch(mode=0o600)
+        password.write_text(self.password)
+        for path in (self._home, *self._home.iterdir()):
+            shutil.chown(path, *_NOBODY)
+        directory.chmod(0o711)
+
+    @property
+    def url(self) -> str:
+        server = f"postgres:{self.password}@{self._address}:5432/postgres"
+        return f"postgresql+psycopg://{server}?sslmode=verify-full&sslrootcert={self._ca}"
+
+    def start(self) -> None:
+        data = self._home / "data"
+        initdb = [str(self._programs / "initdb"), f"--pgdata={data}", "--username=postgres", "--no-sync"]
+        initdb += ["--auth=scram-sha-256", f"--pwfile={self._home / 'password'}", "--encoding=UTF8", "--no-locale"]
+        user, group = _NOBODY
+        subprocess.run(initdb, check=True, capture_output=True, cwd=self._home, user=user, group=group, extra_groups=[])
+        (data / "pg_hba.conf").write_text("hostssl all all 10.77.0.0/24 scram-sha-256\n")
+        settings = {
+            "listen_addresses": self._address,
+            "unix_socket_directories": "",
+            "ssl": "on",
+            "fsync": "off",
+        } | {name: str(self._home / file) for name, file in self._tls.items()}
+        unprivileged = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+        command = [*unprivileged, str(self._programs / "postgres"), "-D", str(data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        self.launch(command)
+        wait_until(self._answers, what="a PostgreSQL")
+
+    def _answers(self) -> bool:
+        assert self.running
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(self.url.replace("+psycopg", "")).close()
+            return True
         return False
 
 
@@ -133,20 +203,33 @@ class AgentHost(HostProcess):
         devices.parent.mkdir(parents=True, exist_ok=True)
         devices.write_text(f"devices:\n  - name: {host}\n    emulated: {{webgpu: false}}\n")
         self._command = [sys.executable, "-m", "agents.cli", "run", "--coordinator", coordinator]
-        self._options = ["--data", str(self.data), "--devices", str(devices)]
+        self._command += ["--devices", str(devices)]
+        self._start = [*self._command, "--data", str(self.data), "--ca", str(ca)]
         self._ca = ca
-        self._token = token
+        self._secrets = {"FITMATRIX_AGENT_TOKEN": token}
 
     def start(self) -> None:
-        self.launch(self._with_ca(self._ca), {"FITMATRIX_AGENT_TOKEN": self._token})
+        self.launch(self._start, self._secrets)
+
+    def start_with_clock(self, ahead: timedelta) -> None:
+        """The agent's own processes live so far ahead; the browser, which would not start so, in the present."""
+        browser = self.data.with_name("browser")
+        browser.write_text(f'#!/bin/sh\nunset LD_PRELOAD FAKETIME\nexec {find_chrome().binary} "$@"\n')
+        browser.chmod(0o755)
+        clock = {
+            "LD_PRELOAD": str(_find_faketime()),
+            "FAKETIME": f"+{ahead.total_seconds():.0f}s",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self.launch([*self._start, "--chrome", str(browser)], self._secrets | clock)
 
     def refused(self, *, ca: Path | None = None, token: str | None = None) -> tuple[int, str]:
         """Exit code and words of an agent with another authority or token, in a data directory of its own."""
         data = self.data.with_name("refused")
         log = data.with_suffix(".log")
         twin = HostProcess(self._network, self.host, log)
-        command = [*self._command, *self._options, "--data", str(data), "--ca", str(ca or self._ca)]
-        twin.launch(command, {"FITMATRIX_AGENT_TOKEN": token or self._token})
+        command = [*self._command, "--data", str(data), "--ca", str(ca or self._ca)]
+        twin.launch(command, self._secrets | ({"FITMATRIX_AGENT_TOKEN": token} if token else {}))
         code = twin.wait()
         return code, " ".join(twin.said().split())
 
@@ -169,28 +252,33 @@ class AgentHost(HostProcess):
         """What is spooled and not sent."""
         return [report for report in self.data.rglob("report.json") if "rejected" not in report.parts]
 
-    def _with_ca(self, ca: Path) -> list[str]:
-        return [*self._command, *self._options, "--ca", str(ca)]
+
+def _find_faketime() -> Path:
+    found = [path for library in ("lib", "lib64") for path in Path("/usr", library).glob("**/libfaketime.so.1")]
+    demand(bool(found), "libfaketime is missing: deploy/setup/network.sh")
+    return found[0]
 
 
 class HostsLab:
     """Everything, started in order; tests leave it running and idle."""
 
-    def __init__(self, directory: Path, network: Network, database_url: str | None) -> None:
+    def __init__(self, directory: Path, network: Network) -> None:
         self.network = network
         self.authority = Authority(directory / "ca")
         self.token = secrets.token_urlsafe(24)
         served = self.authority.issue(f"IP:{network.address(COORDINATOR)}")
+        self.database = PostgresHost(network, COORDINATOR, directory, served, self.authority.ca)
         self.broker = TlsBroker(network, COORDINATOR, directory, served, self.authority.ca)
         settings = {
             "token": self.token,
             "tls_certificate": str(served.certificate),
             "tls_key": str(served.key),
             "ca": str(self.authority.ca),
+            "database_url": self.database.url,
             "broker_url": self.broker.url,
             "lease_seconds": str(LEASE_SECONDS),
             "heartbeat_seconds": "0.5",
-        } | ({"database_url": database_url} if database_url else {})
+        }
         self.coordinator = CoordinatorHost(network, COORDINATOR, directory, settings)
         enrolment = (directory, self.coordinator.url, self.authority.ca, self.token)
         self.one = AgentHost(network, "one", *enrolment)
@@ -198,6 +286,7 @@ class HostsLab:
         self.qa = Client(self.coordinator.url, token=self.token, ca=self.authority.ca)
 
     def start(self) -> None:
+        self.database.start()
         self.broker.start()
         self.coordinator.start()
         wait_until(self._ready, what="a ready coordinator")
@@ -215,6 +304,7 @@ class HostsLab:
     def stop(self) -> None:
         for process in (*self.agents, self.coordinator, self.broker):
             process.stop()
+        self.database.stop(signal.SIGINT)  # "fast shutdown": connections are closed, not waited for
         self.qa.close()
 
     def device(self, agent: AgentHost) -> DeviceView | None:

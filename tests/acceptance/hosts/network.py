@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ _CLONE_NEWNET: Final = 0x40000000
 _NAMESPACES: Final = Path("/run/netns")
 _TOOLS: Final = ("ip", "tc", "nsenter", "unshare", "openssl")
 _SWITCH: Final = "switch"
+_networks = count(1)
 
 
 def demand(found: bool, sentence: str) -> None:
@@ -32,7 +34,7 @@ class Network:
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = list(hosts)
-        self._tag = f"fm{os.getpid()}"
+        self._tag = f"fm{os.getpid()}.{next(_networks)}"
 
     def address(self, host: str) -> str:
         return f"10.77.0.{self._hosts.index(host) + 1}"

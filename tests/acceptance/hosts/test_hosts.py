@@ -1,14 +1,18 @@
 """Several hosts: whom they trust, and what happens when one of them is cut off, slow, late or back."""
 
+from datetime import timedelta
+
 import psutil
 import pytest
 
 from orchestrator.client import Client, Unreachable, Untrusted
+from orchestrator.contract.catalog import ModelFile
 from orchestrator.contract.views import JobView
-from orchestrator.contract.vocabulary import Verdict
-from tests.acceptance.hosts.lab import AgentHost, HostsLab
-from tests.acceptance.lab import TINY
+from orchestrator.contract.vocabulary import AttemptState, FaultCode, RunState, Verdict
+from tests.acceptance.hosts.lab import LEASE_SECONDS, AgentHost, HostsLab
+from tests.acceptance.lab import MINILM, TINY
 from tests.certificates import Authority
+from tests.waiting import wait_until
 from tests.workbench import SHORT
 
 LENIENT = {"max_latency_seconds": 60, "min_decode_tokens_per_second": 0.1}
@@ -175,12 +179,31 @@ def test_a_broker_that_comes_back_empty_loses_no_run(hosts: HostsLab) -> None:
         assert (run.state, run.verdict) == (RunState.FINISHED, Verdict.FITS)
 
 
+def test_a_host_whose_clock_is_ten_minutes_ahead_measures_like_any_other(hosts: HostsLab) -> None:
+    ahead = timedelta(minutes=10)
+    hosts.two.stop()
+    hosts.two.start_with_clock(ahead)
+    try:
+        (run,) = hosts.finished(submit(hosts, TINY, hosts.two))
+    finally:
+        hosts.two.stop()
+        hosts.two.start()
+    (attempt,) = run.attempt_list
+    assert (run.verdict, attempt.state) == (Verdict.FITS, AttemptState.REPORTED)
+    assert attempt.report is not None
+    assert attempt.started_at is not None
+    assert attempt.finished_at is not None
+    assert attempt.report.started_at - attempt.finished_at > ahead / 2, "the report's times are the host's own"
+    assert attempt.finished_at - attempt.started_at < ahead / 2
+    hosts.wait_idle()
+
+
 def test_no_secret_is_in_a_log_or_on_a_command_line(hosts: HostsLab) -> None:
     hosts.wait_idle()
-    processes = [hosts.broker, hosts.coordinator, *hosts.agents]
+    processes = [hosts.database, hosts.broker, hosts.coordinator, *hosts.agents]
     lines = [" ".join(psutil.Process(pid).cmdline()) for pid in hosts.network.processes()]
     assert len(lines) >= len(processes) + len(hosts.agents)
     for text in [*lines, *(process.said() for process in processes)]:
-        for secret in (hosts.token, hosts.broker.password):
+        for secret in (hosts.token, hosts.broker.password, hosts.database.password):
             assert secret not in text
     assert all("Traceback" not in process.said() for process in processes)
