@@ -79,6 +79,7 @@ up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-
 test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
 	@deploy/setup/postgres.sh
+	@deploy/setup/network.sh
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)
 

@@ -71,6 +71,10 @@ def run(
     data: Data = None,
     devices: Devices = None,
     chrome: Chrome = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="Trust certificates signed by the authority in this PEM file.", exists=True, dir_okay=False),
+    ] = None,
     cache_gib: Annotated[
         float | None, typer.Option(help="How much disk cached models may take; 50 by default.")
     ] = None,
@@ -89,6 +93,7 @@ def run(
         "data": data,
         "devices": devices,
         "chrome": chrome,
+        "ca": ca,
         "cache_gib": cache_gib,
         "metrics_port": metrics_port,
     }
@@ -163,7 +168,7 @@ def _settings(given: dict[str, Any]) -> AgentSettings:
         option = f"--{first['loc'][0]}".replace("_", "-")
         problem = "is missing" if first["type"] == "missing" else f"{first['input']!r}: {first['msg']}"
         raise typer.BadParameter(f"{option} {problem}") from error
-    paths = {"data": settings.data, "devices": settings.devices, "chrome": settings.chrome}
+    paths = {"data": settings.data, "devices": settings.devices, "chrome": settings.chrome, "ca": settings.ca}
     return settings.model_copy(update={name: path and path.expanduser().absolute() for name, path in paths.items()})
 
 

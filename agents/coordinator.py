@@ -19,6 +19,7 @@ from orchestrator.contract.device import (
     Heartbeat,
     HeartbeatAnswer,
 )
+from orchestrator.contract.tls import TrustError, misspoken, trust, untrusted
 from orchestrator.contract.views import Problem
 from orchestrator.contract.wire import API_PREFIX
 
@@ -28,6 +29,8 @@ _PASSING: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
 _UPLOAD_CHUNK_BYTES: Final = 1 << 18
+_TOKEN: Final = "FITMATRIX_AGENT_TOKEN"  # noqa: S105 - a name, not a secret
+_CA_SETTING: Final = "--ca FILE or FITMATRIX_AGENT_CA"
 
 
 class CoordinatorError(AgentError):
@@ -36,6 +39,10 @@ class CoordinatorError(AgentError):
 
 class CoordinatorUnavailableError(CoordinatorError):
     """It is away or in trouble: the same request may work later."""
+
+
+class CoordinatorUntrustedError(CoordinatorUnavailableError):
+    """Its certificate cannot be trusted, now: nothing was sent to it."""
 
 
 class CoordinatorForgotError(CoordinatorUnavailableError):
@@ -53,20 +60,32 @@ class CoordinatorRefusedError(CoordinatorError):
 class CoordinatorClient:
     """One coordinator, spoken to as one agent. Safe to use from several threads."""
 
-    def __init__(self, url: str, *, token: str | None = None, seconds: float = 10.0) -> None:
+    def __init__(self, url: str, *, token: str | None = None, ca: Path | None = None, seconds: float = 10.0) -> None:
+        """`ca` signs the coordinator's certificate; without it a public authority must. Raises CoordinatorError."""
         self.url = url.rstrip("/")
         self.token = token
-        self._http = httpx.Client(base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True)
+        try:
+            verify = trust(ca)
+        except TrustError as error:
+            raise CoordinatorError(str(error)) from error
+        self._http = httpx.Client(base_url=self.url + API_PREFIX, timeout=seconds, verify=verify, follow_redirects=True)
 
     def close(self) -> None:
         self._http.close()
 
     def enrol(self, request: EnrolRequest, *, shared_token: str | None) -> EnrolAnswer:
-        """Registers the agent and its devices; from then on this client speaks with the token it was given."""
+        """Registers the agent and its devices; from then on this client speaks with the token it was given.
+
+        A certificate that was never trusted is an error of the set-up: CoordinatorError, nothing to wait for.
+        """
         try:
             answer = self._send("POST", "/agents/enrol", EnrolAnswer, body=request, token=shared_token)
         except CoordinatorForgotError as error:
-            raise CoordinatorRefusedError(HTTPStatus.UNAUTHORIZED, str(error)) from error
+            raise CoordinatorRefusedError(HTTPStatus.UNAUTHORIZED, f"{error}; agents read it from {_TOKEN}") from error
+        except CoordinatorUntrustedError as error:
+            if self.token is None:
+                raise CoordinatorError(str(error)) from error
+            raise
         self.token = answer.agent_token
         return answer
 
@@ -145,9 +164,11 @@ class CoordinatorClient:
         try:
             yield
         except httpx.HTTPError as error:
-            raise CoordinatorUnavailableError(
-                f"the coordinator at {self.url} cannot be reached: {str(error) or type(error).__name__}"
-            ) from error
+            reason = untrusted(error, setting=_CA_SETTING)
+            if reason is not None:
+                raise CoordinatorUntrustedError(f"the coordinator at {self.url} is not trusted: {reason}") from error
+            reason = misspoken(error, self.url) or str(error) or type(error).__name__
+            raise CoordinatorUnavailableError(f"the coordinator at {self.url} cannot be reached: {reason}") from error
 
 
 def _authorization(token: str | None) -> dict[str, str]:

@@ -29,6 +29,8 @@ class AgentSettings(BaseSettings):
     """Where Appium is installed; by default below `data`."""
     chrome: Path | None = None
     """The Chrome or Chromium to use instead of the one that is found."""
+    ca: Path | None = None
+    """Signs the certificates of the coordinator and the broker, where no public authority does."""
     token: SecretStr | None = None
     """Proves to the coordinator that this host may enrol, where it asks for that."""
     cache_gib: float = Field(default=50, gt=0, le=100_000)

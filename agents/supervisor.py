@@ -63,7 +63,7 @@ class Supervisor:
         self._fleet = fleet
         self._metrics = metrics
         self._layout = DataLayout(settings.data)
-        self._coordinator = CoordinatorClient(settings.coordinator)
+        self._coordinator = CoordinatorClient(settings.coordinator, ca=settings.ca)
         self._spool = Spool(self._layout.spool)
         self._sender = SpoolSender(self._spool, self._coordinator, on_unknown=self._ask_to_enrol)
         self._starter: Starter = starter_for(worker_command)
@@ -242,6 +242,7 @@ class Supervisor:
             agent_id=self._agent_id,
             device_id=worker.device_id,
             coordinator=self._settings.coordinator,
+            ca=self._settings.ca,
             agent_token=self._enrolment.agent_token,
             broker_url=self._enrolment.broker_url,
             lease_seconds=self._enrolment.lease_seconds,

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery, bootsteps, signals
@@ -31,6 +32,7 @@ from agents.upkeep import Patience, Upkeep, Verdict
 from agents.worker_link import SHUTDOWN_SECONDS, SupervisorLink, WorkerCommand, WorkerConfig, WorkerExit, WorkerState
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.device import AttemptRef, DeviceHealth
+from orchestrator.contract.tls import broker_tls
 from orchestrator.contract.vocabulary import Condition
 from orchestrator.contract.wire import ATTEMPT_TASK, device_queue
 
@@ -42,7 +44,7 @@ _log = logging.getLogger(__name__)
 FindDevice = Callable[[WorkerConfig], Device | None]
 
 
-def celery_app(broker_url: str, queue: str, handle: Callable[[object], None]) -> Celery:
+def celery_app(broker_url: str, queue: str, handle: Callable[[object], None], *, ca: Path | None = None) -> Celery:
     """An application that delivers attempts and does nothing else: no results, no events, no remote control.
 
     A message counts as acknowledged when it is delivered. Celery's own early acknowledgement would be sent after the
@@ -62,6 +64,7 @@ def celery_app(broker_url: str, queue: str, handle: Callable[[object], None]) ->
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=True,
+        broker_use_ssl=broker_tls(broker_url, ca),
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -84,7 +87,7 @@ class DeviceWorker:
         layout = DataLayout(config.data)
         self._line = line
         self._device_id = config.device_id
-        self._coordinator = CoordinatorClient(config.coordinator, token=config.agent_token)
+        self._coordinator = CoordinatorClient(config.coordinator, token=config.agent_token, ca=config.ca)
         self._page_server = PageServer(port=config.page_port, kept=layout.pages(config.device_id))
         self._upkeep = Upkeep(device, layout, self._on_verdict, patience)
         self._delivery = Delivery(
@@ -101,7 +104,7 @@ class DeviceWorker:
             on_end=self._on_end,
         )
         self._queue = device_queue(config.device_id)
-        self._app = celery_app(config.broker_url, self._queue, self._delivery.handle)
+        self._app = celery_app(config.broker_url, self._queue, self._delivery.handle, ca=config.ca)
         self._watch = ConsumptionWatch(self._app, self._queue, self._delivery, on_stall=_leave_stalled)
 
     def run(self) -> WorkerExit:

@@ -37,6 +37,7 @@ class WorkerConfig(Message):
     agent_id: str
     device_id: str
     coordinator: str
+    ca: Path | None = None
     agent_token: str
     broker_url: str
     lease_seconds: float

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.tls import TrustError, misspoken, trust, untrusted
 from orchestrator.contract.views import (
     DeviceView,
     Health,
@@ -44,6 +46,10 @@ class Unreachable(ClientError):  # noqa: N818 - reads as what it is: `except Unr
         self.url = url
 
 
+class Untrusted(ClientError):  # noqa: N818 - as above
+    """The coordinator's certificate is not trusted; nothing was sent to it."""
+
+
 class ProblemError(ClientError):
     """The coordinator answered with an error, told as problem details."""
 
@@ -60,9 +66,11 @@ class Client:
         url: str,
         *,
         token: str | None = None,
+        ca: Path | None = None,
         timeout: httpx.Timeout = _TIMEOUT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        """`ca` is a PEM file: the authority that signed the coordinator's certificate, where no public one did."""
         self.url = url.rstrip("/")
         headers = {"Accept": "application/json"}
         if token:
@@ -70,8 +78,15 @@ class Client:
         try:
             # trust_env off: a proxy setting must not swallow a coordinator on loopback or in the lab's network.
             self._http = httpx.Client(
-                base_url=self.url, headers=headers, timeout=timeout, transport=transport, trust_env=False
+                base_url=self.url,
+                headers=headers,
+                timeout=timeout,
+                transport=transport,
+                verify=trust(ca),
+                trust_env=False,
             )
+        except TrustError as error:
+            raise ClientError(str(error)) from error
         except (httpx.InvalidURL, ValueError) as error:
             raise Unreachable(url, f"not a usable address: {error}") from error
 
@@ -171,7 +186,10 @@ class Client:
         except httpx.TimeoutException as error:
             raise Unreachable(self.url, "no answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(self.url, str(error) or type(error).__name__) from error
+            reason = untrusted(error, setting="--ca FILE or FITMATRIX_CA")
+            if reason is not None:
+                raise Untrusted(f"the coordinator at {self.url} is not trusted: {reason}") from error
+            raise Unreachable(self.url, misspoken(error, self.url) or str(error) or type(error).__name__) from error
         except (TypeError, ValueError) as error:
             raise ClientError(f"the request cannot be written as JSON: {error}") from error
 

@@ -24,6 +24,7 @@ from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.courier import CeleryCourier
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.domain.probing import PROBE
+from orchestrator.exposure import check_certificate, exposures
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
@@ -60,6 +61,7 @@ def serve(settings: CoordinatorSettings) -> None:
         raise StartupError(
             f"refusing to listen on {settings.host} without a token: set FITMATRIX_TOKEN, or listen on 127.0.0.1"
         )
+    check_certificate(settings)
     with ExitStack() as stack:
         listener = _listen(settings)
         stack.callback(listener.close)
@@ -67,11 +69,18 @@ def serve(settings: CoordinatorSettings) -> None:
         app = _assemble(settings, stack)
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        log.info("listening on http://%s:%s, data in %s", host, port, settings.data)
+        log.info("listening on %s://%s:%s, data in %s", settings.scheme, host, port, settings.data)
         # uvicorn raises the signal that stopped it once more when it is done; ours is the clean-up that follows.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -96,7 +105,10 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     except OSError as error:
         raise StartupError(f"the data directory {settings.data} cannot be used: {error}") from error
 
-    courier = CeleryCourier(broker_url)
+    agents_broker_url = settings.agents_broker_url or broker_url
+    for line in exposures(settings, agents_broker_url):
+        log.warning("%s", line)
+    courier = CeleryCourier(broker_url, ca=settings.ca)
     stack.callback(courier.close)
     times = AgentTimes(timedelta(seconds=settings.heartbeat_seconds), timedelta(seconds=settings.lease_seconds))
     product_version = version("fitmatrix")
@@ -117,7 +129,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     state = ApiState(
         submission=Submission(database, catalog, _now, wake),
         reading=reading,
-        agents=AgentRegistry(database, _now, wake, telemetry, broker_url, times, plan.interval, product_version),
+        agents=AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version),
         ledger=ledger,
         blobs=blobs,
         page_builds=page_builds,

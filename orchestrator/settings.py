@@ -23,7 +23,15 @@ class CoordinatorSettings(BaseSettings):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65_535)
     """0 takes any free port."""
     broker_url: str | None = None
-    """Redis or Valkey; without one an embedded Valkey is started."""
+    """Redis or Valkey, `rediss://` for one that speaks TLS; without one an embedded Valkey is started."""
+    agents_broker_url: str | None = None
+    """How agents reach the broker, where they need another address than the coordinator."""
+    tls_certificate: Path | None = None
+    """PEM file, with the intermediate certificates if there are any: the API is then served over TLS."""
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key, which nobody is asked a passphrase for."""
+    ca: Path | None = None
+    """Signs the broker's certificate, where no public authority does."""
     database_url: str | None = None
     """`postgresql+psycopg://user:password@host/name`; without one SQLite in the data directory."""
     token: SecretStr | None = None
@@ -43,3 +51,7 @@ class CoordinatorSettings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.tls_certificate is None else "https"

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
 from orchestrator.cli.console import ExitCode, fail
+from orchestrator.cli.options import CA_VARIABLE
 from orchestrator.client import Client, ClientError, ProblemError
 from orchestrator.contract.views import Problem
 from orchestrator.presentation.words import plain
@@ -19,7 +21,8 @@ LineOf = Callable[[str], int | None]
 def connected(server: str, line_of: LineOf | None = None) -> Iterator[Client]:
     """A client; what goes wrong with it ends the command."""
     try:
-        with Client(server, token=os.environ.get("FITMATRIX_TOKEN")) as client:
+        ca = os.environ.get(CA_VARIABLE)
+        with Client(server, token=os.environ.get("FITMATRIX_TOKEN"), ca=Path(ca) if ca else None) as client:
             yield client
     except ProblemError as error:
         for line in problem_lines(error.problem, line_of):

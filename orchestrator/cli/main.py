@@ -1,11 +1,14 @@
 """`fitmatrix`: one module for each group of commands; each imports what it needs only when it runs."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestrator.cli import devices, jobs, matrix, models, runs, serving
+from orchestrator.cli.options import CA_VARIABLE
 
 app = typer.Typer(
     name="fitmatrix",
@@ -36,11 +39,28 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _trust(ca: Path | None) -> None:
+    """In the environment, where a coordinator that this command becomes looks for it as well."""
+    if ca is not None:
+        os.environ[CA_VARIABLE] = str(ca.absolute())
+
+
 @app.callback()
 def fitmatrix(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    _ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            metavar="FILE",
+            callback=_trust,
+            exists=True,
+            dir_okay=False,
+            help="Trust certificates signed by the authority in this PEM file; FITMATRIX_CA does the same.",
+        ),
+    ] = None,
 ) -> None:
     pass
 

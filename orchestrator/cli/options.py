@@ -8,6 +8,7 @@ import typer
 
 DEFAULT_PORT = 8600
 DEFAULT_SERVER = f"http://127.0.0.1:{DEFAULT_PORT}"
+CA_VARIABLE = "FITMATRIX_CA"
 
 
 class AnswerFormat(StrEnum):

@@ -1,5 +1,6 @@
 """`up` and `coordinator`: what stays in the foreground until it is stopped."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
     )(up)
     app.command(
         epilog=epilog(
-            "fitmatrix coordinator --host 0.0.0.0",
+            "fitmatrix coordinator --host 10.0.0.1 --tls-certificate lab.crt --tls-key lab.key",
             "fitmatrix coordinator --broker-url redis://broker:6379/0 --database-url postgresql+psycopg://lab@db/lab",
             exits=SERVED,
         )
@@ -47,6 +48,12 @@ def up(
     """
     from orchestrator.cli.tree import TreePlan, run_tree
 
+    if "FITMATRIX_TLS_CERTIFICATE" in os.environ:
+        fail(
+            "`fitmatrix up` serves this machine alone, without TLS: unset FITMATRIX_TLS_CERTIFICATE, or run "
+            "`fitmatrix coordinator` and, on each lab host, `fitmatrix-agent run`",
+            ExitCode.BAD_INPUT,
+        )
     with needing_extra("coordinator"):
         import celery  # noqa: F401 - better missed here than in a child process
         import fastapi  # noqa: F401
@@ -74,10 +81,19 @@ def coordinator(
         str | None,
         typer.Option("--database-url", metavar="URL", help="Database to use; by default SQLite in the data directory."),
     ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option("--tls-certificate", metavar="FILE", help="Serve HTTPS with the certificate in this PEM file."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's private key, a PEM file.")
+    ] = None,
 ) -> None:
     """Run the coordinator alone; agents on lab hosts connect to it.
 
-    Each option can be given as FITMATRIX_<OPTION> instead; the bearer token only as FITMATRIX_TOKEN.
+    Each option can be given as FITMATRIX_<OPTION> instead, which is the place for addresses with a password in them:
+    command lines are public. The bearer token is FITMATRIX_TOKEN. FITMATRIX_AGENTS_BROKER_URL is how agents reach the
+    broker, where they need another address.
     """
     with needing_extra("coordinator"):
         from pydantic import ValidationError
@@ -85,7 +101,15 @@ def coordinator(
         from orchestrator.main import serve
         from orchestrator.settings import CoordinatorSettings, StartupError
 
-    options = {"host": host, "port": port, "data": data, "broker_url": broker_url, "database_url": database_url}
+    options = {
+        "host": host,
+        "port": port,
+        "data": data,
+        "broker_url": broker_url,
+        "database_url": database_url,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+    }
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
         serve(CoordinatorSettings(**given))

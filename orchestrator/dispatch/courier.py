@@ -1,9 +1,12 @@
 """Sending attempts through Celery."""
 
+from pathlib import Path
+
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from orchestrator.contract.attempt import AttemptSpec
+from orchestrator.contract.tls import broker_tls
 from orchestrator.contract.wire import ATTEMPT_TASK, device_queue
 from orchestrator.services.ports import CourierError
 
@@ -13,12 +16,14 @@ CONNECT_SECONDS = 2
 class CeleryCourier:
     """Only delivers: no result backend, no retries of its own, nothing derived from events."""
 
-    def __init__(self, broker_url: str) -> None:
+    def __init__(self, broker_url: str, *, ca: Path | None = None) -> None:
+        """`ca` signs the certificate of a broker that speaks TLS."""
         self._app = Celery("fitmatrix", broker=broker_url)
         self._app.conf.update(
             task_serializer="json",
             accept_content=["json"],
             task_ignore_result=True,
+            broker_use_ssl=broker_tls(broker_url, ca),
             broker_connection_timeout=CONNECT_SECONDS,
             broker_transport_options={
                 "socket_connect_timeout": CONNECT_SECONDS,

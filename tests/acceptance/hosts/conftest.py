@@ -1,0 +1,29 @@
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.hosts.lab import COORDINATOR, HostsLab
+from tests.acceptance.hosts.network import Network
+from tests.acceptance.lab import MINILM, TINY, provide_models
+
+
+@pytest.fixture(scope="package")
+def hosts() -> Iterator[HostsLab]:
+    """One for all: tests leave it running and idle, with every cable plugged in."""
+    network = Network([COORDINATOR, "one", "two"])
+    directory = Path(tempfile.mkdtemp(prefix="fm-hosts-"))
+    try:
+        with network.inside():
+            lab = HostsLab(directory, network)
+            provide_models(lab.coordinator.data, TINY, MINILM)
+            try:
+                lab.start()
+                yield lab
+            finally:
+                lab.stop()
+                assert network.processes() == []
+    finally:
+        shutil.rmtree(directory)
