@@ -71,6 +71,10 @@ def run(
     data: Data = None,
     devices: Devices = None,
     chrome: Chrome = None,
+    phones: Annotated[
+        bool | None,
+        typer.Option("--phones/--no-phones", help="Take part with the phones that adb sees; on by default."),
+    ] = None,
     cache_gib: Annotated[
         float | None, typer.Option(help="How much disk cached models may take; 50 by default.")
     ] = None,
@@ -89,6 +93,7 @@ def run(
         "data": data,
         "devices": devices,
         "chrome": chrome,
+        "phones": phones,
         "cache_gib": cache_gib,
         "metrics_port": metrics_port,
     }
@@ -131,9 +136,7 @@ def _supervise(settings: AgentSettings) -> None:
         metrics.serve(settings.metrics_port)
         log.info("metrics at http://127.0.0.1:%d/metrics", settings.metrics_port)
     identity = agent_id(DataLayout(settings.data).agent_id)
-    supervisor = Supervisor(
-        settings, agent_id=identity, fleet=HostFleet(settings, identity), metrics=metrics
-    )
+    supervisor = Supervisor(settings, agent_id=identity, fleet=HostFleet(settings, identity), metrics=metrics)
 
     def end(_signal: int, _frame: object) -> None:
         if not stop.is_set():

@@ -1,7 +1,9 @@
 """The agent's side of the coordinator's HTTP API."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeVar
@@ -56,7 +58,9 @@ class CoordinatorClient:
     def __init__(self, url: str, *, token: str | None = None, seconds: float = 10.0) -> None:
         self.url = url.rstrip("/")
         self.token = token
-        self._http = httpx.Client(base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True)
+        self._http = httpx.Client(
+            base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=_trusted()
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -147,6 +151,12 @@ class CoordinatorClient:
             raise CoordinatorUnavailableError(
                 f"the coordinator at {self.url} cannot be reached: {str(error) or type(error).__name__}"
             ) from error
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted: megabytes, so one for all clients, and for workers that are forked later."""
+    return httpx.create_ssl_context()
 
 
 def _authorization(token: str | None) -> dict[str, str]:
