@@ -75,6 +75,10 @@ def run(
         Path | None,
         typer.Option(help="Trust certificates signed by the authority in this PEM file.", exists=True, dir_okay=False),
     ] = None,
+    phones: Annotated[
+        bool | None,
+        typer.Option("--phones/--no-phones", help="Take part with the phones that adb sees; on by default."),
+    ] = None,
     cache_gib: Annotated[
         float | None, typer.Option(help="How much disk cached models may take; 50 by default.")
     ] = None,
@@ -94,6 +98,7 @@ def run(
         "devices": devices,
         "chrome": chrome,
         "ca": ca,
+        "phones": phones,
         "cache_gib": cache_gib,
         "metrics_port": metrics_port,
     }
@@ -136,9 +141,7 @@ def _supervise(settings: AgentSettings) -> None:
         metrics.serve(settings.metrics_port)
         log.info("metrics at http://127.0.0.1:%d/metrics", settings.metrics_port)
     identity = agent_id(DataLayout(settings.data).agent_id)
-    supervisor = Supervisor(
-        settings, agent_id=identity, fleet=HostFleet(settings, identity), metrics=metrics
-    )
+    supervisor = Supervisor(settings, agent_id=identity, fleet=HostFleet(settings, identity), metrics=metrics)
 
     def end(_signal: int, _frame: object) -> None:
         if not stop.is_set():

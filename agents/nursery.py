@@ -205,9 +205,13 @@ class _Line:
             self.process.wait()
 
 
-def live(life: Callable[[], int], arguments: Sequence[str]) -> int:
-    """The whole of a worker's command: one life, or as many as a supervisor asks for when it is to be a nursery."""
+def live(life: Callable[[], int], load: Callable[[], None], arguments: Sequence[str]) -> int:
+    """The whole of a worker's command: one life, or as many as a supervisor asks for when it is to be a nursery.
+
+    `load` does beforehand, once for all, what every life would do first; it may start no thread.
+    """
     if arguments[:1] == [ARGUMENT]:
+        load()
         return _breed(life, socket.socket(fileno=int(arguments[1])))
     return life()
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,26 @@ from orchestrator.contract.tls import broker_tls
 from orchestrator.contract.vocabulary import Condition
 from orchestrator.contract.wire import ATTEMPT_TASK, device_queue
 
+_LOADED_LATE: Final = (
+    "billiard.pool",
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.trace",
+    "celery.concurrency.solo",
+    "celery.events.receiver",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
+    "celery.worker.control",
+    "celery.worker.loops",
+    "celery.worker.request",
+    "kombu.transport.redis",
+    "selenium.webdriver",
+    "appium.webdriver",
+    "agents.browsers.appium_server",
+)
 _FIND_SECONDS: Final = 5.0
 """From one try to open a device to the next."""
 
@@ -301,9 +322,17 @@ def run_worker(
     return worker.run()
 
 
+def load() -> None:
+    """Loads what is otherwise loaded only when it is used, so that all workers of a nursery share it."""
+    for module in _LOADED_LATE:
+        import_module(module)
+    CoordinatorClient("http://localhost").close()
+    Celery("nothing", set_as_current=False).finalize()
+
+
 def main(life: Callable[[], int] = run_worker) -> int:
     """What this module is as a program: one worker, or with `--nursery` the process that forks them."""
-    return live(life, sys.argv[1:])
+    return live(life, load, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.contract.vocabulary import Backend, FaultCode
+from orchestrator.contract.vocabulary import Backend
 from tests.phone_bench import PHONE, PhoneBench, phone_bench
 from tests.workbench import Tried, built
 

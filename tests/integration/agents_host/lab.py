@@ -148,6 +148,10 @@ class Coordinator:
         statuses: list[dict[str, Any]] = self.heartbeats[-1]["devices"] if self.heartbeats else []
         return next((status for status in statuses if status["id"] == device), {"condition": None, "reason": ""})
 
+    def ready_devices(self) -> int:
+        statuses: list[dict[str, Any]] = self.heartbeats[-1]["devices"] if self.heartbeats else []
+        return sum(status["condition"] == "ready" for status in statuses)
+
     def condition(self, device: str = DEVICE) -> str | None:
         condition: str | None = self.last_status(device)["condition"]
         return condition

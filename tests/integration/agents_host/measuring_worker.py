@@ -34,7 +34,6 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import DeviceKind, FaultCode, FaultOrigin, Phase
 from orchestrator.contract.wire import attempt_id
 
-
 WORK_SECONDS = 0.05
 
 
