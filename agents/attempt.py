@@ -107,7 +107,7 @@ class _Attempt:
         self._device = device
         self._browser: BrowserDriver | None = None
         self._journal = Journal(scratch / "journal.json")
-        self._watch = AttemptWatch(device)
+        self._watch = AttemptWatch(device, scratch)
         self._scratch = scratch
         self._stop = stop
         self._leftovers = Leftovers(scratch)
@@ -190,7 +190,7 @@ class _Attempt:
             timeout_s=min(_LAUNCH_SECONDS, self._spec.timeouts.whole),
         )
         self._session = browser.launch(plan, self._stop)
-        self._watch.attach(self._session, origin, on_crash=self._on_crash, on_gone=self._on_gone)
+        self._watch.attach(self._session, origin, flags=browser.flags, on_crash=self._on_crash, on_gone=self._on_gone)
         return self._session
 
     def open(self, session: BrowserSession, page: AttemptPage) -> None:

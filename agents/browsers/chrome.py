@@ -6,12 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
@@ -82,8 +80,8 @@ class ChromeSession:
             raise BrowserCommandError(_first_line(error).replace(url, url.split("#")[0])) from error
 
     def close(self) -> None:
-        # A browser that hangs would hold `quit` for as long as it likes.
-        _within(_QUIT_SECONDS, self._driver.quit)
+        # Nothing of the browser is kept, so nothing is gained by asking it to end in order, which takes it 0.1 s and
+        # one that hangs for ever: what its attempt has recorded is killed.
         _end(self._service)
 
 
@@ -124,7 +122,7 @@ class ChromeDriver:
         )
         driver = self._start(options, service, plan.timeout_s, stop)
         try:
-            devtools_url = _devtools_url(driver.capabilities["goog:chromeOptions"]["debuggerAddress"])
+            devtools_url = _devtools_url(plan.profile)
         except BaseException:
             _end(service)
             raise
@@ -165,12 +163,13 @@ class ChromeDriver:
             raise BrowserStartError(f"The browser did not start: {_first_line(error)}") from error
 
 
-def _devtools_url(address: str) -> str:
+def _devtools_url(profile: Path) -> str:
+    """Chrome writes its port and the address of its own target into the profile before it takes commands."""
     try:
-        answer = httpx.get(f"http://{address}/json/version", timeout=_COMMAND_SECONDS, trust_env=False)
-        return str(answer.raise_for_status().json()["webSocketDebuggerUrl"])
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise BrowserStartError(f"The browser started, but its DevTools do not answer: {error!r}") from error
+        port, target = (profile / "DevToolsActivePort").read_text().split()
+    except (OSError, ValueError) as error:
+        raise BrowserStartError(f"The browser started, but does not say where its DevTools are: {error!r}") from error
+    return f"ws://127.0.0.1:{port}{target}"
 
 
 def _in_background(work: Callable[[], webdriver.Remote]) -> Future[webdriver.Remote]:
@@ -192,18 +191,6 @@ def _abandon(started: Future[webdriver.Remote], service: Service) -> None:
     while not wait([started], _LOOK_SECONDS).done and time.monotonic() < deadline:
         _end(service)
     _end(service)
-
-
-def _within(seconds: float, work: Callable[[], object]) -> None:
-    """Do something that is allowed to fail, and do not wait for it longer than this."""
-
-    def run() -> None:
-        with suppress(WebDriverException, HTTPError, OSError):
-            work()
-
-    thread = threading.Thread(target=run, name="browser-quit", daemon=True)
-    thread.start()
-    thread.join(seconds)
 
 
 def _end(service: Service) -> None:

@@ -19,6 +19,7 @@ from agents.faults import AgentError
 Parameters = Mapping[str, Any]
 _AUTO_ATTACH: Parameters = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
 _CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 10.0
 
 
 class CdpError(AgentError):
@@ -64,19 +65,32 @@ class CdpConnection:
 
     def watch_everything(self) -> None:
         """Attach to all targets there are and will be."""
-        self.call("Target.setDiscoverTargets", {"discover": True})
-        self.call("Target.setAutoAttach", _AUTO_ATTACH)
+        # Both on their way at once: a browser that has just started takes its time over each.
+        answers = [
+            self.ask("Target.setDiscoverTargets", {"discover": True}),
+            self.ask("Target.setAutoAttach", _AUTO_ATTACH),
+        ]
+        for answer in answers:
+            _await(answer, "the wish to attach")
 
     def call(
-        self, method: str, parameters: Parameters | None = None, *, session: str | None = None, timeout_s: float = 10.0
+        self,
+        method: str,
+        parameters: Parameters | None = None,
+        *,
+        session: str | None = None,
+        timeout_s: float = _ANSWER_SECONDS,
     ) -> dict[str, Any]:
         """Send a command and wait for its answer; raises `CdpError`. Not from the connection's own thread."""
+        return _await(self.ask(method, parameters, session=session), method, timeout_s)
+
+    def ask(
+        self, method: str, parameters: Parameters | None = None, *, session: str | None = None
+    ) -> Future[dict[str, Any]]:
+        """Send a command; its answer, or a `CdpError`, comes later."""
         answer: Future[dict[str, Any]] = Future()
         self._send(method, parameters or {}, session, answer)
-        try:
-            return answer.result(timeout_s)
-        except TimeoutError as error:
-            raise CdpError(f"DevTools did not answer {method} within {timeout_s:.0f} s") from error
+        return answer
 
     def close(self) -> None:
         self._closing = True
@@ -143,3 +157,10 @@ class CdpConnection:
                 self._send(method, parameters, session)
         self._send("Target.setAutoAttach", _AUTO_ATTACH, session)
         self._send("Runtime.runIfWaitingForDebugger", {}, session)
+
+
+def _await(answer: Future[dict[str, Any]], what: str, timeout_s: float = _ANSWER_SECONDS) -> dict[str, Any]:
+    try:
+        return answer.result(timeout_s)
+    except TimeoutError as error:
+        raise CdpError(f"DevTools did not answer {what} within {timeout_s:.0f} s") from error

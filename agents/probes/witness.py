@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.probes.cdp import CdpConnection, CdpError, CdpListener
 from agents.probes.console import ConsoleProbe
 from agents.probes.crash import CrashProbe
+from agents.probes.idle_memory import IdleMemory
 from agents.probes.memory import MemoryMeter, MemorySampler
 from agents.probes.network import NetworkProbe
 from orchestrator.contract.attempt import MemoryFigure
@@ -37,13 +38,16 @@ class Witness:
         self._console = ConsoleProbe()
         listeners: list[CdpListener] = [self._network, self._console, CrashProbe(on_crash), *equipment]
         self._connection = CdpConnection(devtools_url, listeners, on_closed=on_gone)
-        self._connection.watch_everything()
-        self._memory = MemorySampler(meter(self._browser_process()))
-        self._memory.start()
+        try:
+            self._connection.watch_everything()
+            self._memory = MemorySampler(meter(self._browser_process()))
+        except CdpError:
+            self._connection.close()
+            raise
 
-    def settle(self) -> None:
-        """Wait until the idle browser rests, and take its memory as the baseline."""
-        self._memory.settle()
+    def start(self, idle: IdleMemory, kind: str) -> None:
+        """Watch the memory from now on, once the baseline is known: that of a browser of this kind that rests."""
+        self._memory.start(idle, kind)
 
     def pause_while_timed(self, timed: bool) -> None:
         """Something is timed from now on, or no longer: what would disturb it waits."""
@@ -69,7 +73,10 @@ class Witness:
         """A picture of the page; False when the page could not give one, as a dead tab cannot."""
         with suppress(CdpError):
             answer = self._connection.call(
-                "Page.captureScreenshot", session=self._connection.page_session, timeout_s=_SCREENSHOT_SECONDS
+                "Page.captureScreenshot",
+                {"optimizeForSpeed": True},
+                session=self._connection.page_session,
+                timeout_s=_SCREENSHOT_SECONDS,
             )
             file.write_bytes(base64.b64decode(answer["data"]))
             return True

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from agents.attempt import AttemptOutcome, run_attempt
+from agents.attempt_watch import IDLE_MEMORY
 from agents.browsers.chrome import ChromeDriver
 from agents.devices.declared import discover_devices
 from agents.devices.desktop import DesktopDevice
@@ -130,7 +131,7 @@ class Attempts:
         )
         assert outcome.problems == []
         assert processes_of(self.scratch) == []
-        assert {entry.name for entry in self.scratch.iterdir()} == {"artifacts"}
+        assert {entry.name for entry in self.scratch.iterdir()} <= {"artifacts", IDLE_MEMORY}
         for artifact in outcome.report.artifacts:
             content = outcome.artifacts[artifact.name].read_bytes()
             assert (hashlib.sha256(content).hexdigest(), len(content)) == (artifact.sha256, artifact.bytes)
@@ -345,7 +346,7 @@ def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: di
     thread.join()
     signal.signal(signal.SIGINT, before)
     assert processes_of(attempts.scratch) == []
-    assert list(attempts.scratch.iterdir()) == []
+    assert {entry.name for entry in attempts.scratch.iterdir()} == {IDLE_MEMORY}
 
 
 def test_an_emulated_device_runs_out_of_memory(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
@@ -415,5 +416,5 @@ def test_a_killed_workers_browser_is_swept_away(
     assert (record.phase, record.problems) == (Phase.WARMUP, [])
     assert processes_of(attempts.scratch) == []
     assert not any(directory.exists() for directory in record.group.directories)
-    assert list(attempts.scratch.iterdir()) == []
+    assert {entry.name for entry in attempts.scratch.iterdir()} == {IDLE_MEMORY}
     assert sweep(attempts.scratch) is None
