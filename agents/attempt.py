@@ -171,7 +171,7 @@ class _Attempt:
             self._group, self._oom_kills_before = group, group.oom_kills()
         self._device.prepare(self._journal, page_server.port)
         self._page = page_server.open_attempt(
-            _page_spec(spec),
+            page_spec(spec),
             page_files=page_files,
             model_files=model_files,
             media_types=media_types,
@@ -343,7 +343,8 @@ class _Attempt:
         self._artifacts = {file.name: file for file in files}
 
 
-def _page_spec(spec: AttemptSpec) -> PageSpec:
+def page_spec(spec: AttemptSpec) -> PageSpec:
+    """What the page of an attempt is told."""
     variant = spec.variant
     return PageSpec(
         contract_version=spec.contract_version,

@@ -113,6 +113,14 @@ class Workbench:
         }
 
     @property
+    def media_types(self) -> dict[str, str]:
+        return {path: media_type(file) for path, file in self.page_files.items()}
+
+    @property
+    def server(self) -> PageServer:
+        return self._server
+
+    @property
     def origin(self) -> str:
         return self._server.origin
 
@@ -132,6 +140,30 @@ class Workbench:
         """Where the variant's files lie, by their path in the variant."""
         return {file.path: self._blobs.path(file.sha256) for file in variant.files}
 
+    def spec(
+        self,
+        variant: Variant,
+        backend: Backend,
+        device: str = "desk",
+        *,
+        workload: Workload | None = None,
+        timeouts: Timeouts = PATIENCE,
+        page_build: str = "0" * 64,
+    ) -> AttemptSpec:
+        """What a coordinator would send for another run."""
+        registration = self.devices[device].registration
+        return AttemptSpec(
+            run_id=f"run-{next(self._numbers)}",
+            number=1,
+            device_id=registration.id,
+            browser=registration.facts.browsers[0].id,
+            variant=variant,
+            backend=backend,
+            workload=workload or workload_of(variant),
+            timeouts=timeouts,
+            page_build=page_build,
+        )
+
     def run(
         self,
         variant: Variant,
@@ -149,23 +181,13 @@ class Workbench:
         Without `instruments` the page keeps no ledger and posts no events: for measuring what they cost.
         """
         self._server.instruments = instruments
-        spec = AttemptSpec(
-            run_id=f"run-{next(self._numbers)}",
-            number=1,
-            device_id=self.devices[device].registration.id,
-            browser=self.devices[device].registration.facts.browsers[0].id,
-            variant=variant,
-            backend=backend,
-            workload=workload or workload_of(variant),
-            timeouts=timeouts,
-            page_build="0" * 64,
-        )
+        spec = self.spec(variant, backend, device, workload=workload, timeouts=timeouts)
         outcome = run_attempt(
             spec,
             device=self.devices[device],
             page_server=self._server,
             page_files=self.page_files,
-            media_types={path: media_type(file) for path, file in self.page_files.items()},
+            media_types=self.media_types,
             model_files=self.files_of(variant) if model_files is None else model_files,
             scratch=self.scratch,
             stop=self.stop,

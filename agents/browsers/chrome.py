@@ -1,4 +1,4 @@
-"""Desktop Chrome or Chromium through Selenium and an explicit chromedriver."""
+"""Desktop Chrome, Chromium or Edge through Selenium and an explicit driver."""
 
 import os
 import shutil
@@ -14,8 +14,12 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.chromium.options import ChromiumOptions
+from selenium.webdriver.chromium.service import ChromiumService
 from selenium.webdriver.common.options import PageLoadStrategy
 from selenium.webdriver.common.proxy import Proxy, ProxyType
+from selenium.webdriver.edge.options import Options as EdgeOptions
+from selenium.webdriver.edge.service import Service as EdgeService
 from selenium.webdriver.remote.client_config import ClientConfig
 from urllib3.exceptions import HTTPError
 
@@ -68,7 +72,7 @@ class ChromeSession:
     browser: Browser
     devtools_url: str
     _driver: webdriver.Remote
-    _service: Service
+    _service: ChromiumService
 
     def memory_meter(self, browser_process: int) -> MemoryMeter:
         return tree_meter(browser_process)
@@ -87,7 +91,7 @@ class ChromeSession:
 
 @dataclass(frozen=True)
 class ChromeDriver:
-    """Starts one installation of Chrome with the flags of one device."""
+    """Starts one installation of Chrome, Chromium or Edge with the flags of one device."""
 
     installation: ChromeInstallation
     flags: tuple[str, ...] = ()
@@ -107,15 +111,24 @@ class ChromeDriver:
         others = [flag for flag in self.flags if not flag.startswith(_BLINK_FEATURES)]
         return [*BASE_FLAGS, ",".join(features), *display, *host_flags(), *others, f"--user-data-dir={profile}"]
 
-    def launch(self, plan: LaunchPlan, stop: threading.Event) -> ChromeSession:
-        options = Options()
-        options.binary_location = str(plan.wrapper or self.binary)
+    @property
+    def _is_edge(self) -> bool:
+        return self.installation.browser.name == "edge"
+
+    def options(self, profile: Path, binary: Path) -> ChromiumOptions:
+        """What the driver is asked for."""
+        options: ChromiumOptions = EdgeOptions() if self._is_edge else Options()
+        options.binary_location = str(binary)
         # The page tells itself how far it is; WebDriver must not wait for a model to load.
         options.page_load_strategy = PageLoadStrategy.none
-        for argument in self.arguments(plan.profile):
+        for argument in self.arguments(profile):
             options.add_argument(argument)
+        return options
+
+    def launch(self, plan: LaunchPlan, stop: threading.Event) -> ChromeSession:
+        options = self.options(plan.profile, plan.wrapper or self.binary)
         # Above WARNING the driver logs addresses, and with them the attempt's secret.
-        service = Service(
+        service = (EdgeService if self._is_edge else Service)(
             str(self.installation.driver),
             service_args=["--log-level=WARNING", f"--log-path={plan.log}"],
             env={**os.environ, "TMPDIR": str(plan.temporary)},
@@ -128,7 +141,9 @@ class ChromeDriver:
             raise
         return ChromeSession(self.installation.browser, devtools_url, driver, service)
 
-    def _start(self, options: Options, service: Service, timeout_s: float, stop: threading.Event) -> webdriver.Remote:
+    def _start(
+        self, options: ChromiumOptions, service: ChromiumService, timeout_s: float, stop: threading.Event
+    ) -> webdriver.Remote:
         """Start driver and browser on a thread, since neither can be told to give up."""
 
         def start() -> webdriver.Remote:
@@ -185,7 +200,7 @@ def _in_background(work: Callable[[], webdriver.Remote]) -> Future[webdriver.Rem
     return result
 
 
-def _abandon(started: Future[webdriver.Remote], service: Service) -> None:
+def _abandon(started: Future[webdriver.Remote], service: ChromiumService) -> None:
     """End a start that takes too long; its thread notices once the driver is dead, whenever it came to start it."""
     deadline = time.monotonic() + _QUIT_SECONDS
     while not wait([started], _LOOK_SECONDS).done and time.monotonic() < deadline:
@@ -193,7 +208,7 @@ def _abandon(started: Future[webdriver.Remote], service: Service) -> None:
     _end(service)
 
 
-def _end(service: Service) -> None:
+def _end(service: ChromiumService) -> None:
     """Kill the driver, whose own shutdown may take as long as it likes."""
     process = getattr(service, "process", None)
     if process is not None:

@@ -14,7 +14,7 @@ _LONGEST = 120
 _PRODUCT_NAMES = (Path("/sys/class/dmi/id/product_name"), Path("/proc/device-tree/model"))
 
 
-def host_facts(browser: Browser, chrome_flags: list[str]) -> DeviceFacts:
+def host_facts(browsers: list[Browser], chrome_flags: list[str]) -> DeviceFacts:
     """Facts of this machine, read from the system."""
     name, version = _system()
     return DeviceFacts(
@@ -24,7 +24,7 @@ def host_facts(browser: Browser, chrome_flags: list[str]) -> DeviceFacts:
         cpu_model=_cpu_model(),
         cpu_count=psutil.cpu_count() or 1,
         ram_bytes=psutil.virtual_memory().total,
-        browsers=[browser],
+        browsers=browsers,
         chrome_flags=chrome_flags,
     )
 
