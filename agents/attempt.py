@@ -254,6 +254,7 @@ class _Attempt:
             phases_ms=self._phases_ms,
             download=_download(page, watch.devtools_bytes) if page else None,
             memory=watch.memory,
+            gpu_memory=watch.gpu_memory,
             cgroup=self._cgroup,
             energy=watch.energy,
             health=watch.health,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from agents.attempt_page import AttemptPage
-from agents.browsers.protocol import BrowserSession
+from agents.browsers.protocol import BrowserSession, GpuMeteredSession
 from agents.devices.protocol import Device, HealthWatch, Recorder
 from agents.faults import BrowserStartError, DeviceNotReadyError
 from agents.probes.cdp import CdpError
@@ -67,6 +67,7 @@ class AttemptWatch:
                 on_crash=on_crash,
                 on_gone=on_gone,
                 meter=session.memory_meter,
+                **({"gpu_meter": session.gpu_memory_meter} if isinstance(session, GpuMeteredSession) else {}),
             )
         except CdpError as error:
             raise BrowserStartError(f"The browser started, but then was gone: {error}") from error
@@ -119,6 +120,10 @@ class AttemptWatch:
     @property
     def memory(self) -> MemoryFigure | None:
         return self._witness.memory if self._witness else None
+
+    @property
+    def gpu_memory(self) -> MemoryFigure | None:
+        return self._witness.gpu_memory if self._witness else None
 
     @property
     def devtools_bytes(self) -> int | None:

@@ -213,7 +213,9 @@ def _on_unknown_message(exc: object = None, **_: object) -> None:
 
 def find_device(config: WorkerConfig) -> Device | None:
     """The configured device as it is found again in this process; the supervisor has already said what is odd."""
-    devices = discover_devices(config.devices, agent_id=config.agent_id, chrome=config.chrome, notice=_log.debug)
+    devices = discover_devices(
+        config.devices, agent_id=config.agent_id, chrome=config.chrome, data=config.data, notice=_log.debug
+    )
     return next((device for device in devices if device.registration.id == config.device_id), None)
 
 

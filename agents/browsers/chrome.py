@@ -26,6 +26,7 @@ from urllib3.exceptions import HTTPError
 from agents.browsers.discovery import ChromeInstallation
 from agents.browsers.protocol import LaunchPlan
 from agents.faults import AttemptStoppedError, BrowserCommandError, BrowserStartError
+from agents.probes.gpu_memory import gpu_meter
 from agents.probes.memory import MemoryMeter, tree_meter
 from orchestrator.contract.device import Browser
 
@@ -76,6 +77,9 @@ class ChromeSession:
 
     def memory_meter(self, browser_process: int) -> MemoryMeter:
         return tree_meter(browser_process)
+
+    def gpu_memory_meter(self, browser_process: int) -> MemoryMeter | None:
+        return gpu_meter(browser_process)
 
     def open(self, url: str) -> None:
         try:

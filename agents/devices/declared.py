@@ -23,6 +23,7 @@ from agents.browsers.emulated_webgpu import BELOW_DEFAULT, DEFAULT_LIMITS
 from agents.devices.desktop import DesktopDevice
 from agents.devices.emulated import find_limit_driver
 from agents.devices.host import host_class, host_facts, host_model
+from agents.devices.host_health import HostHealth
 from agents.devices.limits import LimitDriver, Limits
 from agents.faults import AgentError
 from orchestrator.contract.base import Label
@@ -128,14 +129,16 @@ def discover_devices(
     *,
     agent_id: str,
     chrome: Path | None = None,
+    data: Path | None = None,
     notice: Callable[[str], None],
     headless: bool = True,
 ) -> list[DesktopDevice]:
     """The devices this host can really offer.
 
-    Without a declaration it is this machine alone, with Chrome as its users run it. Emulated devices that the host
-    cannot hold within their limits are left out, and `notice` is told so once; so is each browser that cannot be used.
-    Raises `DevicesFileError`, or `BrowserUnusableError` where there is no usable browser.
+    `data` is where the agent keeps its files: the storage that a device must have. Without a declaration it is this
+    machine alone, with its browsers as its users run them. Emulated devices that the host cannot hold within their
+    limits are left out, and `notice` is told so once; so is each browser that cannot be used. Raises
+    `DevicesFileError`, or `BrowserUnusableError` where there is no usable browser.
     """
     declared = [DeviceDeclaration(name=THIS_MACHINE)] if declaration is None else read_devices_file(declaration).devices
     installations = find_browsers(chrome, notice=notice)
@@ -148,8 +151,9 @@ def discover_devices(
             f"Left out: {'; '.join(left_out)}. Emulated devices need cgroups that this process may write to, "
             "or systemd-run --user with the memory and cpu controllers; this host has neither."
         )
+    host = HostHealth(data) if data is not None else HostHealth()
     return [
-        _device(device, agent_id, installations, limit_driver, headless)
+        _device(device, agent_id, installations, limit_driver, headless, host)
         for device in declared
         if device.name not in left_out
     ]
@@ -161,6 +165,7 @@ def _device(
     installations: list[ChromeInstallation],
     limit_driver: LimitDriver | None,
     headless: bool,
+    host: HostHealth,
 ) -> DesktopDevice:
     facts = host_facts([one.browser for one in installations], list(declared.chrome_flags))
     model, device_class, kind = host_model(), host_class(facts), DeviceKind.PHYSICAL
@@ -189,7 +194,7 @@ def _device(
     )
     flags = tuple(declared.chrome_flags)
     browsers = {one.browser.id: ChromeDriver(one, flags, headless) for one in installations}
-    return DesktopDevice(registration, browsers, limits, limit_driver if limits else None)
+    return DesktopDevice(registration, browsers, limits, limit_driver if limits else None, host)
 
 
 def _limits(declared: DeviceDeclaration) -> Limits | None:

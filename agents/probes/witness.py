@@ -10,7 +10,8 @@ from agents.probes.cdp import CdpConnection, CdpError, CdpListener
 from agents.probes.console import ConsoleProbe
 from agents.probes.crash import CrashProbe
 from agents.probes.idle_memory import IdleMemory
-from agents.probes.memory import MemoryMeter, MemorySampler
+from agents.probes.memory import MemoryMeter
+from agents.probes.memory_sampler import MemorySampler
 from agents.probes.network import NetworkProbe
 from orchestrator.contract.attempt import MemoryFigure
 
@@ -29,10 +30,12 @@ class Witness:
         on_crash: Callable[[str], None],
         on_gone: Callable[[], None],
         meter: Callable[[int], MemoryMeter],
+        gpu_meter: Callable[[int], MemoryMeter | None] = lambda _process: None,
     ) -> None:
         """Attach to a running browser, and equip it as the device wants it; raises `CdpError`.
 
-        Callbacks come from another thread. `meter` makes the meter of the browser whose main process has this id.
+        Callbacks come from another thread. `meter` makes the meter of the browser whose main process has this id,
+        `gpu_meter` that of its memory on graphics cards, where there is one.
         """
         self._network = NetworkProbe(page_origin)
         self._console = ConsoleProbe()
@@ -40,7 +43,10 @@ class Witness:
         self._connection = CdpConnection(devtools_url, listeners, on_closed=on_gone)
         try:
             self._connection.watch_everything()
-            self._memory = MemorySampler(meter(self._browser_process()))
+            process = self._browser_process()
+            self._memory = MemorySampler(meter(process))
+            on_cards = gpu_meter(process)
+            self._gpu_memory = MemorySampler(on_cards) if on_cards else None
         except CdpError:
             self._connection.close()
             raise
@@ -48,14 +54,22 @@ class Witness:
     def start(self, idle: IdleMemory, kind: str) -> None:
         """Watch the memory from now on, once the baseline is known: that of a browser of this kind that rests."""
         self._memory.start(idle, kind)
+        if self._gpu_memory is not None:
+            self._gpu_memory.start_at_once()
 
     def pause_while_timed(self, timed: bool) -> None:
         """Something is timed from now on, or no longer: what would disturb it waits."""
-        self._memory.pause_while_timed(timed)
+        for sampler in self._samplers:
+            sampler.pause_while_timed(timed)
 
     def stop(self) -> None:
-        self._memory.stop()
+        for sampler in self._samplers:
+            sampler.stop()
         self._connection.close()
+
+    @property
+    def _samplers(self) -> list[MemorySampler]:
+        return [self._memory, *([self._gpu_memory] if self._gpu_memory is not None else [])]
 
     @property
     def devtools_bytes(self) -> int:
@@ -64,6 +78,10 @@ class Witness:
     @property
     def memory(self) -> MemoryFigure | None:
         return self._memory.figure
+
+    @property
+    def gpu_memory(self) -> MemoryFigure | None:
+        return self._gpu_memory.figure if self._gpu_memory is not None else None
 
     @property
     def console_errors(self) -> list[str]:
@@ -83,11 +101,12 @@ class Witness:
         return False
 
     def write_logs(self, folder: Path) -> list[Path]:
-        """`console.json`, `memory.json` and `network.json`."""
+        """`console.json`, `memory.json`, `network.json`, and `gpu-memory.json` where a card tells."""
         logs = {
             "console.json": self._console.as_json(),
             "memory.json": self._memory.as_json(),
             "network.json": self._network.as_json(),
+            **({"gpu-memory.json": self._gpu_memory.as_json()} if self._gpu_memory is not None else {}),
         }
         for name, content in logs.items():
             (folder / name).write_text(json.dumps(content, indent=1))

@@ -12,7 +12,8 @@ from agents.devices.host import cpu_model_from_cpuinfo, host_class
 from agents.probes.console import ConsoleProbe
 from agents.probes.crash import CrashProbe
 from agents.probes.idle_memory import IdleMemory
-from agents.probes.memory import MemorySampler, PssMeter, role_of
+from agents.probes.memory import PssMeter, role_of
+from agents.probes.memory_sampler import MemorySampler
 from agents.probes.network import NetworkProbe
 from orchestrator.contract.device import Browser, DeviceFacts
 
