@@ -3,6 +3,7 @@
 import mmap
 import os
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -32,11 +33,14 @@ class MemoryMeter(Protocol):
 
 
 @runtime_checkable
-class MainMeter(Protocol):
-    """A meter that can read the browser's main process alone, in a fraction of the time."""
+class TreeMeter(Protocol):
+    """A meter that can also read less than everything, in a fraction of the time."""
 
     def read_main(self) -> int:
-        """In bytes; 0 when it is gone."""
+        """The browser's main process alone, in bytes; 0 when it is gone."""
+
+    def read_known(self) -> BytesByRole:
+        """Without looking for processes that are new since the last whole reading: for while something is timed."""
 
 
 @dataclass
@@ -50,9 +54,10 @@ class _Process:
 class PssMeter:
     """Proportional set size, swapped pages included, from Linux' `smaps_rollup`.
 
-    The kernel walks a process's page tables to answer, which takes about 10 ms of CPU for a whole browser. So as not
-    to slow what is being measured, a process is only walked again when its resident size (`statm`, which is free) has
-    moved by more than 512 pages (2 MiB).
+    The kernel walks a process's page tables to answer, which takes 10 ms of CPU and more for a whole browser, and some
+    2 ms to find its processes by the children of each thread. So as not to slow what is being measured, a process is
+    only walked again when its resident size (`statm`, which is free) has moved by more than 512 pages (2 MiB), and
+    while something is timed nobody looks for new processes.
     """
 
     root: int
@@ -64,19 +69,24 @@ class PssMeter:
     _known: dict[int, _Process] = field(default_factory=dict)
 
     def read(self) -> BytesByRole:
-        totals: defaultdict[str, int] = defaultdict(int)
         alive: dict[int, _Process] = {}
         waiting = [self.root]
         while waiting:
             pid = waiting.pop()
-            try:
+            # It may end while it is being looked at.
+            with suppress(OSError):
                 waiting += self._children(pid)
                 alive[pid] = self._process(pid)
-            except OSError:
-                continue  # It ended while it was being looked at.
-            totals[alive[pid].role] += alive[pid].bytes
         self._known = alive
-        return dict(totals)
+        return _by_role(alive)
+
+    def read_known(self) -> BytesByRole:
+        alive: dict[int, _Process] = {}
+        for pid in self._known:
+            with suppress(OSError):
+                alive[pid] = self._process(pid)
+        self._known = alive
+        return _by_role(alive)
 
     def read_main(self) -> int:
         try:
@@ -118,12 +128,6 @@ class RssMeter:
     sample_seconds: float = SAMPLE_SECONDS
     disturbs: bool = False
 
-    def read_main(self) -> int:
-        try:
-            return int(psutil.Process(self.root).memory_info().rss)
-        except psutil.Error:
-            return 0
-
     def read(self) -> BytesByRole:
         totals: defaultdict[str, int] = defaultdict(int)
         try:
@@ -137,6 +141,13 @@ class RssMeter:
             except psutil.Error:
                 continue
         return dict(totals)
+
+
+def _by_role(processes: dict[int, _Process]) -> BytesByRole:
+    totals: defaultdict[str, int] = defaultdict(int)
+    for process in processes.values():
+        totals[process.role] += process.bytes
+    return dict(totals)
 
 
 def _read(file: str) -> bytes:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from agents.probes.idle_memory import MAIN_ROLE, BytesByRole, IdleMemory
-from agents.probes.memory import MainMeter, MemoryMeter
+from agents.probes.memory import MemoryMeter, TreeMeter
 from orchestrator.contract.attempt import MemoryFigure
 
 _SETTLED_SHARE = 0.01
@@ -49,7 +49,7 @@ class MemorySampler:
         the browser is watched until its memory rests, for 5 s at most, and what is found is remembered.
         """
         kind = f"{kind}; {self._meter.method}"
-        main_bytes = self._meter.read_main() if isinstance(self._meter, MainMeter) else 0
+        main_bytes = self._meter.read_main() if isinstance(self._meter, TreeMeter) else 0
         if main_bytes:
             self._baseline = idle.recall(kind, main_bytes) or {}
         # With a baseline the first reading waits: it would only hold up a page that is about to be opened.
@@ -117,6 +117,13 @@ class MemorySampler:
             ],
         }
 
+    def _read(self) -> BytesByRole:
+        if not self._timed:
+            return self._meter.read()
+        if self._meter.disturbs:
+            return {}
+        return self._meter.read_known() if isinstance(self._meter, TreeMeter) else self._meter.read()
+
     def _sample(self) -> None:
         pause = self._pause_seconds
         while True:
@@ -124,7 +131,7 @@ class MemorySampler:
                 if self._condition.wait_for(lambda: self._stopping, pause) and self._samples:
                     return
             at = time.monotonic() - self._started
-            roles = {} if self._timed and self._meter.disturbs else self._meter.read()
+            roles = self._read()
             with self._condition:
                 if roles:
                     self._samples.append((at, roles))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from orchestrator.contract.catalog import Variant
-from tests.bench import build_memory, comparison, download, fidelity, load, overhead
+from tests.bench import build_memory, comparison, download, fidelity, load, overhead, probe_cost
 from tests.bench.trial import LeftOut, Trial
 
 Plan = Callable[[dict[str, Variant]], tuple[Sequence[Trial], Sequence[LeftOut]]]
@@ -16,6 +16,7 @@ PLANS: Final[tuple[Plan, ...]] = (
     load.trials,
     build_memory.trials,
     overhead.trials,
+    probe_cost.trials,
 )
 
 

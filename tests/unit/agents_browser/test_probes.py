@@ -281,6 +281,9 @@ def test_a_meter_that_reads_the_main_process_alone_takes_no_whole_reading_before
         def read_main(self) -> int:
             return 101
 
+        def read_known(self) -> dict[str, int]:
+            raise AssertionError("nothing is timed")
+
         def read(self) -> dict[str, int]:
             self.reads += 1
             return super().read()
@@ -305,6 +308,20 @@ def test_an_old_rest_or_a_broken_file_is_forgotten(idle: IdleMemory, tmp_path: P
     assert idle.recall("chrome", 100) is None
     file.write_text("{")
     assert idle.recall("chrome", 100) is None
+
+
+def test_while_something_is_timed_nobody_looks_for_new_processes(proc: FakeProc) -> None:
+    meter = PssMeter(1, proc.root)
+    proc.put(1, 1_000, 50, children="2")
+    proc.put(2, 1_000, 20, command="chrome --type=renderer")
+    assert meter.read_known() == {}
+    meter.read()
+    proc.put(1, 1_000, 50, children="2 3")
+    proc.put(2, 2_000, 30, command="chrome --type=renderer")
+    proc.put(3, 1_000, 40, command="chrome --type=utility")
+    # What grows is still seen.
+    assert meter.read_known() == {"browser": 51 * 1024, "renderer": 31 * 1024}
+    assert meter.read() == {"browser": 51 * 1024, "renderer": 31 * 1024, "utility": 41 * 1024}
 
 
 def test_the_main_process_can_be_read_alone(proc: FakeProc) -> None:
