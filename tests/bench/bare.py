@@ -8,10 +8,10 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -19,9 +19,10 @@ from selenium.webdriver.chrome.service import Service
 
 from agents.attempt import page_spec
 from agents.browsers.chrome import ChromeDriver
+from agents.page_server import PageServer
 from orchestrator.contract.attempt import AttemptSpec
 from tests.bench.lab import MeasureError
-from tests.workbench import CACHE, Workbench
+from tests.workbench import CACHE
 
 _GRID: Final = Path(__file__).parent / "grid"
 _INSTALLED: Final = CACHE.parent / "selenium-grid"
@@ -32,18 +33,18 @@ _LOOK_SECONDS: Final = 0.1
 StartBrowser = Callable[[Options], webdriver.Remote]
 
 
-def open_bare(workbench: Workbench, spec: AttemptSpec, driver: ChromeDriver, start: StartBrowser) -> float:
+def open_bare(
+    server: PageServer, spec: AttemptSpec, files: Mapping[str, Any], driver: ChromeDriver, start: StartBrowser
+) -> float:
     """Seconds from starting the browser to its profile's removal, the page's whole work included.
 
     The script does what every script has to: the same browser with the same flags and a fresh profile, the same page,
     the page's own word that it is done (heard at once, without polling), an end in order, and nothing left behind.
     """
     done = threading.Event()
-    page = workbench.server.open_attempt(
+    page = server.open_attempt(
         page_spec(spec),
-        page_files=workbench.page_files,
-        model_files=workbench.files_of(spec.variant),
-        media_types=workbench.media_types,
+        **files,
         on_news=lambda: done.set() if page.report is not None else None,
     )
     began = time.monotonic()

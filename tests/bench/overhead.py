@@ -52,11 +52,11 @@ class Overhead:
             worker = stack.enter_context(delivering(workbench, variant))
             sides: dict[str, Callable[[], float]] = {
                 "run": worker.seconds,
-                "bare": lambda: open_bare(workbench, worker.spec(), driver, with_driver(driver)),
+                "bare": lambda: open_bare(workbench.server, worker.spec(), worker.served, driver, with_driver(driver)),
             }
             try:
                 through_grid = stack.enter_context(grid(driver))
-                sides["grid"] = lambda: open_bare(workbench, worker.spec(), driver, through_grid)
+                sides["grid"] = lambda: open_bare(workbench.server, worker.spec(), worker.served, driver, through_grid)
             except MeasureError as error:
                 lab.say(f"left out: Selenium Grid: {error}")
             for once in sides.values():
@@ -97,6 +97,8 @@ class Worker:
         self._build = build
         self.phases_ms: list[dict[str, float]] = []
         self.reports: list[AttemptReport] = []
+        self.served: dict[str, Any] = {}
+        """The files of the last run, by the names of `PageServer.open_attempt`."""
 
     def spec(self) -> AttemptSpec:
         variant = self._variant
@@ -136,6 +138,7 @@ def delivering(workbench: Workbench, variant: Variant) -> Iterator[Worker]:
     def run(spec: AttemptSpec, **options: Any) -> AttemptOutcome:
         outcome = run_attempt(spec, **options)
         worker.reports.append(outcome.report)
+        worker.served = {name: options[name] for name in ("page_files", "media_types", "model_files")}
         return outcome
 
     delivery = Delivery(
