@@ -107,7 +107,7 @@ class _Attempt:
         self._device = device
         self._browser: BrowserDriver | None = None
         self._journal = Journal(scratch / "journal.json")
-        self._watch = AttemptWatch(device)
+        self._watch = AttemptWatch(device, scratch)
         self._scratch = scratch
         self._stop = stop
         self._leftovers = Leftovers(scratch)
@@ -171,7 +171,7 @@ class _Attempt:
             self._group, self._oom_kills_before = group, group.oom_kills()
         self._device.prepare(self._journal, page_server.port)
         self._page = page_server.open_attempt(
-            _page_spec(spec),
+            page_spec(spec),
             page_files=page_files,
             model_files=model_files,
             media_types=media_types,
@@ -190,7 +190,7 @@ class _Attempt:
             timeout_s=min(_LAUNCH_SECONDS, self._spec.timeouts.whole),
         )
         self._session = browser.launch(plan, self._stop)
-        self._watch.attach(self._session, origin, on_crash=self._on_crash, on_gone=self._on_gone)
+        self._watch.attach(self._session, origin, flags=browser.flags, on_crash=self._on_crash, on_gone=self._on_gone)
         return self._session
 
     def open(self, session: BrowserSession, page: AttemptPage) -> None:
@@ -254,6 +254,7 @@ class _Attempt:
             phases_ms=self._phases_ms,
             download=_download(page, watch.devtools_bytes) if page else None,
             memory=watch.memory,
+            gpu_memory=watch.gpu_memory,
             cgroup=self._cgroup,
             energy=watch.energy,
             health=watch.health,
@@ -343,7 +344,8 @@ class _Attempt:
         self._artifacts = {file.name: file for file in files}
 
 
-def _page_spec(spec: AttemptSpec) -> PageSpec:
+def page_spec(spec: AttemptSpec) -> PageSpec:
+    """What the page of an attempt is told."""
     variant = spec.variant
     return PageSpec(
         contract_version=spec.contract_version,

@@ -1,21 +1,24 @@
 """Everything that watches one attempt from outside the page: the browser, the device and its health."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from agents.attempt_page import AttemptPage
-from agents.browsers.protocol import BrowserSession
+from agents.browsers.protocol import BrowserSession, GpuMeteredSession
 from agents.devices.protocol import Device, HealthWatch, Recorder
 from agents.faults import BrowserStartError, DeviceNotReadyError
 from agents.probes.cdp import CdpError
+from agents.probes.idle_memory import IdleMemory
 from agents.probes.witness import Witness
 from orchestrator.contract.attempt import EnergyFigure, MemoryFigure
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.vocabulary import Mark, ThermalStatus
 
+IDLE_MEMORY: Final = "idle-memory.json"
+"""In an attempt's scratch directory, and for those that come after it."""
 _HEALTH_SECONDS: Final = 5.0
 _THROTTLED: Final = (
     ThermalStatus.MODERATE,
@@ -30,8 +33,9 @@ _THROTTLED: Final = (
 class AttemptWatch:
     """Watches from before the launch to the end; what it has seen is asked for afterwards."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, scratch: Path) -> None:
         self._device = device
+        self._idle_memory = IdleMemory(scratch / IDLE_MEMORY)
         self._recorders: list[Recorder] = []
         self._health_watch = HealthWatch(device, _HEALTH_SECONDS)
         self._witness: Witness | None = None
@@ -50,10 +54,11 @@ class AttemptWatch:
         session: BrowserSession,
         origin: str,
         *,
+        flags: Sequence[str],
         on_crash: Callable[[str], None],
         on_gone: Callable[[], None],
     ) -> None:
-        """Watch a browser that has just started, and take its memory as the baseline; raises `BrowserStartError`."""
+        """Watch a browser that has just started with the device's `flags`; raises `BrowserStartError`."""
         try:
             self._witness = Witness(
                 session.devtools_url,
@@ -62,10 +67,13 @@ class AttemptWatch:
                 on_crash=on_crash,
                 on_gone=on_gone,
                 meter=session.memory_meter,
+                **({"gpu_meter": session.gpu_memory_meter} if isinstance(session, GpuMeteredSession) else {}),
             )
         except CdpError as error:
             raise BrowserStartError(f"The browser started, but then was gone: {error}") from error
-        self._witness.settle()
+        browser = session.browser
+        kind = " ".join((self._device.registration.id, browser.id, browser.version, *flags))
+        self._witness.start(self._idle_memory, kind)
 
     def begin(self) -> None:
         """The page is about to be opened."""
@@ -112,6 +120,10 @@ class AttemptWatch:
     @property
     def memory(self) -> MemoryFigure | None:
         return self._witness.memory if self._witness else None
+
+    @property
+    def gpu_memory(self) -> MemoryFigure | None:
+        return self._witness.gpu_memory if self._witness else None
 
     @property
     def devtools_bytes(self) -> int | None:

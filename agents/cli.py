@@ -157,7 +157,9 @@ def _supervise(settings: AgentSettings) -> None:
 
 def _discover(settings: AgentSettings, notice: Any) -> list[DeviceRegistration]:
     identity = agent_id(DataLayout(settings.data).agent_id)
-    found = discover_devices(settings.devices, agent_id=identity, chrome=settings.chrome, notice=notice)
+    found = discover_devices(
+        settings.devices, agent_id=identity, chrome=settings.chrome, data=settings.data, notice=notice
+    )
     if not found:
         raise AgentError("this host has no device to register")
     return [device.registration for device in found]

@@ -7,6 +7,7 @@ by descent from such a process: never by a bare process id, which may have been 
 
 import shutil
 import time
+from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -121,26 +122,49 @@ def processes_of(scratch: Path, group: GroupRecord | None = None) -> list[psutil
     files = Leftovers(scratch)
     marks = {f"--user-data-dir={files.profile}", f"--log-path={files.driver_log}"}
     in_group = processes_in(group) if group else set()
+    # What is kept from an earlier look may be a process whose number another one has by now.
+    psutil.process_iter.cache_clear()
+    everything = list(psutil.process_iter())
     found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
+    for process in everything:
         with suppress(psutil.Error):
             if process.pid in in_group or not marks.isdisjoint(process.cmdline()):
-                for one in (process, *process.children(recursive=True)):
-                    found[one.pid] = one
+                found[process.pid] = process
+    if found:
+        _add_descendants(found, everything)
     return [process for process in found.values() if _is_alive(process)]
 
 
+def _add_descendants(found: dict[int, psutil.Process], everything: list[psutil.Process]) -> None:
+    # Asking each process for its children would go through all processes again for every one of them.
+    children: defaultdict[int, list[psutil.Process]] = defaultdict(list)
+    for process in everything:
+        with suppress(psutil.Error):
+            children[process.ppid()].append(process)
+    waiting = list(found)
+    while waiting:
+        for child in children[waiting.pop()]:
+            if child.pid not in found:
+                found[child.pid] = child
+                waiting.append(child.pid)
+
+
 def _take_away(files: Leftovers, group: GroupRecord, temporary: Path | None, scratch: Path) -> list[str]:
+    folders = [files.profile]
+    if temporary is not None and temporary.name.startswith(GROUP_PREFIX):
+        folders.append(temporary)
+    _kill(processes_of(scratch, group))
+    # A killed browser writes nothing more, but it takes the kernel a while to free its memory: its files go meanwhile.
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
     problems = []
     survivors = _kill_all(scratch, group)
     if survivors:
         problems.append(f"Processes that could not be killed: {', '.join(map(str, survivors))}.")
     problems += remove_group(group)
-    folders = [files.profile]
-    if temporary is not None and temporary.name.startswith(GROUP_PREFIX):
-        folders.append(temporary)
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             problems.append(f"The browser's files in {folder} could not be removed.")
     files.wrapper.unlink(missing_ok=True)
@@ -154,13 +178,17 @@ def _kill_all(scratch: Path, group: GroupRecord) -> list[int]:
     """Kill until nothing is left, since a dying browser may still start children; returns the ids of survivors."""
     deadline = time.monotonic() + _KILL_SECONDS
     while processes := processes_of(scratch, group):
-        for process in processes:
-            with suppress(psutil.Error):
-                process.kill()
+        _kill(processes)
         if time.monotonic() > deadline:
             return [process.pid for process in processes]
         psutil.wait_procs(processes, timeout=_LOOK_SECONDS)
     return []
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -280,7 +280,9 @@ def find_device(config: WorkerConfig) -> Device | None:
     """
     if config.phone is not None:
         return open_phone(config.phone, data=config.data, appium_home=config.appium_home)
-    devices = discover_devices(config.devices, agent_id=config.agent_id, chrome=config.chrome, notice=_log.debug)
+    devices = discover_devices(
+        config.devices, agent_id=config.agent_id, chrome=config.chrome, data=config.data, notice=_log.debug
+    )
     return next((device for device in devices if device.registration.id == config.device_id), None)
 
 

@@ -116,6 +116,14 @@ class Workbench:
         }
 
     @property
+    def media_types(self) -> dict[str, str]:
+        return {path: media_type(file) for path, file in self.page_files.items()}
+
+    @property
+    def server(self) -> PageServer:
+        return self._server
+
+    @property
     def origin(self) -> str:
         return self._server.origin
 
@@ -144,6 +152,31 @@ class Workbench:
             if compressed := self._compressed.of(path, file, sha256, self.stop):
                 files[f"{path}{SUFFIX}"] = compressed
         return files
+
+    def spec(
+        self,
+        variant: Variant,
+        backend: Backend,
+        device: str = "desk",
+        *,
+        browser: str | None = None,
+        workload: Workload | None = None,
+        timeouts: Timeouts = PATIENCE,
+        page_build: str = "0" * 64,
+    ) -> AttemptSpec:
+        """What a coordinator would send for another run."""
+        registration = self.devices[device].registration
+        return AttemptSpec(
+            run_id=f"run-{next(self._numbers)}",
+            number=1,
+            device_id=registration.id,
+            browser=browser or registration.facts.browsers[0].id,
+            variant=variant,
+            backend=backend,
+            workload=workload or workload_of(variant),
+            timeouts=timeouts,
+            page_build=page_build,
+        )
 
     def run(
         self,
@@ -183,23 +216,13 @@ class Workbench:
         browser: str | None = None,
     ) -> AttemptOutcome:
         """The same, without a judgement, and with whatever is left in need of a person."""
-        spec = AttemptSpec(
-            run_id=f"run-{next(self._numbers)}",
-            number=1,
-            device_id=self.devices[device].registration.id,
-            browser=browser or self.devices[device].registration.facts.browsers[0].id,
-            variant=variant,
-            backend=backend,
-            workload=workload or workload_of(variant),
-            timeouts=timeouts,
-            page_build="0" * 64,
-        )
+        spec = self.spec(variant, backend, device, workload=workload, timeouts=timeouts, browser=browser)
         return run_attempt(
             spec,
             device=self.devices[device],
             page_server=self._server,
             page_files=self._with_compressed(variant),
-            media_types={path: media_type(file) for path, file in self.page_files.items()},
+            media_types=self.media_types,
             model_files=self.files_of(variant) if model_files is None else model_files,
             scratch=self.scratch,
             stop=self.stop,

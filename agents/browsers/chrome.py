@@ -1,4 +1,4 @@
-"""Desktop Chrome or Chromium through Selenium and an explicit chromedriver."""
+"""Desktop Chrome, Chromium or Edge through Selenium and an explicit driver."""
 
 import os
 import shutil
@@ -6,24 +6,27 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.chromium.options import ChromiumOptions
+from selenium.webdriver.chromium.service import ChromiumService
 from selenium.webdriver.common.options import PageLoadStrategy
 from selenium.webdriver.common.proxy import Proxy, ProxyType
+from selenium.webdriver.edge.options import Options as EdgeOptions
+from selenium.webdriver.edge.service import Service as EdgeService
 from selenium.webdriver.remote.client_config import ClientConfig
 from urllib3.exceptions import HTTPError
 
 from agents.browsers.discovery import ChromeInstallation
 from agents.browsers.protocol import LaunchPlan
 from agents.faults import AttemptStoppedError, BrowserCommandError, BrowserStartError
+from agents.probes.gpu_memory import gpu_meter
 from agents.probes.memory import MemoryMeter, tree_meter
 from orchestrator.contract.device import Browser
 
@@ -70,10 +73,13 @@ class ChromeSession:
     browser: Browser
     devtools_url: str
     _driver: webdriver.Remote
-    _service: Service
+    _service: ChromiumService
 
     def memory_meter(self, browser_process: int) -> MemoryMeter:
         return tree_meter(browser_process)
+
+    def gpu_memory_meter(self, browser_process: int) -> MemoryMeter | None:
+        return gpu_meter(browser_process)
 
     def open(self, url: str) -> None:
         try:
@@ -82,14 +88,14 @@ class ChromeSession:
             raise BrowserCommandError(_first_line(error).replace(url, url.split("#")[0])) from error
 
     def close(self) -> None:
-        # A browser that hangs would hold `quit` for as long as it likes.
-        _within(_QUIT_SECONDS, self._driver.quit)
+        # Nothing of the browser is kept, so nothing is gained by asking it to end in order, which takes it 0.1 s and
+        # one that hangs for ever: what its attempt has recorded is killed.
         _end(self._service)
 
 
 @dataclass(frozen=True)
 class ChromeDriver:
-    """Starts one installation of Chrome with the flags of one device."""
+    """Starts one installation of Chrome, Chromium or Edge with the flags of one device."""
 
     installation: ChromeInstallation
     flags: tuple[str, ...] = ()
@@ -109,28 +115,39 @@ class ChromeDriver:
         others = [flag for flag in self.flags if not flag.startswith(_BLINK_FEATURES)]
         return [*BASE_FLAGS, ",".join(features), *display, *host_flags(), *others, f"--user-data-dir={profile}"]
 
-    def launch(self, plan: LaunchPlan, stop: threading.Event) -> ChromeSession:
-        options = Options()
-        options.binary_location = str(plan.wrapper or self.binary)
+    @property
+    def _is_edge(self) -> bool:
+        return self.installation.browser.name == "edge"
+
+    def options(self, profile: Path, binary: Path) -> ChromiumOptions:
+        """What the driver is asked for."""
+        options: ChromiumOptions = EdgeOptions() if self._is_edge else Options()
+        options.binary_location = str(binary)
         # The page tells itself how far it is; WebDriver must not wait for a model to load.
         options.page_load_strategy = PageLoadStrategy.none
-        for argument in self.arguments(plan.profile):
+        for argument in self.arguments(profile):
             options.add_argument(argument)
+        return options
+
+    def launch(self, plan: LaunchPlan, stop: threading.Event) -> ChromeSession:
+        options = self.options(plan.profile, plan.wrapper or self.binary)
         # Above WARNING the driver logs addresses, and with them the attempt's secret.
-        service = Service(
+        service = (EdgeService if self._is_edge else Service)(
             str(self.installation.driver),
             service_args=["--log-level=WARNING", f"--log-path={plan.log}"],
             env={**os.environ, "TMPDIR": str(plan.temporary)},
         )
         driver = self._start(options, service, plan.timeout_s, stop)
         try:
-            devtools_url = _devtools_url(driver.capabilities["goog:chromeOptions"]["debuggerAddress"])
+            devtools_url = _devtools_url(plan.profile)
         except BaseException:
             _end(service)
             raise
         return ChromeSession(self.installation.browser, devtools_url, driver, service)
 
-    def _start(self, options: Options, service: Service, timeout_s: float, stop: threading.Event) -> webdriver.Remote:
+    def _start(
+        self, options: ChromiumOptions, service: ChromiumService, timeout_s: float, stop: threading.Event
+    ) -> webdriver.Remote:
         """Start driver and browser on a thread, since neither can be told to give up."""
 
         def start() -> webdriver.Remote:
@@ -165,12 +182,13 @@ class ChromeDriver:
             raise BrowserStartError(f"The browser did not start: {_first_line(error)}") from error
 
 
-def _devtools_url(address: str) -> str:
+def _devtools_url(profile: Path) -> str:
+    """Chrome writes its port and the address of its own target into the profile before it takes commands."""
     try:
-        answer = httpx.get(f"http://{address}/json/version", timeout=_COMMAND_SECONDS, trust_env=False)
-        return str(answer.raise_for_status().json()["webSocketDebuggerUrl"])
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise BrowserStartError(f"The browser started, but its DevTools do not answer: {error!r}") from error
+        port, target = (profile / "DevToolsActivePort").read_text().split()
+    except (OSError, ValueError) as error:
+        raise BrowserStartError(f"The browser started, but does not say where its DevTools are: {error!r}") from error
+    return f"ws://127.0.0.1:{port}{target}"
 
 
 def _in_background(work: Callable[[], webdriver.Remote]) -> Future[webdriver.Remote]:
@@ -186,7 +204,7 @@ def _in_background(work: Callable[[], webdriver.Remote]) -> Future[webdriver.Rem
     return result
 
 
-def _abandon(started: Future[webdriver.Remote], service: Service) -> None:
+def _abandon(started: Future[webdriver.Remote], service: ChromiumService) -> None:
     """End a start that takes too long; its thread notices once the driver is dead, whenever it came to start it."""
     deadline = time.monotonic() + _QUIT_SECONDS
     while not wait([started], _LOOK_SECONDS).done and time.monotonic() < deadline:
@@ -194,19 +212,7 @@ def _abandon(started: Future[webdriver.Remote], service: Service) -> None:
     _end(service)
 
 
-def _within(seconds: float, work: Callable[[], object]) -> None:
-    """Do something that is allowed to fail, and do not wait for it longer than this."""
-
-    def run() -> None:
-        with suppress(WebDriverException, HTTPError, OSError):
-            work()
-
-    thread = threading.Thread(target=run, name="browser-quit", daemon=True)
-    thread.start()
-    thread.join(seconds)
-
-
-def _end(service: Service) -> None:
+def _end(service: ChromiumService) -> None:
     """Kill the driver, whose own shutdown may take as long as it likes."""
     process = getattr(service, "process", None)
     if process is not None:

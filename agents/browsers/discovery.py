@@ -1,134 +1,128 @@
-"""Finds Chrome or Chromium and the chromedriver that fits it. Nothing is downloaded."""
+"""Finds the Chromium browsers of this host, and for each the WebDriver program that fits it. Nothing is downloaded."""
 
+import os
 import re
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from agents.faults import AgentError
+from agents.browsers.installed import (
+    BrowserUnusableError,
+    LinuxPlaces,
+    MacPlaces,
+    Places,
+    WindowsPlaces,
+    answer_of,
+    browser_from_version,
+)
 from orchestrator.contract.device import Browser
 
-MINIMUM_MAJOR = 120
-_NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome")
-_USUAL_PLACES = {
-    "linux": (
-        "/usr/bin/google-chrome",
-        "/opt/google/chrome/chrome",
-        "/usr/bin/chromium",
-        "/usr/bin/chromium-browser",
-        "/snap/bin/chromium",
-    ),
-    "darwin": (
-        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-        "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    ),
-    "win32": (
-        r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-        r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
-    ),
-}
-_DRIVER_PLACES = ("/usr/bin", "/usr/lib/chromium", "/usr/lib/chromium-browser", "/usr/local/bin", "/opt/homebrew/bin")
-_VERSION = re.compile(
-    r"(?P<name>Chromium|Google Chrome|Chrome for Testing|ChromeDriver)\D*(?P<version>\d+(\.\d+){1,3})"
-)
-_CHANNEL = re.compile(r"\b(beta|dev|canary)\b", re.IGNORECASE)
-_ANSWER_SECONDS = 30
+__all__ = ["MINIMUM_MAJOR", "BrowserUnusableError", "ChromeInstallation", "browser_from_version", "find_browsers"]
 
-
-class BrowserUnusableError(AgentError):
-    """There is no browser here that an agent could use; the text says what to install."""
+MINIMUM_MAJOR: Final = 120
+_MOST: Final = 16
+_DRIVER_VERSION: Final = re.compile(r"(ChromeDriver|MSEdgeDriver|Microsoft Edge WebDriver)\D*(?P<version>\d+(\.\d+)*)")
 
 
 @dataclass(frozen=True)
 class ChromeInstallation:
+    """A browser of the Chromium family and its driver."""
+
     binary: Path
     driver: Path
     browser: Browser
 
 
-def find_chrome(chosen: Path | None = None) -> ChromeInstallation:
-    """The browser at `chosen`, or the first one found here, with its driver.
+def find_browsers(
+    chosen: Path | None = None, *, notice: Callable[[str], None] = lambda _text: None, places: Places | None = None
+) -> list[ChromeInstallation]:
+    """The browser at `chosen` alone, or all that are found here, one of a name and channel, stable ones first.
 
-    Raises `BrowserUnusableError` with one sentence when there is none, it is too old, or its driver is missing.
+    One that cannot be used is left out, and `notice` is told in a sentence why. Raises `BrowserUnusableError` with one
+    such sentence when none is left.
     """
-    binary = _find_binary(chosen)
-    browser = browser_from_version(_version_text(binary))
-    if browser is None:
-        raise BrowserUnusableError(f"{binary} does not say which version of Chrome or Chromium it is.")
-    if _major(browser.version) < MINIMUM_MAJOR:
-        raise BrowserUnusableError(
-            f"{binary} is version {browser.version}, but Chrome or Chromium {MINIMUM_MAJOR} or newer is needed."
-        )
-    return ChromeInstallation(binary, _find_driver(binary, browser), browser)
-
-
-def browser_from_version(text: str) -> Browser | None:
-    """What `--version` printed, with whatever launchers print around it; None when it is not Chrome."""
-    match = _VERSION.search(text)
-    if match is None:
-        return None
-    channel = _CHANNEL.search(text[match.start() :])
-    return Browser(
-        name="chromium" if match["name"] == "Chromium" else "chrome",
-        version=match["version"],
-        channel=channel[0].lower() if channel else "stable",
-    )
-
-
-def _find_binary(chosen: Path | None) -> Path:
+    places = places or host_places()
     if chosen is not None:
         if not chosen.is_file():
             raise BrowserUnusableError(f"There is no browser at {chosen}.")
-        return chosen
-    for name in _NAMES:
-        found = shutil.which(name)
-        if found is not None:
-            return Path(found)
-    for place in _USUAL_PLACES.get(sys.platform, ()):
-        if Path(place).is_file():
-            return Path(place)
-    raise BrowserUnusableError(
-        f"No Chrome or Chromium was found: install version {MINIMUM_MAJOR} or newer, "
-        "such as the packages chromium and chromium-driver on Debian and Ubuntu."
-    )
+        return [_installation(chosen, _browser(chosen, places), places)]
+    found: dict[str, ChromeInstallation] = {}
+    problems: dict[str, str] = {}
+    for binary in places.binaries():
+        name = str(binary)
+        try:
+            browser = _browser(binary, places)
+            name = browser.id
+            # What one package has under several names is looked at once.
+            if name not in found and name not in problems:
+                found[name] = _installation(binary, browser, places)
+        except BrowserUnusableError as error:
+            problems[name] = str(error)
+    if not found:
+        raise BrowserUnusableError(
+            next(iter(problems.values()), None)
+            or f"No Chrome, Chromium or Edge was found: install version {MINIMUM_MAJOR} or newer, "
+            "such as the packages chromium and chromium-driver on Debian and Ubuntu."
+        )
+    for problem in problems.values():
+        notice(f"A browser is left out: {problem}")
+    return list(found.values())[:_MOST]
 
 
-def _find_driver(binary: Path, browser: Browser) -> Path:
-    name = "chromedriver.exe" if sys.platform == "win32" else "chromedriver"
-    on_path = shutil.which(name)
-    folders = [binary.parent, binary.resolve().parent, *map(Path, _DRIVER_PLACES)]
-    candidates = [folder / name for folder in folders] + ([Path(on_path)] if on_path else [])
-    found: Path | None = None
-    for candidate in candidates:
-        if not candidate.is_file():
-            continue
-        found = candidate
-        match = _VERSION.search(_version_text(candidate))
+def host_places() -> Places:
+    """What this host's system knows."""
+    if sys.platform == "darwin":
+        return MacPlaces()
+    if sys.platform == "win32":
+        return WindowsPlaces(os.environ)
+    return LinuxPlaces()
+
+
+def _browser(binary: Path, places: Places) -> Browser:
+    browser = places.browser(binary)
+    if browser is None:
+        raise BrowserUnusableError(f"{binary} does not say which version of Chrome, Chromium or Edge it is.")
+    if _major(browser.version) < MINIMUM_MAJOR:
+        raise BrowserUnusableError(
+            f"{binary} is version {browser.version}, but Chrome, Chromium or Edge {MINIMUM_MAJOR} or newer is needed."
+        )
+    return browser
+
+
+def _installation(binary: Path, browser: Browser, places: Places) -> ChromeInstallation:
+    return ChromeInstallation(binary, _find_driver(binary, browser, places), browser)
+
+
+def _find_driver(binary: Path, browser: Browser, places: Places) -> Path:
+    kind = "msedgedriver" if browser.name == "edge" else "chromedriver"
+    unfit: Path | None = None
+    for candidate in _drivers(binary, kind, places):
+        match = _DRIVER_VERSION.search(answer_of(candidate))
         # Another major version's driver refuses the browser only when it is started.
         if match is not None and _major(match["version"]) == _major(browser.version):
             return candidate
-    wanted = f"version {_major(browser.version)}, to drive {binary} ({browser.version})"
-    if found is not None:
-        raise BrowserUnusableError(f"{found} does not fit: install chromedriver {wanted}.")
-    raise BrowserUnusableError(
-        f"No chromedriver was found: install {wanted}; on Debian and Ubuntu it is the package chromium-driver."
-    )
+        unfit = unfit or candidate
+    wanted = f"version {_major(browser.version)}, to drive {binary} ({browser.label})"
+    if unfit is not None:
+        raise BrowserUnusableError(f"{unfit} does not fit: install {kind} {wanted}.")
+    hint = "; on Debian and Ubuntu it is the package chromium-driver" if browser.name == "chromium" else ""
+    raise BrowserUnusableError(f"No {kind} was found: install {wanted}{hint}.")
 
 
-def _version_text(binary: Path) -> str:
-    if sys.platform == "win32" and binary.name == "chrome.exe":
-        # Chrome for Windows opens a window instead of answering; its version is the folder beside it.
-        versions = sorted((int(f.name.split(".")[0]), f.name) for f in binary.parent.glob("[0-9]*.*.*.*"))
-        return f"Google Chrome {versions[-1][1]}" if versions else ""
-    try:
-        answer = subprocess.run(
-            [str(binary), "--version"], capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BrowserUnusableError(f"{binary} cannot be started: {error}.") from error
-    return answer.stdout
+def _drivers(binary: Path, kind: str, places: Places) -> Iterator[Path]:
+    """Each driver once: beside the browser, on the path, in the usual folders; also such as `chromedriver-157`."""
+    names = re.compile(rf"{kind}([-_.]?(\d+[\d.]*|stable|beta|dev|unstable|canary))?{re.escape(places.program_suffix)}")
+    on_path = shutil.which(f"{kind}{places.program_suffix}")
+    folders = [binary.parent, binary.resolve().parent, *([Path(on_path).parent] if on_path else []), *places.drivers]
+    seen: set[Path] = set()
+    for folder in folders:
+        for file in sorted(folder.glob(f"{kind}*")):
+            if names.fullmatch(file.name) and file.is_file() and file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file
 
 
 def _major(version: str) -> int:

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agents.devices.journal import Journal
 from agents.probes.memory import MemoryMeter
@@ -44,6 +44,14 @@ class BrowserSession(Protocol):
 
     def close(self) -> None:
         """End the browser politely within a bounded time; what does not end is left to the caller to kill."""
+
+
+@runtime_checkable
+class GpuMeteredSession(Protocol):
+    """A session that can also tell what its browser holds on graphics cards; few can."""
+
+    def gpu_memory_meter(self, browser_process: int) -> MemoryMeter | None:
+        """None where there is no card that tells."""
 
 
 class BrowserDriver(Protocol):

@@ -18,11 +18,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from agents.browsers.chrome import ChromeDriver, runs_as_root
-from agents.browsers.discovery import ChromeInstallation, find_chrome
+from agents.browsers.discovery import ChromeInstallation, find_browsers
 from agents.browsers.emulated_webgpu import BELOW_DEFAULT, DEFAULT_LIMITS
 from agents.devices.desktop import DesktopDevice
 from agents.devices.emulated import find_limit_driver
 from agents.devices.host import host_class, host_facts, host_model
+from agents.devices.host_health import HostHealth
 from agents.devices.limits import LimitDriver, Limits
 from agents.faults import AgentError
 from orchestrator.contract.base import Label
@@ -128,17 +129,19 @@ def discover_devices(
     *,
     agent_id: str,
     chrome: Path | None = None,
+    data: Path | None = None,
     notice: Callable[[str], None],
     headless: bool = True,
 ) -> list[DesktopDevice]:
     """The devices this host can really offer.
 
-    Without a declaration it is this machine alone, with Chrome as its users run it. Emulated devices that the host
-    cannot hold within their limits are left out, and `notice` is told so once. Raises `DevicesFileError`, or
-    `BrowserUnusableError` where there is no usable Chrome.
+    `data` is where the agent keeps its files: the storage that a device must have. Without a declaration it is this
+    machine alone, with its browsers as its users run them. Emulated devices that the host cannot hold within their
+    limits are left out, and `notice` is told so once; so is each browser that cannot be used. Raises
+    `DevicesFileError`, or `BrowserUnusableError` where there is no usable browser.
     """
     declared = [DeviceDeclaration(name=THIS_MACHINE)] if declaration is None else read_devices_file(declaration).devices
-    installation = find_chrome(chrome)
+    installations = find_browsers(chrome, notice=notice)
     if runs_as_root():
         notice("The agent runs as root, so Chrome runs without its sandbox (--no-sandbox).")
     limit_driver = find_limit_driver() if any(_limits(device) for device in declared) else None
@@ -148,8 +151,9 @@ def discover_devices(
             f"Left out: {'; '.join(left_out)}. Emulated devices need cgroups that this process may write to, "
             "or systemd-run --user with the memory and cpu controllers; this host has neither."
         )
+    host = HostHealth(data) if data is not None else HostHealth()
     return [
-        _device(device, agent_id, installation, limit_driver, headless)
+        _device(device, agent_id, installations, limit_driver, headless, host)
         for device in declared
         if device.name not in left_out
     ]
@@ -158,11 +162,12 @@ def discover_devices(
 def _device(
     declared: DeviceDeclaration,
     agent_id: str,
-    installation: ChromeInstallation,
+    installations: list[ChromeInstallation],
     limit_driver: LimitDriver | None,
     headless: bool,
+    host: HostHealth,
 ) -> DesktopDevice:
-    facts = host_facts(installation.browser, list(declared.chrome_flags))
+    facts = host_facts([one.browser for one in installations], list(declared.chrome_flags))
     model, device_class, kind = host_model(), host_class(facts), DeviceKind.PHYSICAL
     limits = _limits(declared)
     if declared.emulated is not None:
@@ -187,8 +192,9 @@ def _device(
         exclusive_group=_slug(agent_id),
         facts=facts,
     )
-    browser = ChromeDriver(installation, tuple(declared.chrome_flags), headless)
-    return DesktopDevice(registration, {installation.browser.id: browser}, limits, limit_driver if limits else None)
+    flags = tuple(declared.chrome_flags)
+    browsers = {one.browser.id: ChromeDriver(one, flags, headless) for one in installations}
+    return DesktopDevice(registration, browsers, limits, limit_driver if limits else None, host)
 
 
 def _limits(declared: DeviceDeclaration) -> Limits | None:

@@ -1,20 +1,19 @@
 """The host itself as a device, or a smaller one that is emulated on it."""
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import psutil
 
 from agents.browsers.emulated_webgpu import with_lowered_limits, without_webgpu
 from agents.browsers.protocol import BrowserDriver
+from agents.devices.awake import KeepAwake
+from agents.devices.host_health import HostHealth, host_unreadiness
 from agents.devices.journal import Journal
 from agents.devices.limits import LimitDriver, LimitedGroup, Limits
 from agents.devices.protocol import Recorder
 from agents.faults import AgentError
 from agents.probes.cdp import CdpListener
+from agents.probes.rapl import RaplRecorder, has_rapl
 from orchestrator.contract.device import DeviceHealth, DeviceRegistration
 
 
@@ -29,6 +28,8 @@ class DesktopDevice:
     """Bounds of an emulated device; None where the browser may use the whole machine."""
     limit_driver: LimitDriver | None = None
     """How the limits are enforced."""
+    host: HostHealth = field(default_factory=HostHealth, compare=False)
+    awake: KeepAwake = field(default_factory=KeepAwake, compare=False)
 
     @property
     def equipment(self) -> list[CdpListener]:
@@ -52,28 +53,24 @@ class DesktopDevice:
         return self.limit_driver.plan(name, self.limits)
 
     def health(self) -> DeviceHealth:
-        battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
-        return DeviceHealth(
-            checked_at=datetime.now(UTC),
-            battery_level=battery.percent / 100 if battery else None,
-            charging=battery.power_plugged if battery else None,
-            free_storage_bytes=shutil.disk_usage(Path.home()).free,
-        )
+        return self.host.ask()
 
-    def unreadiness(self, _health: DeviceHealth, /) -> str | None:
-        return None
+    def unreadiness(self, health: DeviceHealth, /) -> str | None:
+        return host_unreadiness(health, self.host.folder)
 
     def prepare(self, _journal: Journal, _page_port: int, /) -> None:
-        """The browser is on this host: there is nothing to set up beyond its own profile and group."""
+        """The browser is on this host: beyond its own profile and group the machine only has to stay awake."""
+        self.awake.begin()
 
     def restore(self, _journal: Journal, /) -> list[str]:
+        self.awake.end()
         return []
 
     def loss(self) -> str | None:
         return None
 
     def recorders(self) -> list[Recorder]:
-        return []
+        return [RaplRecorder()] if has_rapl() else []
 
     def screenshot(self, _file: Path, /) -> bool:
         return False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from agents.devices.gpus import host_gpus
 from orchestrator.contract.device import Browser, DeviceFacts
 
 _GIB = 2**30
@@ -14,7 +15,7 @@ _LONGEST = 120
 _PRODUCT_NAMES = (Path("/sys/class/dmi/id/product_name"), Path("/proc/device-tree/model"))
 
 
-def host_facts(browser: Browser, chrome_flags: list[str]) -> DeviceFacts:
+def host_facts(browsers: list[Browser], chrome_flags: list[str]) -> DeviceFacts:
     """Facts of this machine, read from the system."""
     name, version = _system()
     return DeviceFacts(
@@ -24,7 +25,8 @@ def host_facts(browser: Browser, chrome_flags: list[str]) -> DeviceFacts:
         cpu_model=_cpu_model(),
         cpu_count=psutil.cpu_count() or 1,
         ram_bytes=psutil.virtual_memory().total,
-        browsers=[browser],
+        gpus=host_gpus(),
+        browsers=browsers,
         chrome_flags=chrome_flags,
     )
 
@@ -72,7 +74,8 @@ def _cpu_model() -> str:
 def _system() -> tuple[str, str]:
     """The system's name in lower case, and its version in full."""
     if sys.platform == "darwin":
-        return "macos", platform.mac_ver()[0] or "unknown"
+        build = _answer(["sw_vers", "-buildVersion"])
+        return "macos", " ".join(filter(None, (platform.mac_ver()[0] or "unknown", build and f"({build})")))
     if sys.platform == "linux":
         try:
             release = platform.freedesktop_os_release()
@@ -83,5 +86,9 @@ def _system() -> tuple[str, str]:
 
 
 def _sysctl(name: str) -> str | None:
-    answer = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False)
+    return _answer(["sysctl", "-n", name])
+
+
+def _answer(command: list[str]) -> str | None:
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return answer.stdout.strip() or None

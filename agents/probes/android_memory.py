@@ -8,7 +8,7 @@ from typing import Final
 
 from agents.devices.adb import Adb
 from agents.faults import AgentError
-from agents.probes.memory import BytesByRole
+from agents.probes.idle_memory import BytesByRole
 
 SAMPLE_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0

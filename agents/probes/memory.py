@@ -1,27 +1,23 @@
-"""Memory of a browser's processes over time, seen from outside."""
+"""Memory of a browser's processes, seen from outside."""
 
 import mmap
-import threading
-import time
+import os
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 import psutil
 
-from orchestrator.contract.attempt import MemoryFigure
+from agents.probes.idle_memory import MAIN_ROLE, BytesByRole
 
 SAMPLE_SECONDS = 0.2
-_SETTLED_SHARE = 0.01
-_SETTLE_SECONDS = 3.0
 _PSS = f"PSS of the browser's process tree, sampled every {SAMPLE_SECONDS * 1000:.0f} ms"
 _PAGE_BYTES = mmap.PAGESIZE
 _NOISE_PAGES = 512
+_MOST_BYTES = 2**16
 _UNNAMED_ROLE = "zygote"
-
-BytesByRole = dict[str, int]
 
 
 class MemoryMeter(Protocol):
@@ -36,6 +32,17 @@ class MemoryMeter(Protocol):
         """Empty when the browser is gone or does not answer."""
 
 
+@runtime_checkable
+class TreeMeter(Protocol):
+    """A meter that can also read less than everything, in a fraction of the time."""
+
+    def read_main(self) -> int:
+        """The browser's main process alone, in bytes; 0 when it is gone."""
+
+    def read_known(self) -> BytesByRole:
+        """Without looking for processes that are new since the last whole reading: for while something is timed."""
+
+
 @dataclass
 class _Process:
     role: str
@@ -47,9 +54,10 @@ class _Process:
 class PssMeter:
     """Proportional set size, swapped pages included, from Linux' `smaps_rollup`.
 
-    The kernel walks a process's page tables to answer, which takes about 10 ms of CPU for a whole browser. So as not
-    to slow what is being measured, a process is only walked again when its resident size (`statm`, which is free) has
-    moved by more than 512 pages (2 MiB).
+    The kernel walks a process's page tables to answer, which takes 10 ms of CPU and more for a whole browser, and some
+    2 ms to find its processes by the children of each thread. So as not to slow what is being measured, a process is
+    only walked again when its resident size (`statm`, which is free) has moved by more than 512 pages (2 MiB), and
+    while something is timed nobody looks for new processes.
     """
 
     root: int
@@ -61,29 +69,42 @@ class PssMeter:
     _known: dict[int, _Process] = field(default_factory=dict)
 
     def read(self) -> BytesByRole:
-        totals: defaultdict[str, int] = defaultdict(int)
         alive: dict[int, _Process] = {}
         waiting = [self.root]
         while waiting:
             pid = waiting.pop()
-            try:
+            # It may end while it is being looked at.
+            with suppress(OSError):
                 waiting += self._children(pid)
                 alive[pid] = self._process(pid)
-            except OSError:
-                continue  # It ended while it was being looked at.
-            totals[alive[pid].role] += alive[pid].bytes
         self._known = alive
-        return dict(totals)
+        return _by_role(alive)
+
+    def read_known(self) -> BytesByRole:
+        alive: dict[int, _Process] = {}
+        for pid in self._known:
+            with suppress(OSError):
+                alive[pid] = self._process(pid)
+        self._known = alive
+        return _by_role(alive)
+
+    def read_main(self) -> int:
+        try:
+            return self._process(self.root).bytes
+        except OSError:
+            return 0
 
     def _children(self, pid: int) -> list[int]:
+        # A browser has some 150 threads, each with children of its own: paths as objects would take as long again.
+        tasks = f"{self.proc}/{pid}/task"
         found: list[int] = []
-        for task in (self.proc / str(pid) / "task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
+        for task in os.listdir(tasks):  # noqa: PTH208 - names, not paths: see above
+            found += map(int, _read(f"{tasks}/{task}/children").split())
         return found
 
     def _process(self, pid: int) -> _Process:
         folder = self.proc / str(pid)
-        resident, shared = (int(pages) for pages in (folder / "statm").read_text().split()[1:3])
+        resident, shared = map(int, _read(f"{folder}/statm").split()[1:3])
         known = self._known.get(pid)
         if known is not None and abs(known.resident_pages - resident) <= _NOISE_PAGES:
             return known
@@ -122,6 +143,21 @@ class RssMeter:
         return dict(totals)
 
 
+def _by_role(processes: dict[int, _Process]) -> BytesByRole:
+    totals: defaultdict[str, int] = defaultdict(int)
+    for process in processes.values():
+        totals[process.role] += process.bytes
+    return dict(totals)
+
+
+def _read(file: str) -> bytes:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        return os.read(descriptor, _MOST_BYTES)
+    finally:
+        os.close(descriptor)
+
+
 def tree_meter(root: int) -> MemoryMeter:
     """The best meter that this host has for a process and its descendants."""
     return PssMeter(root) if Path("/proc/self/smaps_rollup").exists() else RssMeter(root)
@@ -132,7 +168,7 @@ def role_of(command_line: str) -> str:
     for argument in command_line.replace("\0", " ").split(" "):
         if argument.startswith("--type="):
             return argument.removeprefix("--type=")
-    return "browser"
+    return MAIN_ROLE
 
 
 def _pss_bytes(rollup: str) -> int:
@@ -141,84 +177,3 @@ def _pss_bytes(rollup: str) -> int:
         if line.startswith(("Pss:", "SwapPss:")):
             kibibytes += int(line.split()[1])
     return kibibytes * 1024
-
-
-class MemorySampler:
-    """Samples a browser on a thread of its own."""
-
-    def __init__(self, meter: MemoryMeter) -> None:
-        self._meter = meter
-        self._samples: list[tuple[float, BytesByRole]] = []
-        self._baseline: BytesByRole = {}
-        self._timed = False
-        self._started = time.monotonic()
-        self._condition = threading.Condition()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        with self._condition:
-            self._stopping = True
-            self._condition.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def pause_while_timed(self, timed: bool) -> None:
-        """Something is timed from now on, or no longer: a meter that disturbs is silent meanwhile."""
-        self._timed = timed
-
-    def settle(self) -> int:
-        """Wait until the idle browser's memory rests and take it as the baseline, in bytes; 3 s at most."""
-
-        def rests() -> bool:
-            if self._stopping or len(self._samples) < 3:
-                return self._stopping
-            totals = [sum(roles.values()) for _, roles in self._samples[-3:]]
-            return max(totals) - min(totals) <= _SETTLED_SHARE * max(totals)
-
-        with self._condition:
-            self._condition.wait_for(rests, timeout=_SETTLE_SECONDS)
-            self._baseline = self._samples[-1][1] if self._samples else {}
-        return sum(self._baseline.values())
-
-    @property
-    def figure(self) -> MemoryFigure | None:
-        """None when there was nothing to see."""
-        with self._condition:
-            samples = [roles for _, roles in self._samples]
-        if not samples:
-            return None
-        return MemoryFigure(
-            method=self._meter.method,
-            baseline_bytes=sum(self._baseline.values()),
-            peak_bytes=max(sum(roles.values()) for roles in samples),
-            samples=len(samples),
-            baseline_by_role=self._baseline,
-            peak_by_role={role: max(one.get(role, 0) for one in samples) for role in {*chain.from_iterable(samples)}},
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        with self._condition:
-            samples = list(self._samples)
-        return {
-            "method": self._meter.method,
-            "baseline_bytes": sum(self._baseline.values()),
-            "samples": [
-                {"at_ms": round(at * 1000), "total_bytes": sum(roles.values()), "by_role": roles}
-                for at, roles in samples
-            ],
-        }
-
-    def _sample(self) -> None:
-        while True:
-            at = time.monotonic() - self._started
-            roles = {} if self._timed and self._meter.disturbs else self._meter.read()
-            with self._condition:
-                if roles:
-                    self._samples.append((at, roles))
-                    self._condition.notify_all()
-                if self._stopping or self._condition.wait_for(lambda: self._stopping, self._meter.sample_seconds):
-                    return

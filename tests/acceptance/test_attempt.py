@@ -18,7 +18,9 @@ import httpx
 import pytest
 
 from agents.attempt import AttemptOutcome, run_attempt
+from agents.attempt_watch import IDLE_MEMORY
 from agents.browsers.chrome import ChromeDriver
+from agents.browsers.discovery import find_browsers
 from agents.devices.declared import discover_devices
 from agents.devices.desktop import DesktopDevice
 from agents.devices.protocol import Device
@@ -27,6 +29,7 @@ from agents.page_server import PageServer
 from agents.probes.memory import role_of
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import ModelFile, Variant
+from orchestrator.contract.device import Browser
 from orchestrator.contract.job import FeatureExtractionWorkload, Timeouts
 from orchestrator.contract.vocabulary import Backend, FaultCode, FaultOrigin, Phase, Task, Weights
 
@@ -117,9 +120,11 @@ class Attempts:
         self.scratch = scratch
         self.stop = threading.Event()
 
-    def run(self, behaviour: str, device: Device, **timeouts: float) -> AttemptOutcome:
+    def run(self, behaviour: str, device: Device, browser: str | None = None, **timeouts: float) -> AttemptOutcome:
+        """In the device's first browser, or the one with this id."""
+        spec = make_spec(behaviour, device, self.model_files, **timeouts)
         outcome = run_attempt(
-            make_spec(behaviour, device, self.model_files, **timeouts),
+            spec.model_copy(update={"browser": browser or spec.browser}),
             device=device,
             page_server=self.server,
             page_files=PAGE_FILES,
@@ -130,7 +135,7 @@ class Attempts:
         )
         assert outcome.problems == []
         assert processes_of(self.scratch) == []
-        assert {entry.name for entry in self.scratch.iterdir()} == {"artifacts"}
+        assert {entry.name for entry in self.scratch.iterdir()} <= {"artifacts", IDLE_MEMORY}
         for artifact in outcome.report.artifacts:
             content = outcome.artifacts[artifact.name].read_bytes()
             assert (hashlib.sha256(content).hexdigest(), len(content)) == (artifact.sha256, artifact.bytes)
@@ -206,6 +211,27 @@ def test_a_page_that_completes_is_reported_with_all_that_was_seen(
         (entry["target"], entry["level"], entry["text"]) for entry in entries
     ]
     assert ("worker", "from the nested worker") in [(entry["target"], entry["text"]) for entry in entries]
+
+
+def test_another_channel_of_the_same_device_is_opened_by_its_own_name(
+    attempts: Attempts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chrome's beta, played by this host's browser under another name: nothing else of it is needed here."""
+    (stable,) = find_browsers()[:1]
+    beta = tmp_path / "bin/google-chrome-beta"
+    beta.parent.mkdir()
+    version = f"Google Chrome {stable.browser.version} beta"
+    beta.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{version}" || exec "{stable.binary}" "$@"\n')
+    beta.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{beta.parent}:{os.environ['PATH']}")
+
+    (device,) = discover_devices(None, agent_id="lab", notice=print)
+    assert [browser.id for browser in device.registration.facts.browsers] == list(device.browsers)
+    assert {stable.browser.id, "chrome-beta"} <= set(device.browsers)
+    report = attempts.run("complete", device, "chrome-beta").report
+
+    assert report.fault is None
+    assert report.browser == Browser(name="chrome", version=stable.browser.version, channel="beta")
 
 
 def test_both_byte_counts_agree_up_to_headers(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
@@ -345,7 +371,7 @@ def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: di
     thread.join()
     signal.signal(signal.SIGINT, before)
     assert processes_of(attempts.scratch) == []
-    assert list(attempts.scratch.iterdir()) == []
+    assert {entry.name for entry in attempts.scratch.iterdir()} == {IDLE_MEMORY}
 
 
 def test_an_emulated_device_runs_out_of_memory(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
@@ -415,5 +441,5 @@ def test_a_killed_workers_browser_is_swept_away(
     assert (record.phase, record.problems) == (Phase.WARMUP, [])
     assert processes_of(attempts.scratch) == []
     assert not any(directory.exists() for directory in record.group.directories)
-    assert list(attempts.scratch.iterdir()) == []
+    assert {entry.name for entry in attempts.scratch.iterdir()} == {IDLE_MEMORY}
     assert sweep(attempts.scratch) is None

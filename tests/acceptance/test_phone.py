@@ -29,5 +29,5 @@ def test_a_model_runs_and_is_measured(tried: tuple[str, Tried]) -> None:
     report = run.report
     assert report.browser is not None
     assert report.browser.name == name
-    assert page.samples
+    assert page.generation_samples
     assert page.environment.user_agent is None or "Android" in page.environment.user_agent

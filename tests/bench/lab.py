@@ -40,6 +40,9 @@ class Case:
         shape = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.workload.items())
         return f"{self.variant}: {shape}"
 
+    def workload_of(self, variant: Variant) -> Workload:
+        return Workloads.model_validate({variant.task: self.workload}).of(variant.task)
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -100,7 +103,7 @@ class Lab:
             variant,
             case.backend,
             DEVICE,
-            workload=_workload(variant, case),
+            workload=case.workload_of(variant),
             timeouts=PATIENCE,
             instruments=instruments,
         )
@@ -124,7 +127,7 @@ class Lab:
     def plain_speed(self, case: Case, like: Speed) -> Speed:
         """What a plain page says that reads and writes as many tokens as the lab did; raises MeasureError if not."""
         variant = built(case.variant)
-        workload = _workload(variant, case).model_dump(mode="json")
+        workload = case.workload_of(variant).model_dump(mode="json")
         if variant.task is Task.TEXT_GENERATION:
             workload["prompt_tokens"] = like.tokens_in
         order = {
@@ -146,10 +149,6 @@ class Lab:
                 f"{last['tokens_in']} in and {last['tokens_out']} out by hand"
             )
         return Speed(median([sample["speed"] for sample in samples]), like.unit, last["tokens_in"], last["tokens_out"])
-
-
-def _workload(variant: Variant, case: Case) -> Workload:
-    return Workloads.model_validate({variant.task: case.workload}).of(variant.task)
 
 
 def _speed(value: float | None, unit: str, tokens_in: int, tokens_out: int) -> Speed:

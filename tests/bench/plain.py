@@ -13,11 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from agents.browsers.protocol import BrowserSession, LaunchPlan
+from agents.browsers.protocol import LaunchPlan
 from agents.devices.journal import Journal
 from agents.devices.protocol import Device
 from agents.leftovers import AttemptRecord, Leftovers
-from agents.probes.witness import Witness
 from orchestrator.contract.vocabulary import Phase
 from orchestrator.models.runtimes import WEBPAYLOADS
 
@@ -80,7 +79,6 @@ class PlainPages:
                 timeout_s=_LAUNCH_SECONDS,
             )
             session = device.browser(device.registration.facts.browsers[0].id).launch(plan, threading.Event())
-            self._let_settle(session)
             session.open(f"{self.origin}/{page}.html")
             if not self._told.wait(timeout_s):
                 raise PlainPageError(f"the plain page {page} said nothing for {timeout_s:g} s")
@@ -95,21 +93,6 @@ class PlainPages:
         if "error" in result:
             raise PlainPageError(f"the plain page {page} failed: {result['error']}")
         return result
-
-    def _let_settle(self, session: BrowserSession) -> None:
-        """The lab opens its page once the idle browser rests; whoever looks for that is gone before the page opens."""
-        witness = Witness(
-            session.devtools_url,
-            page_origin=self.origin,
-            equipment=(),
-            on_crash=lambda _status: None,
-            on_gone=lambda: None,
-            meter=session.memory_meter,
-        )
-        try:
-            witness.settle()
-        finally:
-            witness.stop()
 
     # For the handler.
 

@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from agents.browsers.protocol import BrowserSession, LaunchPlan
+from agents.devices.journal import Journal
 from agents.leftovers import AttemptRecord, Leftovers
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Phase
@@ -181,8 +182,16 @@ def _browser(lab: Lab, scratch: Path) -> Iterator[BrowserSession]:
     left.begin(AttemptRecord(run_id="serving", number=1, device_id=lab.device.registration.id, phase=Phase.LAUNCH))
     session = None
     try:
-        plan = LaunchPlan(left.profile, left.temporary, left.driver_log, None, _LAUNCH_SECONDS)
-        session = lab.device.browser.launch(plan, threading.Event())
+        plan = LaunchPlan(
+            profile=left.profile,
+            temporary=left.temporary,
+            log=left.driver_log,
+            wrapper=None,
+            journal=Journal(scratch / "journal.json"),
+            timeout_s=_LAUNCH_SECONDS,
+        )
+        browser = lab.device.browser(lab.device.registration.facts.browsers[0].id)
+        session = browser.launch(plan, threading.Event())
         yield session
     finally:
         with suppress(Exception):

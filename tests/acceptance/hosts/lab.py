@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import redis
 
-from agents.browsers.discovery import find_chrome
+from agents.browsers.discovery import find_browsers
 from orchestrator.client import Client, ClientError
 from orchestrator.contract.views import AttemptView, DeviceView, JobView, RunDetail
 from orchestrator.contract.vocabulary import DeviceState, JobState
@@ -214,7 +214,7 @@ class AgentHost(HostProcess):
     def start_with_clock(self, ahead: timedelta) -> None:
         """The agent's own processes live so far ahead; the browser, which would not start so, in the present."""
         browser = self.data.with_name("browser")
-        browser.write_text(f'#!/bin/sh\nunset LD_PRELOAD FAKETIME\nexec {find_chrome().binary} "$@"\n')
+        browser.write_text(f'#!/bin/sh\nunset LD_PRELOAD FAKETIME\nexec {find_browsers()[0].binary} "$@"\n')
         browser.chmod(0o755)
         clock = {
             "LD_PRELOAD": str(_find_faketime()),

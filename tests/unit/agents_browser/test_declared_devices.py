@@ -37,7 +37,7 @@ def installation(monkeypatch: pytest.MonkeyPatch) -> ChromeInstallation:
     found = ChromeInstallation(
         Path("/opt/chrome"), Path("/opt/chromedriver"), Browser(name="chrome", version="150.0.1.2")
     )
-    monkeypatch.setattr(declared, "find_chrome", lambda chosen: found)
+    monkeypatch.setattr(declared, "find_browsers", lambda _chosen, *, notice: [found])
     monkeypatch.setattr(declared, "runs_as_root", lambda: False)
     return found
 

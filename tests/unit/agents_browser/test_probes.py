@@ -1,6 +1,8 @@
 """Probes, fed with what DevTools and the kernel would say."""
 
+import json
 import mmap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 from agents.devices.host import cpu_model_from_cpuinfo, host_class
 from agents.probes.console import ConsoleProbe
 from agents.probes.crash import CrashProbe
-from agents.probes.memory import MemorySampler, PssMeter, role_of
+from agents.probes.idle_memory import IdleMemory
+from agents.probes.memory import PssMeter, role_of
+from agents.probes.memory_sampler import MemorySampler
 from agents.probes.network import NetworkProbe
 from orchestrator.contract.device import Browser, DeviceFacts
 
@@ -262,23 +266,107 @@ class Steps:
         return {"browser": total} if total else {}
 
 
-def test_the_baseline_is_where_memory_rests_and_the_peak_is_kept() -> None:
-    sampler = MemorySampler(Steps(100, 200, 300, 300, 300, 301))
-    sampler.start()
-    assert sampler.settle() in (300, 301)
+@pytest.fixture
+def idle(tmp_path: Path) -> IdleMemory:
+    return IdleMemory(tmp_path / "idle-memory.json")
+
+
+def sampled(meter: Steps, idle: IdleMemory, kind: str = "chrome 150") -> MemorySampler:
+    """A sampler that has found its baseline and has been stopped."""
+    sampler = MemorySampler(meter, rest_seconds=0.03)
+    sampler.start(idle, kind)
     sampler.stop()
+    return sampler
+
+
+def test_the_baseline_is_where_memory_rests_and_the_peak_is_kept(idle: IdleMemory) -> None:
+    sampler = sampled(Steps(100, 200, 300, 300, 300, 301), idle)
     figure = sampler.figure
     assert figure is not None
+    assert figure.baseline_bytes in (300, 301)
     assert figure.method == "steps"
     assert (figure.peak_bytes >= 300, figure.samples >= 5) == (True, True)
     log = sampler.as_json()
     assert log["samples"][0] == {"at_ms": log["samples"][0]["at_ms"], "total_bytes": 100, "by_role": {"browser": 100}}
 
 
-def test_a_browser_that_was_never_seen_has_no_figure() -> None:
-    sampler = MemorySampler(Steps(0))
-    sampler.start()
+def test_a_rest_is_remembered_for_browsers_that_begin_like_it(idle: IdleMemory) -> None:
+    first = sampled(Steps(100, 300, 300, 300, 300, 300), idle).figure
+    like = sampled(Steps(103, 999), idle).figure
+    assert first is not None
+    assert like is not None
+    assert (first.baseline_bytes, like.baseline_bytes, like.baseline_by_role) == (300, 300, {"browser": 300})
+    for meter, kind in ((Steps(110, 200), "chrome 150"), (Steps(100, 200), "chrome 151")):
+        other = sampled(meter, idle, kind).figure
+        assert other is not None
+        assert other.baseline_bytes == 200
+
+
+def test_a_meter_that_reads_the_main_process_alone_takes_no_whole_reading_before_the_page(idle: IdleMemory) -> None:
+    idle.keep("chrome 150; steps", 100, {"browser": 300})
+
+    class Quick(Steps):
+        reads = 0
+
+        def read_main(self) -> int:
+            return 101
+
+        def read_known(self) -> dict[str, int]:
+            raise AssertionError("nothing is timed")
+
+        def read(self) -> dict[str, int]:
+            self.reads += 1
+            return super().read()
+
+    meter = Quick(250)
+    sampler = MemorySampler(meter)
+    meter.sample_seconds = 60
+    sampler.start(idle, "chrome 150")
+    assert meter.reads == 0
     sampler.stop()
+    figure = sampler.figure
+    assert figure is not None
+    assert (figure.baseline_bytes, figure.peak_bytes, meter.reads) == (300, 250, 1)
+
+
+def test_an_old_rest_or_a_broken_file_is_forgotten(idle: IdleMemory, tmp_path: Path) -> None:
+    idle.keep("chrome", 100, {"browser": 300})
+    assert idle.recall("chrome", 100) == {"browser": 300}
+    file = tmp_path / "idle-memory.json"
+    (rest,) = json.loads(file.read_text())
+    file.write_text(json.dumps([{**rest, "measured_at": "2020-01-01T00:00:00Z"}]))
+    assert idle.recall("chrome", 100) is None
+    file.write_text("{")
+    assert idle.recall("chrome", 100) is None
+
+
+def test_while_something_is_timed_nobody_looks_for_new_processes(proc: FakeProc) -> None:
+    meter = PssMeter(1, proc.root)
+    proc.put(1, 1_000, 50, children="2")
+    proc.put(2, 1_000, 20, command="chrome --type=renderer")
+    assert meter.read_known() == {}
+    meter.read()
+    proc.put(1, 1_000, 50, children="2 3")
+    proc.put(2, 2_000, 30, command="chrome --type=renderer")
+    proc.put(3, 1_000, 40, command="chrome --type=utility")
+    # What grows is still seen.
+    assert meter.read_known() == {"browser": 51 * 1024, "renderer": 31 * 1024}
+    assert meter.read() == {"browser": 51 * 1024, "renderer": 31 * 1024, "utility": 41 * 1024}
+
+
+def test_the_main_process_can_be_read_alone(proc: FakeProc) -> None:
+    proc.put(1, 100, 50, children="2")
+    proc.put(2, 100, 20)
+    assert PssMeter(1, proc.root).read_main() == 51 * 1024
+    assert PssMeter(3, proc.root).read_main() == 0
+
+
+def test_a_browser_that_was_never_seen_has_no_figure(idle: IdleMemory) -> None:
+    sampler = MemorySampler(Steps(0))
+    thread = threading.Timer(0.05, sampler.stop)
+    thread.start()
+    sampler.start(idle, "chrome")
+    thread.join()
     assert sampler.figure is None
 
 
