@@ -5,7 +5,6 @@ death, and collects what was seen from outside. A report always comes out, and c
 """
 
 import hashlib
-import json
 import shutil
 import threading
 import time
@@ -16,14 +15,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents.attempt_page import AttemptPage
-from agents.browsers.protocol import BrowserSession, LaunchPlan
+from agents.attempt_watch import AttemptWatch
+from agents.browsers.protocol import BrowserDriver, BrowserSession, LaunchPlan
+from agents.devices.journal import Journal
 from agents.devices.limits import GroupRecord, LimitedGroup
 from agents.devices.protocol import Device
-from agents.faults import AgentError, AttemptStoppedError, BrowserStartError, Ending, Evidence, classify, ending_of
+from agents.faults import (
+    AgentError,
+    AttemptStoppedError,
+    Ending,
+    Evidence,
+    classify,
+    ending_of,
+)
 from agents.leftovers import AttemptRecord, Leftovers, sweep
 from agents.page_server import PageServer
-from agents.probes.cdp import CdpError
-from agents.probes.witness import Witness
 from orchestrator.contract.attempt import Artifact, AttemptReport, AttemptSpec, CgroupFigure, DownloadCount
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import PageSpec
@@ -32,6 +38,12 @@ from orchestrator.contract.wire import attempt_id
 
 _LAUNCH_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
+_TIMED = (Phase.WARMUP, Phase.MEASURE)
+
+
+_BEFORE_THE_DEVICE = (Ending.STOPPED, Ending.DEVICE_UNREACHABLE, Ending.DEVICE_NOT_READY, Ending.STORAGE_FULL)
+"""Endings that say all there is to say, without asking the device what has become of it."""
+_MEDIA_TYPES = {".png": "image/png", ".json": "application/json", ".txt": "text/plain"}
 
 
 @dataclass
@@ -93,6 +105,9 @@ class _Attempt:
     def __init__(self, spec: AttemptSpec, device: Device, scratch: Path, stop: threading.Event) -> None:
         self._spec = spec
         self._device = device
+        self._browser: BrowserDriver | None = None
+        self._journal = Journal(scratch / "journal.json")
+        self._watch = AttemptWatch(device)
         self._scratch = scratch
         self._stop = stop
         self._leftovers = Leftovers(scratch)
@@ -106,7 +121,6 @@ class _Attempt:
         self._group: LimitedGroup | None = None
         self._oom_kills_before = 0
         self._session: BrowserSession | None = None
-        self._witness: Witness | None = None
         self._ended: tuple[Ending, str] | None = None
         self._cgroup: CgroupFigure | None = None
         self._artifacts: dict[str, Path] = {}
@@ -136,7 +150,12 @@ class _Attempt:
         before = sweep(self._scratch)
         if before is not None and before.problems:
             raise AgentError(f"An earlier attempt is still in the way. {' '.join(before.problems)}")
+        unrestored = self._device.restore(self._journal)
+        if unrestored:
+            raise AgentError(f"The device is not as it was before an earlier attempt. {' '.join(unrestored)}")
         spec = self._spec
+        self._browser = self._device.browser(spec.browser)
+        self._watch.check_health()
         group = self._device.limited_group(self._attempt_id)
         self._leftovers.begin(
             AttemptRecord(
@@ -150,6 +169,7 @@ class _Attempt:
         if group is not None:
             group.make()
             self._group, self._oom_kills_before = group, group.oom_kills()
+        self._device.prepare(self._journal, page_server.port)
         self._page = page_server.open_attempt(
             _page_spec(spec),
             page_files=page_files,
@@ -160,28 +180,21 @@ class _Attempt:
         return self._page
 
     def launch(self, origin: str) -> BrowserSession:
+        browser = self._device.browser(self._spec.browser)
         plan = LaunchPlan(
             profile=self._leftovers.profile,
             temporary=self._leftovers.temporary,
             log=self._leftovers.driver_log,
-            wrapper=self._write_wrapper(),
+            wrapper=self._write_wrapper(browser),
+            journal=self._journal,
             timeout_s=min(_LAUNCH_SECONDS, self._spec.timeouts.whole),
         )
-        self._session = self._device.browser.launch(plan, self._stop)
-        try:
-            self._witness = Witness(
-                self._session.devtools_url,
-                page_origin=origin,
-                equipment=self._device.equipment,
-                on_crash=self._on_crash,
-                on_gone=self._on_gone,
-            )
-        except CdpError as error:
-            raise BrowserStartError(f"The browser started, but then was gone: {error}") from error
-        self._witness.settle()
+        self._session = browser.launch(plan, self._stop)
+        self._watch.attach(self._session, origin, on_crash=self._on_crash, on_gone=self._on_gone)
         return self._session
 
     def open(self, session: BrowserSession, page: AttemptPage) -> None:
+        self._watch.begin()
         session.open(page.url)
         self._await(page, lambda: page.last_event is not None or page.report is not None)
 
@@ -198,29 +211,34 @@ class _Attempt:
             self._ended = error.ending, str(error)
         else:
             self._ended = ending_of(error), str(error) or repr(error)
+        lost = None if self._ended[0] in _BEFORE_THE_DEVICE else self._device.loss()
+        if lost is not None:
+            # Whatever broke, it broke because the device went away.
+            self._ended = Ending.DEVICE_UNREACHABLE, f"{lost} (seen as {self._ended[0]}: {self._ended[1]})"
 
     def collect(self) -> None:
         """Read every counter and write the artifacts while there is still something to look at."""
         if self._page is not None:
             self._page.close()
+        self._watch.end()
         try:
+            if self._ended is None:
+                self._watch.look_again()
             self._cgroup = self._group.figure() if self._group else None
             self._write_artifacts()
         except Exception as error:  # noqa: BLE001 - a result without its evidence is the agent's failure
             self.end(error)
 
     def cleanup(self) -> None:
+        self._watch.detach()
         # Asking politely may fail in any way; what remains is taken away in any case.
-        with suppress(Exception):
-            if self._witness is not None:
-                self._witness.stop()
         with suppress(Exception):
             if self._session is not None:
                 self._session.close()
-        self._problems = self._leftovers.take_away()
+        self._problems = self._leftovers.take_away() + self._device.restore(self._journal)
 
     def outcome(self) -> AttemptOutcome:
-        page, witness = self._page, self._witness
+        page, watch = self._page, self._watch
         report = AttemptReport(
             run_id=self._spec.run_id,
             number=self._spec.number,
@@ -230,13 +248,16 @@ class _Attempt:
             phase=self._last_phase(),
             fault=self._fault(),
             browser=self._session.browser if self._session else None,
-            chrome_flags=list(self._device.browser.flags),
+            chrome_flags=list(self._browser.flags) if self._browser else [],
             page=page.report if page else None,
             page_url=page.public_url if page else None,
             phases_ms=self._phases_ms,
-            download=_download(page, witness) if page else None,
-            memory=witness.memory if witness else None,
+            download=_download(page, watch.devtools_bytes) if page else None,
+            memory=watch.memory,
             cgroup=self._cgroup,
+            energy=watch.energy,
+            health=watch.health,
+            marks=watch.marks,
             artifacts=[_artifact(name, file) for name, file in self._artifacts.items()],
         )
         return AttemptOutcome(report, self._artifacts, self._problems)
@@ -247,11 +268,11 @@ class _Attempt:
     def _attempt_id(self) -> str:
         return attempt_id(self._spec.run_id, self._spec.number)
 
-    def _write_wrapper(self) -> Path | None:
-        if self._group is None:
+    def _write_wrapper(self, browser: BrowserDriver) -> Path | None:
+        if self._group is None or browser.binary is None:
             return None
         wrapper = self._leftovers.wrapper
-        wrapper.write_text(self._group.wrap(self._device.browser.binary))
+        wrapper.write_text(self._group.wrap(browser.binary))
         wrapper.chmod(0o755)
         return wrapper
 
@@ -281,6 +302,7 @@ class _Attempt:
             events = page.events
             if len(events) > heard:
                 heard, heard_at = len(events), time.monotonic()
+                self._watch.pause_while_timed(self._last_phase() in _TIMED)
                 # On disk too, so that the phase is known even if this process is killed in it.
                 self._leftovers.enter(self._last_phase())
 
@@ -305,10 +327,11 @@ class _Attempt:
                 # Most errors come twice: in an event at once, and in the report at the end.
                 errors=list(dict.fromkeys([*(page.report.errors if page and page.report else []), *told])),
                 oom_kills=(self._oom_kills_before, self._cgroup.oom_kills) if self._cgroup else None,
+                memory_kills=self._watch.memory_kills,
                 last_event=f"{last.event.kind} {last.event.phase} at {last.event.at_ms:.0f} ms {last.event.detail}"
                 if last
                 else None,
-                console=self._witness.console_errors if self._witness else (),
+                console=self._watch.console_errors,
             )
         )
 
@@ -316,19 +339,7 @@ class _Attempt:
         folder = self._scratch / "artifacts"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        files: list[Path] = []
-        if self._page is not None:
-            events = [
-                {"received_at": received.received_at.isoformat(), **received.event.model_dump(mode="json")}
-                for received in self._page.events
-            ]
-            files.append(folder / "events.json")
-            files[-1].write_text(json.dumps(events, indent=1))
-        if self._witness is not None:
-            files += self._witness.write_logs(folder)
-            screenshot = folder / "screenshot.png"
-            if self._death is None and self._witness.write_screenshot(screenshot):
-                files.append(screenshot)
+        files = self._watch.write_artifacts(folder, self._page, tab_lives=self._death is None)
         self._artifacts = {file.name: file for file in files}
 
 
@@ -351,11 +362,11 @@ def _page_spec(spec: AttemptSpec) -> PageSpec:
     )
 
 
-def _download(page: AttemptPage, witness: Witness | None) -> DownloadCount:
+def _download(page: AttemptPage, devtools_bytes: int | None) -> DownloadCount:
     served = page.served
     return DownloadCount(
         page_server_bytes=served.total,
-        devtools_bytes=witness.devtools_bytes if witness else None,
+        devtools_bytes=devtools_bytes,
         model_file_bytes=served.model_files,
         requests=served.requests,
     )
@@ -363,5 +374,5 @@ def _download(page: AttemptPage, witness: Witness | None) -> DownloadCount:
 
 def _artifact(name: str, file: Path) -> Artifact:
     content = file.read_bytes()
-    media_type = "image/png" if file.suffix == ".png" else "application/json"
+    media_type = _MEDIA_TYPES[file.suffix]
     return Artifact(name=name, media_type=media_type, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

@@ -178,7 +178,7 @@ def _device_table(registrations: list[DeviceRegistration]) -> Table:
             limits += [] if emulation.webgpu else ["no WebGPU"]
         table.add_row(
             f"{device.name} ({device.kind})\n{device.id}\n{device.model}; {device.device_class}",
-            f"{facts.browser.name}\n{facts.browser.version}",
+            "\n".join(f"{browser.id} {browser.version}" for browser in facts.browsers),
             "\n".join(limits) or "none",
             "\n".join(facts.chrome_flags) or "none",
         )

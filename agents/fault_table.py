@@ -21,7 +21,7 @@ class Kind(StrEnum):
     AGENT = "agent"
     """The agent's own failure."""
     KERNEL = "kernel"
-    """The `oom_kill` counter of the browser's cgroup has moved."""
+    """The `oom_kill` counter of the browser's cgroup has moved, or Android's low-memory killer has named it."""
     BROWSER = "browser"
     """The browser did not start or did not do what it was told."""
     EVENT = "page event"
@@ -92,6 +92,30 @@ CAUSES: Final = (
     # The agent's own failures say nothing about the device, whatever the counters show.
     _agent_error(r"^stopped:", Kind.AGENT, "stopped: The agent was told to stop.", transient=True),
     _agent_error(r"^agent-error:", Kind.AGENT, "agent-error: [Errno 28] No space left on device", transient=True),
+    _row(
+        FaultCode.DEVICE_UNREACHABLE,
+        FaultOrigin.AGENT,
+        r"^device-unreachable:",
+        Kind.AGENT,
+        "device-unreachable: The phone is gone: it was unplugged.",
+        transient=True,
+    ),
+    _row(
+        FaultCode.DEVICE_NOT_READY,
+        FaultOrigin.AGENT,
+        r"^device-not-ready:",
+        Kind.AGENT,
+        "device-not-ready: The battery has 41.0 °C; allowed are 38.0 °C.",
+        transient=True,
+    ),
+    _row(
+        FaultCode.STORAGE_FULL,
+        FaultOrigin.AGENT,
+        r"^storage-full:",
+        Kind.AGENT,
+        "storage-full: The phone has 12 MB left; 500 MB are needed.",
+        transient=True,
+    ),
     # A process that the kernel killed for memory explains crashes, lost GPUs, failed fetches and failed starts.
     _memory(r"", Kind.KERNEL, "tab-crashed: killed (code 9)"),
     _row(

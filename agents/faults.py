@@ -41,6 +41,18 @@ class AttemptStoppedError(AgentError):
     """The agent was told to stop before the attempt had ended."""
 
 
+class DeviceUnreachableError(AgentError):
+    """The device is not there, or does not answer; the text says in which state it is and what to do."""
+
+
+class DeviceNotReadyError(AgentError):
+    """The device is in a state in which nothing should be measured; the text says which."""
+
+
+class StorageFullError(AgentError):
+    """A disk is full, of this host or of the device; the text says which and what to do."""
+
+
 class Ending(StrEnum):
     """By which event an attempt ended without a completed page."""
 
@@ -52,6 +64,9 @@ class Ending(StrEnum):
     BROWSER_START = "browser-start"
     BROWSER_COMMAND = "browser-command"
     STOPPED = "stopped"
+    DEVICE_UNREACHABLE = "device-unreachable"
+    DEVICE_NOT_READY = "device-not-ready"
+    STORAGE_FULL = "storage-full"
     AGENT_ERROR = "agent-error"
 
 
@@ -67,6 +82,8 @@ class Evidence:
     """Errors the page told of, in its report or in events before, the first one first."""
     oom_kills: tuple[int, int] | None = None
     """The cgroup's `oom_kill` counter before and after; None where the browser was not in a cgroup of its own."""
+    memory_kills: Sequence[str] = ()
+    """The device's own words about processes of the browser that it killed for memory, such as lmkd's log."""
     last_event: str | None = None
     """The page's last event, in words."""
     console: Sequence[str] = ()
@@ -74,11 +91,14 @@ class Evidence:
 
     @property
     def killed_for_memory(self) -> int:
-        return self.oom_kills[1] - self.oom_kills[0] if self.oom_kills else 0
+        return (self.oom_kills[1] - self.oom_kills[0] if self.oom_kills else 0) + len(self.memory_kills)
 
 
 _ENDING_KINDS: Final = {
     Ending.STOPPED: Kind.AGENT,
+    Ending.DEVICE_UNREACHABLE: Kind.AGENT,
+    Ending.DEVICE_NOT_READY: Kind.AGENT,
+    Ending.STORAGE_FULL: Kind.AGENT,
     Ending.AGENT_ERROR: Kind.AGENT,
     Ending.BROWSER_START: Kind.BROWSER,
     Ending.BROWSER_COMMAND: Kind.BROWSER,
@@ -88,6 +108,14 @@ _ENDING_KINDS: Final = {
     Ending.WHOLE_TIMEOUT: Kind.SILENCE,
 }
 """A page's error is not among them: its report tells more than its ending does."""
+_ERROR_ENDINGS: Final = {
+    BrowserStartError: Ending.BROWSER_START,
+    BrowserCommandError: Ending.BROWSER_COMMAND,
+    AttemptStoppedError: Ending.STOPPED,
+    DeviceUnreachableError: Ending.DEVICE_UNREACHABLE,
+    DeviceNotReadyError: Ending.DEVICE_NOT_READY,
+    StorageFullError: Ending.STORAGE_FULL,
+}
 _SOURCE_KINDS: Final = {
     ErrorSource.UNHANDLED_REJECTION: Kind.REJECTION,
     ErrorSource.CONSOLE: Kind.CONSOLE,
@@ -124,12 +152,9 @@ def classify(evidence: Evidence) -> Fault:
 
 def ending_of(error: Exception) -> Ending:
     """By which event an attempt ended that raised this error."""
-    if isinstance(error, BrowserStartError):
-        return Ending.BROWSER_START
-    if isinstance(error, BrowserCommandError):
-        return Ending.BROWSER_COMMAND
-    if isinstance(error, AttemptStoppedError):
-        return Ending.STOPPED
+    for kind, ending in _ERROR_ENDINGS.items():
+        if isinstance(error, kind):
+            return ending
     return Ending.AGENT_ERROR
 
 
@@ -173,6 +198,8 @@ def _ending_words(evidence: Evidence) -> str:
 def _detail(row: Row | None, statement: _Statement, evidence: Evidence) -> str:
     if statement.kind is Kind.KERNEL:
         killed = evidence.killed_for_memory
+        if evidence.memory_kills:
+            return f"Android killed the browser for memory: {evidence.memory_kills[0]} ({statement.said})"
         processes = "1 process" if killed == 1 else f"{killed} processes"
         return f"The kernel killed {processes} of the browser for memory ({statement.said})"
     return f"{row.explanation} {statement.said}" if row and row.explanation else statement.said
@@ -183,6 +210,7 @@ def _as_texts(evidence: Evidence) -> list[str]:
     if evidence.oom_kills is not None:
         before, after = evidence.oom_kills
         texts.append(f"oom_kill counter of the browser's cgroup: {before} before, {after} after")
+    texts += [text[:_LONGEST_TEXT] for text in evidence.memory_kills]
     if evidence.last_event is not None:
         texts.append(f"last page event: {evidence.last_event}"[:_LONGEST_TEXT])
     texts += [f"{error.source}: {_words(error)} (phase {error.phase})" for error in evidence.errors[:_MOST_ERRORS]]

@@ -65,6 +65,10 @@ class PageServer:
     def origin(self) -> str:
         return f"http://localhost:{self._port}"
 
+    @property
+    def port(self) -> int:
+        return self._port
+
     def start(self) -> None:
         """Listen; raises `PageServerError` when the port is taken."""
         sockets = self._bind()

@@ -24,6 +24,7 @@ from agents.telemetry import AgentMetrics
 from agents.worker_link import SHUTDOWN_SECONDS, WorkerConfig
 from agents.worker_process import WorkerProcess
 from orchestrator.contract.device import DeviceRegistration, DeviceStatus, EnrolAnswer, EnrolRequest, Heartbeat
+from orchestrator.contract.vocabulary import Condition
 from orchestrator.contract.wire import CONTRACT_VERSION
 
 WORKER_COMMAND: Final = (sys.executable, "-m", "agents.worker")
@@ -184,7 +185,8 @@ class Supervisor:
         if before is None:
             _log.info("enrolled as %s at %s", self._agent_id, self._coordinator.url)
             for device in registrations:
-                label = f"{device.name}, {device.kind}, {device.facts.browser.label}"
+                browsers = ", ".join(browser.label for browser in device.facts.browsers)
+                label = f"{device.name}, {device.kind}, {browsers}"
                 _log.info("device %s (%s), pages at %s", device.id, label, device.page_origin)
         for worker in self._workers.values():
             worker.configure(self._worker_config(worker))
@@ -223,7 +225,7 @@ class Supervisor:
     def _statuses(self) -> list[DeviceStatus]:
         statuses = [worker.status() for worker in self._workers.values()]
         for status in statuses:
-            self._metrics.device_up.labels(device=status.id).set(status.available)
+            self._metrics.device_up.labels(device=status.id).set(status.condition is Condition.READY)
         return statuses
 
     def _beat(self, statuses: list[DeviceStatus]) -> None:
@@ -266,7 +268,8 @@ class Supervisor:
         """Sends what the last attempts left, if the coordinator is there; what is not sent stays on disk."""
         if not self._sender.send_all():
             return
-        gone = [DeviceStatus(id=device, available=False, reason="the agent was stopped") for device in self._devices]
+        reason = "the agent was stopped"
+        gone = [DeviceStatus(id=device, condition=Condition.OFFLINE, reason=reason) for device in self._devices]
         try:
             self._coordinator.heartbeat(self._agent_id, Heartbeat(devices=gone))
         except (CoordinatorUnavailableError, CoordinatorRefusedError) as error:

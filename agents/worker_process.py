@@ -24,7 +24,7 @@ from agents.worker_link import WorkerCommand, WorkerConfig, WorkerExit, WorkerSt
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.device import AttemptRef, DeviceStatus
 from orchestrator.contract.fault import Fault
-from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
+from orchestrator.contract.vocabulary import Condition, FaultCode, FaultOrigin, Phase
 from orchestrator.contract.wire import attempt_id
 
 _RESTART_SECONDS: Final = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0)
@@ -119,16 +119,17 @@ class WorkerProcess:
         """An attempt counts as worked on until its report has arrived: so long its lease is worth keeping."""
         attempt = self._state.attempt or self._spool.awaited(self.device_id)
         self._fenced &= {attempt} if attempt else set()
-        reason = " ".join(self._problems)
+        reason, condition = " ".join(self._problems), Condition.OFFLINE
         if reason:
             reason = f"it needs a person, and then a restart of the agent: {reason}"
+            condition = Condition.QUARANTINED
         elif self._process is None:
             reason = "its worker is being started"
         elif not self._state.consuming and self._state.attempt is None:
             reason = "its worker is not connected to the broker"
         return DeviceStatus(
             id=self.device_id,
-            available=not reason,
+            condition=condition if reason else Condition.READY,
             reason=reason,
             attempt=None if attempt in self._fenced else attempt,
         )

@@ -153,6 +153,7 @@ class Workbench:
             run_id=f"run-{next(self._numbers)}",
             number=1,
             device_id=self.devices[device].registration.id,
+            browser=self.devices[device].registration.facts.browsers[0].id,
             variant=variant,
             backend=backend,
             workload=workload or workload_of(variant),

@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError
 from agents.browsers.discovery import ChromeInstallation
 from agents.browsers.protocol import LaunchPlan
 from agents.faults import AttemptStoppedError, BrowserCommandError, BrowserStartError
+from agents.probes.memory import MemoryMeter, tree_meter
 from orchestrator.contract.device import Browser
 
 BASE_FLAGS: Final = (
@@ -70,6 +71,9 @@ class ChromeSession:
     devtools_url: str
     _driver: webdriver.Remote
     _service: Service
+
+    def memory_meter(self, browser_process: int) -> MemoryMeter:
+        return tree_meter(browser_process)
 
     def open(self, url: str) -> None:
         try:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from agents.devices.journal import Journal
+from agents.probes.memory import MemoryMeter
 from orchestrator.contract.device import Browser
 
 
@@ -19,6 +21,8 @@ class LaunchPlan:
     log: Path
     wrapper: Path | None
     """A script to run in the browser's place, which starts the browser within limits; None without limits."""
+    journal: Journal
+    """Where the driver writes down what it leaves on the device itself, before it does."""
     timeout_s: float
 
 
@@ -30,7 +34,10 @@ class BrowserSession(Protocol):
 
     @property
     def devtools_url(self) -> str:
-        """The websocket of the browser's own DevTools target."""
+        """The websocket of the browser's own DevTools target, as this host reaches it."""
+
+    def memory_meter(self, browser_process: int) -> MemoryMeter:
+        """Reads the memory of this browser, whose main process has this id on the device."""
 
     def open(self, url: str) -> None:
         """Begin to load a page and return; raises `BrowserCommandError`."""
@@ -43,7 +50,8 @@ class BrowserDriver(Protocol):
     """Starts browsers of one kind."""
 
     @property
-    def binary(self) -> Path: ...
+    def binary(self) -> Path | None:
+        """The program on this host; None where the browser is on the device alone."""
 
     @property
     def flags(self) -> tuple[str, ...]:

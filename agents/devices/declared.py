@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from agents.browsers.chrome import ChromeDriver, runs_as_root
 from agents.browsers.discovery import ChromeInstallation, find_chrome
 from agents.browsers.emulated_webgpu import BELOW_DEFAULT, DEFAULT_LIMITS
+from agents.devices.desktop import DesktopDevice
 from agents.devices.emulated import find_limit_driver
 from agents.devices.host import host_class, host_facts, host_model
 from agents.devices.limits import LimitDriver, Limits
-from agents.devices.protocol import Device
 from agents.faults import AgentError
 from orchestrator.contract.base import Label
 from orchestrator.contract.device import DeviceRegistration, Emulation
@@ -130,7 +130,7 @@ def discover_devices(
     chrome: Path | None = None,
     notice: Callable[[str], None],
     headless: bool = True,
-) -> list[Device]:
+) -> list[DesktopDevice]:
     """The devices this host can really offer.
 
     Without a declaration it is this machine alone, with Chrome as its users run it. Emulated devices that the host
@@ -161,7 +161,7 @@ def _device(
     installation: ChromeInstallation,
     limit_driver: LimitDriver | None,
     headless: bool,
-) -> Device:
+) -> DesktopDevice:
     facts = host_facts(installation.browser, list(declared.chrome_flags))
     model, device_class, kind = host_model(), host_class(facts), DeviceKind.PHYSICAL
     limits = _limits(declared)
@@ -188,7 +188,7 @@ def _device(
         facts=facts,
     )
     browser = ChromeDriver(installation, tuple(declared.chrome_flags), headless)
-    return Device(registration, browser, limits, limit_driver if limits else None)
+    return DesktopDevice(registration, {installation.browser.id: browser}, limits, limit_driver if limits else None)
 
 
 def _limits(declared: DeviceDeclaration) -> Limits | None:

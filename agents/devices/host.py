@@ -24,7 +24,7 @@ def host_facts(browser: Browser, chrome_flags: list[str]) -> DeviceFacts:
         cpu_model=_cpu_model(),
         cpu_count=psutil.cpu_count() or 1,
         ram_bytes=psutil.virtual_memory().total,
-        browser=browser,
+        browsers=[browser],
         chrome_flags=chrome_flags,
     )
 
@@ -70,15 +70,16 @@ def _cpu_model() -> str:
 
 
 def _system() -> tuple[str, str]:
+    """The system's name in lower case, and its version in full."""
     if sys.platform == "darwin":
-        return "macOS", platform.mac_ver()[0] or "unknown"
+        return "macos", platform.mac_ver()[0] or "unknown"
     if sys.platform == "linux":
         try:
             release = platform.freedesktop_os_release()
         except OSError:
-            return "Linux", platform.release()
-        return release.get("NAME", "Linux")[:_LONGEST], release.get("VERSION_ID", platform.release())[:_LONGEST]
-    return platform.system() or sys.platform, platform.version()[:_LONGEST] or "unknown"
+            return "linux", platform.release()
+        return "linux", f"{release.get('NAME', 'Linux')} {release.get('VERSION_ID', platform.release())}"[:_LONGEST]
+    return platform.system().lower() or sys.platform, platform.version()[:_LONGEST] or "unknown"
 
 
 def _sysctl(name: str) -> str | None:

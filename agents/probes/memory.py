@@ -1,10 +1,11 @@
-"""Memory of the browser's process tree over time, seen from outside."""
+"""Memory of a browser's processes over time, seen from outside."""
 
 import mmap
 import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,12 +24,16 @@ _UNNAMED_ROLE = "zygote"
 BytesByRole = dict[str, int]
 
 
-class TreeMeter(Protocol):
-    """Reads the memory of a process and its descendants, by Chromium's process type."""
+class MemoryMeter(Protocol):
+    """Reads the memory of one browser, by Chromium's process type."""
 
     method: str
+    sample_seconds: float
+    disturbs: bool
+    """A reading takes the device so much work that there must be none while something is timed."""
 
-    def read(self, root: int) -> BytesByRole: ...
+    def read(self) -> BytesByRole:
+        """Empty when the browser is gone or does not answer."""
 
 
 @dataclass
@@ -47,14 +52,18 @@ class PssMeter:
     moved by more than 512 pages (2 MiB).
     """
 
+    root: int
+    """The browser's main process."""
     proc: Path = Path("/proc")
     method: str = _PSS
+    sample_seconds: float = SAMPLE_SECONDS
+    disturbs: bool = False
     _known: dict[int, _Process] = field(default_factory=dict)
 
-    def read(self, root: int) -> BytesByRole:
+    def read(self) -> BytesByRole:
         totals: defaultdict[str, int] = defaultdict(int)
         alive: dict[int, _Process] = {}
-        waiting = [root]
+        waiting = [self.root]
         while waiting:
             pid = waiting.pop()
             try:
@@ -93,12 +102,15 @@ class PssMeter:
 class RssMeter:
     """Resident set size, for systems that cannot tell shared pages apart: the sum counts those several times."""
 
+    root: int
     method: str = f"RSS of the browser's process tree, sampled every {SAMPLE_SECONDS * 1000:.0f} ms"
+    sample_seconds: float = SAMPLE_SECONDS
+    disturbs: bool = False
 
-    def read(self, root: int) -> BytesByRole:
+    def read(self) -> BytesByRole:
         totals: defaultdict[str, int] = defaultdict(int)
         try:
-            parent = psutil.Process(root)
+            parent = psutil.Process(self.root)
             processes = [parent, *parent.children(recursive=True)]
         except psutil.NoSuchProcess:
             return {}
@@ -110,9 +122,9 @@ class RssMeter:
         return dict(totals)
 
 
-def tree_meter() -> TreeMeter:
-    """The best meter this system has."""
-    return PssMeter() if Path("/proc/self/smaps_rollup").exists() else RssMeter()
+def tree_meter(root: int) -> MemoryMeter:
+    """The best meter that this host has for a process and its descendants."""
+    return PssMeter(root) if Path("/proc/self/smaps_rollup").exists() else RssMeter(root)
 
 
 def role_of(command_line: str) -> str:
@@ -132,13 +144,13 @@ def _pss_bytes(rollup: str) -> int:
 
 
 class MemorySampler:
-    """Samples a process tree on a thread of its own."""
+    """Samples a browser on a thread of its own."""
 
-    def __init__(self, root: int, meter: TreeMeter) -> None:
-        self._root = root
+    def __init__(self, meter: MemoryMeter) -> None:
         self._meter = meter
         self._samples: list[tuple[float, BytesByRole]] = []
-        self._baseline = 0
+        self._baseline: BytesByRole = {}
+        self._timed = False
         self._started = time.monotonic()
         self._condition = threading.Condition()
         self._stopping = False
@@ -154,6 +166,10 @@ class MemorySampler:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def pause_while_timed(self, timed: bool) -> None:
+        """Something is timed from now on, or no longer: a meter that disturbs is silent meanwhile."""
+        self._timed = timed
+
     def settle(self) -> int:
         """Wait until the idle browser's memory rests and take it as the baseline, in bytes; 3 s at most."""
 
@@ -165,18 +181,23 @@ class MemorySampler:
 
         with self._condition:
             self._condition.wait_for(rests, timeout=_SETTLE_SECONDS)
-            self._baseline = sum(self._samples[-1][1].values()) if self._samples else 0
-        return self._baseline
+            self._baseline = self._samples[-1][1] if self._samples else {}
+        return sum(self._baseline.values())
 
     @property
     def figure(self) -> MemoryFigure | None:
         """None when there was nothing to see."""
         with self._condition:
-            totals = [sum(roles.values()) for _, roles in self._samples]
-        if not totals:
+            samples = [roles for _, roles in self._samples]
+        if not samples:
             return None
         return MemoryFigure(
-            method=self._meter.method, baseline_bytes=self._baseline, peak_bytes=max(totals), samples=len(totals)
+            method=self._meter.method,
+            baseline_bytes=sum(self._baseline.values()),
+            peak_bytes=max(sum(roles.values()) for roles in samples),
+            samples=len(samples),
+            baseline_by_role=self._baseline,
+            peak_by_role={role: max(one.get(role, 0) for one in samples) for role in {*chain.from_iterable(samples)}},
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -184,7 +205,7 @@ class MemorySampler:
             samples = list(self._samples)
         return {
             "method": self._meter.method,
-            "baseline_bytes": self._baseline,
+            "baseline_bytes": sum(self._baseline.values()),
             "samples": [
                 {"at_ms": round(at * 1000), "total_bytes": sum(roles.values()), "by_role": roles}
                 for at, roles in samples
@@ -194,10 +215,10 @@ class MemorySampler:
     def _sample(self) -> None:
         while True:
             at = time.monotonic() - self._started
-            roles = self._meter.read(self._root)
+            roles = {} if self._timed and self._meter.disturbs else self._meter.read()
             with self._condition:
                 if roles:
                     self._samples.append((at, roles))
                     self._condition.notify_all()
-                if self._stopping or self._condition.wait_for(lambda: self._stopping, SAMPLE_SECONDS):
+                if self._stopping or self._condition.wait_for(lambda: self._stopping, self._meter.sample_seconds):
                     return

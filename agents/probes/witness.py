@@ -9,7 +9,7 @@ from pathlib import Path
 from agents.probes.cdp import CdpConnection, CdpError, CdpListener
 from agents.probes.console import ConsoleProbe
 from agents.probes.crash import CrashProbe
-from agents.probes.memory import MemorySampler, tree_meter
+from agents.probes.memory import MemoryMeter, MemorySampler
 from agents.probes.network import NetworkProbe
 from orchestrator.contract.attempt import MemoryFigure
 
@@ -27,22 +27,27 @@ class Witness:
         equipment: Sequence[CdpListener],
         on_crash: Callable[[str], None],
         on_gone: Callable[[], None],
+        meter: Callable[[int], MemoryMeter],
     ) -> None:
         """Attach to a running browser, and equip it as the device wants it; raises `CdpError`.
 
-        Callbacks come from another thread.
+        Callbacks come from another thread. `meter` makes the meter of the browser whose main process has this id.
         """
         self._network = NetworkProbe(page_origin)
         self._console = ConsoleProbe()
         listeners: list[CdpListener] = [self._network, self._console, CrashProbe(on_crash), *equipment]
         self._connection = CdpConnection(devtools_url, listeners, on_closed=on_gone)
         self._connection.watch_everything()
-        self._memory = MemorySampler(self._browser_process(), tree_meter())
+        self._memory = MemorySampler(meter(self._browser_process()))
         self._memory.start()
 
     def settle(self) -> None:
         """Wait until the idle browser rests, and take its memory as the baseline."""
         self._memory.settle()
+
+    def pause_while_timed(self, timed: bool) -> None:
+        """Something is timed from now on, or no longer: what would disturb it waits."""
+        self._memory.pause_while_timed(timed)
 
     def stop(self) -> None:
         self._memory.stop()

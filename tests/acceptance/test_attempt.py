@@ -20,6 +20,7 @@ import pytest
 from agents.attempt import AttemptOutcome, run_attempt
 from agents.browsers.chrome import ChromeDriver
 from agents.devices.declared import discover_devices
+from agents.devices.desktop import DesktopDevice
 from agents.devices.protocol import Device
 from agents.leftovers import processes_of, sweep
 from agents.page_server import PageServer
@@ -55,7 +56,7 @@ def page_server() -> Iterator[PageServer]:
 
 
 @pytest.fixture(scope="module")
-def devices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Device]:
+def devices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DesktopDevice]:
     file = tmp_path_factory.mktemp("devices") / "devices.yaml"
     file.write_text(DEVICES)
     found = discover_devices(file, agent_id="lab", notice=print)
@@ -98,6 +99,7 @@ def make_spec(behaviour: str, device: Device, model_files: dict[str, Path], **ti
         run_id=f"run-{behaviour}",
         number=1,
         device_id=device.registration.id,
+        browser=device.registration.facts.browsers[0].id,
         variant=variant,
         backend=Backend.WASM,
         workload=FeatureExtractionWorkload(),
@@ -178,7 +180,7 @@ def artifact(outcome: AttemptOutcome, name: str) -> Any:
 
 
 def test_a_page_that_completes_is_reported_with_all_that_was_seen(
-    attempts: Attempts, devices: dict[str, Device]
+    attempts: Attempts, devices: dict[str, DesktopDevice]
 ) -> None:
     outcome = attempts.run("complete", devices["this machine"])
     report = outcome.report
@@ -189,7 +191,7 @@ def test_a_page_that_completes_is_reported_with_all_that_was_seen(
     assert report.page.completed
     assert report.page.environment.cross_origin_isolated
     assert report.chrome_flags == []
-    assert report.browser == devices["this machine"].registration.facts.browser
+    assert report.browser == devices["this machine"].registration.facts.browsers[0]
     assert report.page_url is not None
     assert report.page_url.endswith("/run/run-complete.1/")
     assert set(report.phases_ms) == {Phase.PREPARE, Phase.LAUNCH, Phase.OPEN, Phase.COLLECT, Phase.CLEANUP}
@@ -206,7 +208,7 @@ def test_a_page_that_completes_is_reported_with_all_that_was_seen(
     assert ("worker", "from the nested worker") in [(entry["target"], entry["text"]) for entry in entries]
 
 
-def test_both_byte_counts_agree_up_to_headers(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_both_byte_counts_agree_up_to_headers(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     outcome = attempts.run("complete", devices["this machine"])
     download = outcome.report.download
     assert download is not None
@@ -220,7 +222,9 @@ def test_both_byte_counts_agree_up_to_headers(attempts: Attempts, devices: dict[
     assert download.requests == len(sent_files)
 
 
-def test_a_device_without_webgpu_has_none_in_page_and_worker(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_a_device_without_webgpu_has_none_in_page_and_worker(
+    attempts: Attempts, devices: dict[str, DesktopDevice]
+) -> None:
     report = attempts.run("look-for-webgpu", devices["no WebGPU"]).report
     assert report.fault is not None
     assert (report.fault.code, report.fault.origin) == (FaultCode.NO_WEBGPU, FaultOrigin.BROWSER)
@@ -228,13 +232,13 @@ def test_a_device_without_webgpu_has_none_in_page_and_worker(attempts: Attempts,
     assert report.chrome_flags == ["--enable-unsafe-webgpu"]
 
 
-def test_this_machine_has_webgpu(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_this_machine_has_webgpu(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     report = attempts.run("look-for-webgpu", devices["this machine"]).report
     assert report.fault is not None
     assert "page and worker see object,object" in report.fault.detail
 
 
-def test_a_pages_memory_is_measured_while_it_waits(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_a_pages_memory_is_measured_while_it_waits(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     # Without the launch's flag Chrome waits for a garbage collection of its own, for longer than this attempt may.
     report = attempts.run("measure-memory", devices["this machine"], silence=8).report
     assert report.fault is None
@@ -244,7 +248,7 @@ def test_a_pages_memory_is_measured_while_it_waits(attempts: Attempts, devices: 
     assert report.page.user_agent_bytes > 100_000
 
 
-def test_a_crashed_tab_is_a_crash(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_a_crashed_tab_is_a_crash(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     def crash_renderers() -> None:
         for process in processes_of(attempts.scratch):
             if role_of("\0".join(process.cmdline())) == "renderer":
@@ -260,7 +264,7 @@ def test_a_crashed_tab_is_a_crash(attempts: Attempts, devices: dict[str, Device]
     assert "screenshot.png" not in outcome.artifacts
 
 
-def test_a_killed_browser_is_a_crash(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_a_killed_browser_is_a_crash(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     def kill_browser() -> None:
         for process in processes_of(attempts.scratch):
             if role_of("\0".join(process.cmdline())) == "browser" and "chromedriver" not in process.name():
@@ -273,7 +277,7 @@ def test_a_killed_browser_is_a_crash(attempts: Attempts, devices: dict[str, Devi
     assert (fault.code, fault.phase) == (FaultCode.CRASH, Phase.WARMUP)
 
 
-def test_a_page_that_never_reports_is_a_timeout(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_a_page_that_never_reports_is_a_timeout(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     outcome = attempts.run("hang", devices["this machine"], silence=0.5)
     fault = outcome.report.fault
     assert fault is not None
@@ -282,7 +286,7 @@ def test_a_page_that_never_reports_is_a_timeout(attempts: Attempts, devices: dic
     assert "screenshot.png" in outcome.artifacts
 
 
-def test_stop_ends_an_attempt_as_infrastructure(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_stop_ends_an_attempt_as_infrastructure(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     thread = attempts.while_running(attempts.stop.set)
     fault = attempts.run("hang", devices["this machine"]).report.fault
     thread.join()
@@ -290,7 +294,7 @@ def test_stop_ends_an_attempt_as_infrastructure(attempts: Attempts, devices: dic
     assert (fault.code, fault.origin, fault.transient) == (FaultCode.AGENT_ERROR, FaultOrigin.AGENT, True)
 
 
-def test_a_stop_that_came_before_the_browser_starts_none(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_a_stop_that_came_before_the_browser_starts_none(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     attempts.stop.set()
     outcome = attempts.run("hang", devices["this machine"])
     fault = outcome.report.fault
@@ -300,15 +304,16 @@ def test_a_stop_that_came_before_the_browser_starts_none(attempts: Attempts, dev
 
 
 @pytest.fixture
-def stuck(devices: dict[str, Device], tmp_path: Path) -> Device:
+def stuck(devices: dict[str, DesktopDevice], tmp_path: Path) -> Device:
     """A device whose browser starts and then says nothing."""
     binary = tmp_path / "stuck-browser"
     binary.write_text("#!/bin/sh\nsleep 60\n")
     binary.chmod(0o755)
     machine = devices["this machine"]
-    assert isinstance(machine.browser, ChromeDriver)
-    installation = replace(machine.browser.installation, binary=binary)
-    return replace(machine, browser=replace(machine.browser, installation=installation))
+    ((browser_id, browser),) = machine.browsers.items()
+    assert isinstance(browser, ChromeDriver)
+    installation = replace(browser.installation, binary=binary)
+    return replace(machine, browsers={browser_id: replace(browser, installation=installation)})
 
 
 def test_a_browser_that_does_not_start_in_time_is_infrastructure(attempts: Attempts, stuck: Device) -> None:
@@ -331,7 +336,7 @@ def test_stop_does_not_wait_for_a_browser_that_starts(attempts: Attempts, stuck:
     assert fault.detail == "stopped: The agent was told to stop while the browser started."
 
 
-def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     # A process that a shell started in the background ignores the signal, and so would this test.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = attempts.while_running(lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -343,7 +348,7 @@ def test_an_interrupt_is_passed_on_after_cleanup(attempts: Attempts, devices: di
     assert list(attempts.scratch.iterdir()) == []
 
 
-def test_an_emulated_device_runs_out_of_memory(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_an_emulated_device_runs_out_of_memory(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     if "400 MiB" not in devices:
         pytest.skip("this host cannot hold a browser within limits")
     report = attempts.run("allocate", devices["400 MiB"]).report
@@ -358,7 +363,7 @@ def test_an_emulated_device_runs_out_of_memory(attempts: Attempts, devices: dict
     )
 
 
-def test_a_browser_that_is_killed_for_memory_at_launch(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_a_browser_that_is_killed_for_memory_at_launch(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     if "64 MiB" not in devices:
         pytest.skip("this host cannot hold a browser within limits")
     fault = attempts.run("hang", devices["64 MiB"]).report.fault
@@ -367,7 +372,7 @@ def test_a_browser_that_is_killed_for_memory_at_launch(attempts: Attempts, devic
     assert fault.phase is Phase.LAUNCH
 
 
-def test_forged_events_do_not_touch_a_running_attempt(attempts: Attempts, devices: dict[str, Device]) -> None:
+def test_forged_events_do_not_touch_a_running_attempt(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
     answers: list[int] = []
     url = f"{attempts.server.origin}/run/run-hang.1/events"
     event = {"seq": 9, "kind": "phase", "phase": "validate", "at_ms": 1}
@@ -384,7 +389,9 @@ def test_forged_events_do_not_touch_a_running_attempt(attempts: Attempts, device
     assert [seen["phase"] for seen in artifact(outcome, "events.json")] == ["warmup"]
 
 
-def test_a_killed_workers_browser_is_swept_away(attempts: Attempts, devices: dict[str, Device], tmp_path: Path) -> None:
+def test_a_killed_workers_browser_is_swept_away(
+    attempts: Attempts, devices: dict[str, DesktopDevice], tmp_path: Path
+) -> None:
     name = "400 MiB" if "400 MiB" in devices else "this machine"
     spec = make_spec("hang", devices[name], attempts.model_files)
     (tmp_path / "devices.yaml").write_text(DEVICES)

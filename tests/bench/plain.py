@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from agents.browsers.protocol import LaunchPlan
+from agents.browsers.protocol import BrowserSession, LaunchPlan
+from agents.devices.journal import Journal
 from agents.devices.protocol import Device
 from agents.leftovers import AttemptRecord, Leftovers
 from agents.probes.witness import Witness
@@ -70,9 +71,16 @@ class PlainPages:
         left.begin(record)
         session = None
         try:
-            plan = LaunchPlan(left.profile, left.temporary, left.driver_log, None, _LAUNCH_SECONDS)
-            session = device.browser.launch(plan, threading.Event())
-            self._let_settle(session.devtools_url)
+            plan = LaunchPlan(
+                profile=left.profile,
+                temporary=left.temporary,
+                log=left.driver_log,
+                wrapper=None,
+                journal=Journal(self._scratch / "journal.json"),
+                timeout_s=_LAUNCH_SECONDS,
+            )
+            session = device.browser(device.registration.facts.browsers[0].id).launch(plan, threading.Event())
+            self._let_settle(session)
             session.open(f"{self.origin}/{page}.html")
             if not self._told.wait(timeout_s):
                 raise PlainPageError(f"the plain page {page} said nothing for {timeout_s:g} s")
@@ -88,14 +96,15 @@ class PlainPages:
             raise PlainPageError(f"the plain page {page} failed: {result['error']}")
         return result
 
-    def _let_settle(self, devtools_url: str) -> None:
+    def _let_settle(self, session: BrowserSession) -> None:
         """The lab opens its page once the idle browser rests; whoever looks for that is gone before the page opens."""
         witness = Witness(
-            devtools_url,
+            session.devtools_url,
             page_origin=self.origin,
             equipment=(),
             on_crash=lambda _status: None,
             on_gone=lambda: None,
+            meter=session.memory_meter,
         )
         try:
             witness.settle()

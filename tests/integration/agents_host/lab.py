@@ -325,6 +325,7 @@ def attempt(run_id: str, build: str, behaviour: str, number: int, model: bytes) 
         run_id=run_id,
         number=number,
         device_id=DEVICE,
+        browser="chrome",
         variant=variant,
         backend=Backend.WASM,
         workload=TextGenerationWorkload(),

@@ -13,10 +13,9 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 from agents.attempt import AttemptOutcome
-from agents.browsers.protocol import BrowserDriver
+from agents.devices.desktop import DesktopDevice
 from agents.devices.protocol import Device
 from agents.page_server import PageServer
 from agents.worker import run_worker
@@ -36,7 +35,7 @@ def registration(device_id: str) -> DeviceRegistration:
         cpu_model="a processor",
         cpu_count=2,
         ram_bytes=1 << 30,
-        browser=Browser(name="chromium", version="140.0"),
+        browsers=[Browser(name="chromium", version="140.0")],
     )
     return DeviceRegistration(
         id=device_id,
@@ -103,8 +102,8 @@ def measure(
     return AttemptOutcome(report=report, artifacts={"console.txt": console}, problems=problems)
 
 
-def find(config: WorkerConfig) -> Device:
-    return Device(registration=registration(config.device_id), browser=cast(BrowserDriver, None))
+def find(config: WorkerConfig) -> DesktopDevice:
+    return DesktopDevice(registration(config.device_id), browsers={})
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def test_declared_devices_share_the_host_and_are_marked_emulated(
 
     assert {device.registration.exclusive_group for device in (machine, low_end, slow, no_gpu)} == {"lab-1"}
     assert machine.registration.facts.chrome_flags == ["--enable-unsafe-webgpu"]
-    assert machine.browser == ChromeDriver(installation, ("--enable-unsafe-webgpu",), headless=True)
+    expected = ChromeDriver(installation, ("--enable-unsafe-webgpu",), headless=True)
+    assert machine.browsers == {installation.browser.id: expected}
 
     assert low_end.registration.id == "lab-1.low-end-512-mib"
     assert low_end.registration.kind is DeviceKind.EMULATED

@@ -176,7 +176,7 @@ def test_unknown_keeps_all_evidence() -> None:
     errors = [page_error(f"riddle {number}") for number in range(60)]
     logged = tuple(f"log {number}" for number in range(60))
     last = "phase init at 5 ms"
-    fault = classify(Evidence(Ending.PAGE_ERROR, Phase.INIT, "x" * 30_000, errors, (0, 0), last, logged))
+    fault = classify(Evidence(Ending.PAGE_ERROR, Phase.INIT, "x" * 30_000, errors, (0, 0), (), last, logged))
     assert (fault.code, fault.origin, fault.transient) == (FaultCode.UNKNOWN, PAGE, False)
     assert fault.detail == "exception: Error: riddle 0"
     assert "last page event: phase init at 5 ms" in fault.evidence

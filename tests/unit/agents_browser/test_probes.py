@@ -162,7 +162,7 @@ def test_the_tree_is_summed_by_role(proc: FakeProc) -> None:
     proc.put(3, 100, 10, command="/opt/chrome\0--type=gpu-process")
     proc.put(4, 100, 5, command="/opt/chrome\0--type=renderer")
     # 77 has just ended.
-    assert PssMeter(proc.root).read(1) == {
+    assert PssMeter(1, proc.root).read() == {
         "browser": 51 * 1024,
         "renderer": (21 + 6) * 1024,
         "gpu-process": 11 * 1024,
@@ -170,15 +170,15 @@ def test_the_tree_is_summed_by_role(proc: FakeProc) -> None:
 
 
 def test_a_process_is_walked_again_only_when_it_has_grown(proc: FakeProc) -> None:
-    meter = PssMeter(proc.root)
+    meter = PssMeter(1, proc.root)
     proc.put(1, 1_000, 50)
-    assert meter.read(1) == {"browser": 51 * 1024}
+    assert meter.read() == {"browser": 51 * 1024}
     proc.put(1, 1_500, 60)
-    assert meter.read(1) == {"browser": 51 * 1024}
+    assert meter.read() == {"browser": 51 * 1024}
     proc.put(1, 1_600, 70)
-    assert meter.read(1) == {"browser": 71 * 1024}
+    assert meter.read() == {"browser": 71 * 1024}
     proc.put(1, 1_000, 30)
-    assert meter.read(1) == {"browser": 31 * 1024}
+    assert meter.read() == {"browser": 31 * 1024}
 
 
 def test_a_process_that_may_not_be_looked_into_counts_with_its_private_pages(
@@ -193,15 +193,15 @@ def test_a_process_that_may_not_be_looked_into_counts_with_its_private_pages(
         return read_text(path)
 
     monkeypatch.setattr(Path, "read_text", refuse_rollup)
-    meter = PssMeter(proc.root)
+    meter = PssMeter(1, proc.root)
     # 110 resident pages, of which 10 are shared.
-    assert meter.read(1) == {"browser": 100 * mmap.PAGESIZE}
+    assert meter.read() == {"browser": 100 * mmap.PAGESIZE}
     assert meter.method.endswith("private pages alone where the system refused to tell")
     assert len(meter.method) <= 120
 
 
 def test_a_dead_tree_has_no_memory(proc: FakeProc) -> None:
-    assert PssMeter(proc.root).read(1) == {}
+    assert PssMeter(1, proc.root).read() == {}
 
 
 @pytest.mark.parametrize(
@@ -221,17 +221,19 @@ class Steps:
     """A meter that goes through given totals and stays at the last."""
 
     method = "steps"
+    sample_seconds = 0.01
+    disturbs = False
 
     def __init__(self, *totals: int) -> None:
         self.totals = list(totals)
 
-    def read(self, root: int) -> dict[str, int]:
+    def read(self) -> dict[str, int]:
         total = self.totals.pop(0) if len(self.totals) > 1 else self.totals[0]
         return {"browser": total} if total else {}
 
 
 def test_the_baseline_is_where_memory_rests_and_the_peak_is_kept() -> None:
-    sampler = MemorySampler(1, Steps(100, 200, 300, 300, 300, 301))
+    sampler = MemorySampler(Steps(100, 200, 300, 300, 300, 301))
     sampler.start()
     assert sampler.settle() in (300, 301)
     sampler.stop()
@@ -244,7 +246,7 @@ def test_the_baseline_is_where_memory_rests_and_the_peak_is_kept() -> None:
 
 
 def test_a_browser_that_was_never_seen_has_no_figure() -> None:
-    sampler = MemorySampler(1, Steps(0))
+    sampler = MemorySampler(Steps(0))
     sampler.start()
     sampler.stop()
     assert sampler.figure is None
@@ -270,6 +272,6 @@ def test_a_class_is_coarse() -> None:
         cpu_model="x",
         cpu_count=2,
         ram_bytes=25_276_514_304,
-        browser=Browser(name="chrome", version="150"),
+        browsers=[Browser(name="chrome", version="150")],
     )
     assert host_class(facts).split(" ", 1)[1] == "2 cores 24 GiB"
