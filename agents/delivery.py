@@ -197,7 +197,7 @@ def _fault(error: Exception) -> Fault:
     if isinstance(error, HashMismatchError):
         code = FaultCode.HASH_MISMATCH
     elif isinstance(error, CacheStoppedError):
-        code = FaultCode.WORKER_LOST
+        code = FaultCode.AGENT_STOPPED
     elif isinstance(error, CoordinatorError):
         origin, code = FaultOrigin.COORDINATOR, FaultCode.DOWNLOAD
     detail = str(error) or type(error).__name__
