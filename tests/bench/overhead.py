@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agents import upkeep
 from agents.attempt import AttemptOutcome, run_attempt
 from agents.browsers.chrome import ChromeDriver
 from agents.coordinator import CoordinatorClient
@@ -15,7 +16,7 @@ from agents.delivery import Delivery
 from agents.layout import DataLayout
 from agents.model_cache import ModelCache
 from agents.spool import Spool
-from agents.upkeep import Patience, Upkeep
+from agents import upkeep
 from orchestrator.blobs import sha256_of
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, PageBuildFile
 from orchestrator.contract.catalog import Variant
@@ -143,7 +144,7 @@ def delivering(workbench: Workbench, variant: Variant) -> Iterator[Worker]:
         worker.served = {name: options[name] for name in ("page_files", "media_types", "model_files")}
         return outcome
 
-    upkeep = Upkeep(device, DataLayout(folder), lambda _verdict, _health: None, Patience())
+    care = upkeep.Upkeep(device, DataLayout(folder), lambda _verdict, _health: None, upkeep.Patience())
     delivery = Delivery(
         coordinator=client,
         cache=ModelCache(folder / "cache", cap_bytes=_CACHE_BYTES),
@@ -154,7 +155,7 @@ def delivering(workbench: Workbench, variant: Variant) -> Iterator[Worker]:
         scratch=folder / "scratch",
         lease_seconds=PAGE_PATIENCE.whole,
         on_begin=lambda _attempt, _at: None,
-        take=upkeep.in_use,
+        take=care.in_use,
         on_end=lambda _ending: None,
     )
     worker = Worker(workbench, variant, delivery, coordinator.build)
