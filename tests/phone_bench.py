@@ -30,6 +30,8 @@ class PhoneBench:
     phone: SimulatedPhone
     device: AndroidDevice
     adb_server: AdbServer
+    data: Path
+    """The agent's data directory."""
 
     @property
     def adb(self) -> Adb:
@@ -74,7 +76,7 @@ def phone_bench(**phone: Any) -> Iterator[PhoneBench]:
             device = open_android(simulated.serial, settings, data=directory, appium_home=APPIUM_HOME)
             bench.devices[PHONE] = device
             try:
-                yield PhoneBench(bench, simulated, device, server)
+                yield PhoneBench(bench, simulated, device, server, directory)
             finally:
                 device.close()
     finally:
