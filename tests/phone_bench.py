@@ -30,6 +30,8 @@ class PhoneBench:
     phone: SimulatedPhone
     device: AndroidDevice
     adb_server: AdbServer
+    data: Path
+    """The agent's data directory."""
 
     @property
     def adb(self) -> Adb:
@@ -58,11 +60,16 @@ class PhoneBench:
         return left
 
 
+def provide_appium() -> None:
+    """Install it where it is not yet."""
+    if not is_installed(APPIUM_HOME):
+        install(APPIUM_HOME)
+
+
 @contextmanager
 def phone_bench(**phone: Any) -> Iterator[PhoneBench]:
     """A phone that is plugged in, and everything of it gone afterwards. `phone` are `SimulatedPhone`'s arguments."""
-    if not is_installed(APPIUM_HOME):
-        install(APPIUM_HOME)
+    provide_appium()
     assert APK.is_file(), "run `make webview-host`"
     adb = shutil.which("adb")
     assert adb is not None
@@ -74,7 +81,7 @@ def phone_bench(**phone: Any) -> Iterator[PhoneBench]:
             device = open_android(simulated.serial, settings, data=directory, appium_home=APPIUM_HOME)
             bench.devices[PHONE] = device
             try:
-                yield PhoneBench(bench, simulated, device, server)
+                yield PhoneBench(bench, simulated, device, server, directory)
             finally:
                 device.close()
     finally:

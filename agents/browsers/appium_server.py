@@ -71,6 +71,7 @@ class AppiumServer:
             run = self._run
         while not run.answers():
             if stop.is_set():
+                self.release()
                 raise AttemptStoppedError("The agent was told to stop while Appium started.")
             if run.ended.is_set():
                 self.kill()

@@ -5,6 +5,7 @@ are reached through a forward of adb's, beside Appium's own.
 """
 
 import json
+import os
 import re
 import threading
 import time
@@ -97,7 +98,7 @@ class AndroidApp:
                 "appium:webviewDevtoolsPort": free_port(),
                 # Appium lets it log everything, the attempt's secret too. What it does not know it ignores: by that
                 # the attempt's leftovers know it for theirs.
-                "appium:chromedriverArgs": ["--log-path=/dev/null", f"--user-data-dir={plan.profile}"],
+                "appium:chromedriverArgs": [f"--log-path={os.devnull}", f"--user-data-dir={plan.profile}"],
                 # An agent that is lost takes Appium with it; a page that works for hours must not lose its session.
                 "appium:newCommandTimeout": _LONGER_THAN_ANY_ATTEMPT_SECONDS,
                 # The device is prepared by the agent: nothing is installed, set or recorded that is not needed.

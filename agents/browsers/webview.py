@@ -50,7 +50,7 @@ class WebViewDriver:
 
     def launch(self, plan: LaunchPlan, stop: threading.Event) -> AndroidSession:
         chromedriver = find_chromedriver(self.browser, self.appium.chromedrivers)
-        self._install_host()
+        self.provide_host()
         self._clear_host()
         # The page's process runs under the name of the system's WebView.
         packages = (HOST_PACKAGE, self.package)
@@ -65,7 +65,7 @@ class WebViewDriver:
         }
         return app.launch(plan, stop, capabilities)
 
-    def _install_host(self) -> None:
+    def provide_host(self) -> None:
         """Install the app where it is missing or another version than this agent's."""
         if not APK.is_file():
             raise BrowserStartError(
@@ -77,14 +77,14 @@ class WebViewDriver:
         if installed is not None and declared is not None and installed[1] == declared[1]:
             return
         try:
-            self._replace_host()
+            self._install_host()
         except AdbError as error:
             raise BrowserStartError(
                 "The phone refuses the app that shows pages in a WebView: allow `Install via USB` in its developer "
                 f"options, and turn off the check of apps that are installed over USB. ({error})"
             ) from error
 
-    def _replace_host(self) -> None:
+    def _install_host(self) -> None:
         try:
             self.adb.install(APK)
         except AdbError as error:
@@ -103,4 +103,4 @@ class WebViewDriver:
             pass
         # Some makers' systems forbid adb to clear an app's data, but not to remove an app.
         self.adb.uninstall(HOST_PACKAGE)
-        self._install_host()
+        self.provide_host()

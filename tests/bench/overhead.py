@@ -16,7 +16,6 @@ from agents.delivery import Delivery
 from agents.layout import DataLayout
 from agents.model_cache import ModelCache
 from agents.spool import Spool
-from agents import upkeep
 from orchestrator.blobs import sha256_of
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, PageBuildFile
 from orchestrator.contract.catalog import Variant
