@@ -244,7 +244,7 @@ def idle(tmp_path: Path) -> IdleMemory:
 def sampled(meter: Steps, idle: IdleMemory, kind: str = "chrome 150") -> MemorySampler:
     """A sampler that has found its baseline and has been stopped."""
     sampler = MemorySampler(meter, rest_seconds=0.03)
-    sampler.start(idle, kind)
+    sampler.start(idle, kind, threading.Event())
     sampler.stop()
     return sampler
 
@@ -291,7 +291,7 @@ def test_a_meter_that_reads_the_main_process_alone_takes_no_whole_reading_before
     meter = Quick(250)
     sampler = MemorySampler(meter)
     meter.sample_seconds = 60
-    sampler.start(idle, "chrome 150")
+    sampler.start(idle, "chrome 150", threading.Event())
     assert meter.reads == 0
     sampler.stop()
     figure = sampler.figure
@@ -335,9 +335,18 @@ def test_a_browser_that_was_never_seen_has_no_figure(idle: IdleMemory) -> None:
     sampler = MemorySampler(Steps(0))
     thread = threading.Timer(0.05, sampler.stop)
     thread.start()
-    sampler.start(idle, "chrome")
+    sampler.start(idle, "chrome", threading.Event())
     thread.join()
     assert sampler.figure is None
+
+
+def test_a_stop_ends_the_search_for_a_baseline(idle: IdleMemory, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    sampler = MemorySampler(Steps(100, 200, 300), rest_seconds=3600)
+    sampler.start(idle, "chrome", stop)
+    sampler.stop()
+    assert not (tmp_path / "idle-memory.json").exists()
 
 
 @pytest.mark.parametrize(
