@@ -310,18 +310,28 @@ def test_an_old_rest_or_a_broken_file_is_forgotten(idle: IdleMemory, tmp_path: P
     assert idle.recall("chrome", 100) is None
 
 
-def test_while_something_is_timed_nobody_looks_for_new_processes(proc: FakeProc) -> None:
+def test_while_something_is_timed_only_what_is_resident_is_read(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter = PssMeter(1, proc.root)
-    proc.put(1, 1_000, 50, children="2")
+    proc.put(1, 1_000, 50, children="2 4")
     proc.put(2, 1_000, 20, command="chrome --type=renderer")
+    proc.put(4, 1_000, 20, command="chrome --type=utility")
     assert meter.read_known() == {}
     meter.read()
-    proc.put(1, 1_000, 50, children="2 3")
-    proc.put(2, 2_000, 30, command="chrome --type=renderer")
+    proc.put(1, 900, 50, children="2 3")
+    proc.put(2, 3_000, 999, command="chrome --type=renderer")
     proc.put(3, 1_000, 40, command="chrome --type=utility")
-    # What grows is still seen.
-    assert meter.read_known() == {"browser": 51 * 1024, "renderer": 31 * 1024}
-    assert meter.read() == {"browser": 51 * 1024, "renderer": 31 * 1024, "utility": 41 * 1024}
+    (proc.root / "4/statm").unlink()
+
+    def refuse(_pid: int) -> list[int]:
+        raise AssertionError("nobody looks for processes")
+
+    with monkeypatch.context() as timed:
+        timed.setattr(meter, "_children", refuse)
+        # Growth is seen without a walk; one process has ended, one has shrunk below what it had in all.
+        assert meter.read_known() == {"browser": 0, "renderer": 21 * 1024 + 2_000 * mmap.PAGESIZE}
+    assert meter.read() == {"browser": 51 * 1024, "renderer": 1_000 * 1024, "utility": 41 * 1024}
 
 
 def test_the_main_process_can_be_read_alone(proc: FakeProc) -> None:
