@@ -190,7 +190,9 @@ class _Attempt:
             timeout_s=min(_LAUNCH_SECONDS, self._spec.timeouts.whole),
         )
         self._session = browser.launch(plan, self._stop)
-        self._watch.attach(self._session, origin, flags=browser.flags, on_crash=self._on_crash, on_gone=self._on_gone)
+        self._watch.attach(
+            self._session, origin, flags=browser.flags, stop=self._stop, on_crash=self._on_crash, on_gone=self._on_gone
+        )
         return self._session
 
     def open(self, session: BrowserSession, page: AttemptPage) -> None:

@@ -1,6 +1,7 @@
 """Everything that watches one attempt from outside the page: the browser, the device and its health."""
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +56,7 @@ class AttemptWatch:
         origin: str,
         *,
         flags: Sequence[str],
+        stop: threading.Event,
         on_crash: Callable[[str], None],
         on_gone: Callable[[], None],
     ) -> None:
@@ -73,7 +75,7 @@ class AttemptWatch:
             raise BrowserStartError(f"The browser started, but then was gone: {error}") from error
         browser = session.browser
         kind = " ".join((self._device.registration.id, browser.id, browser.version, *flags))
-        self._witness.start(self._idle_memory, kind)
+        self._witness.start(self._idle_memory, kind, stop)
 
     def begin(self) -> None:
         """The page is about to be opened."""

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -53,6 +53,7 @@ class CdpConnection:
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._closing = False
         self._pages: list[str] = []
+        self._equipping: list[Future[dict[str, Any]]] = []
         try:
             # Without an Origin header: Chrome refuses foreign origins. Its text need not be checked byte by byte, which
             # takes the library 0.1 ms a kilobyte, of a page with many requests more than the page itself needs.
@@ -71,7 +72,10 @@ class CdpConnection:
         return self._pages[-1] if self._pages else None
 
     def watch_everything(self) -> None:
-        """Attach to all targets there are and will be."""
+        """Attach to all targets there are and will be; those there are hear nothing new before they are equipped.
+
+        A page that is opened while its equipment is still under way loads its first files unseen.
+        """
         # Both on their way at once: a browser that has just started takes its time over each.
         answers = [
             self.ask("Target.setDiscoverTargets", {"discover": True}),
@@ -79,6 +83,10 @@ class CdpConnection:
         ]
         for answer in answers:
             _await(answer, "the wish to attach")
+        # The targets there are were told before the answer came.
+        if wait(self._equipping, _ANSWER_SECONDS).not_done:
+            raise CdpError(f"DevTools did not equip the browser's page within {_ANSWER_SECONDS:.0f} s")
+        self._equipping.clear()
 
     def call(
         self,
@@ -157,13 +165,14 @@ class CdpConnection:
 
     def _prepare(self, session: str, target_type: str) -> None:
         """Equip a target that waits for its debugger, then let it run."""
+        commands = [command for listener in self._listeners for command in listener.commands]
+        commands += [("Target.setAutoAttach", _AUTO_ATTACH), ("Runtime.runIfWaitingForDebugger", {})]
+        answers = [Future[dict[str, Any]]() for _ in commands]
         if target_type == "page":
             self._pages.append(session)
-        for listener in self._listeners:
-            for method, parameters in listener.commands:
-                self._send(method, parameters, session)
-        self._send("Target.setAutoAttach", _AUTO_ATTACH, session)
-        self._send("Runtime.runIfWaitingForDebugger", {}, session)
+            self._equipping += answers
+        for (method, parameters), answer in zip(commands, answers, strict=True):
+            self._send(method, parameters, session, answer)
 
 
 def _await(answer: Future[dict[str, Any]], what: str, timeout_s: float = _ANSWER_SECONDS) -> dict[str, Any]:

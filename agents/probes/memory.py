@@ -40,7 +40,7 @@ class TreeMeter(Protocol):
         """The browser's main process alone, in bytes; 0 when it is gone."""
 
     def read_known(self) -> BytesByRole:
-        """Without looking for processes that are new since the last whole reading: for while something is timed."""
+        """An estimate from the last whole reading and what is free to know: for while something is timed."""
 
 
 @dataclass
@@ -54,10 +54,10 @@ class _Process:
 class PssMeter:
     """Proportional set size, swapped pages included, from Linux' `smaps_rollup`.
 
-    The kernel walks a process's page tables to answer, which takes 10 ms of CPU and more for a whole browser, and some
-    2 ms to find its processes by the children of each thread. So as not to slow what is being measured, a process is
-    only walked again when its resident size (`statm`, which is free) has moved by more than 512 pages (2 MiB), and
-    while something is timed nobody looks for new processes.
+    The kernel walks a process's page tables to answer, which takes 10 ms of CPU and more for a whole browser, and holds
+    up its page faults meanwhile. So as not to slow what is being measured, a process is only walked again when its
+    resident size (`statm`, which is free) has moved by more than 512 pages (2 MiB). While something is timed none is
+    walked and nobody looks for new ones: what is resident beyond the last walk, nearly always private, is added to it.
     """
 
     root: int
@@ -81,12 +81,12 @@ class PssMeter:
         return _by_role(alive)
 
     def read_known(self) -> BytesByRole:
-        alive: dict[int, _Process] = {}
-        for pid in self._known:
+        totals: defaultdict[str, int] = defaultdict(int)
+        for pid, known in self._known.items():
             with suppress(OSError):
-                alive[pid] = self._process(pid)
-        self._known = alive
-        return _by_role(alive)
+                grown = self._resident(pid)[0] - known.resident_pages
+                totals[known.role] += max(0, known.bytes + grown * _PAGE_BYTES)
+        return dict(totals)
 
     def read_main(self) -> int:
         try:
@@ -102,9 +102,14 @@ class PssMeter:
             found += map(int, _read(f"{tasks}/{task}/children").split())
         return found
 
+    def _resident(self, pid: int) -> tuple[int, int]:
+        """Resident pages, and those of them that are shared."""
+        _, resident, shared, *_ = _read(f"{self.proc}/{pid}/statm").split()
+        return int(resident), int(shared)
+
     def _process(self, pid: int) -> _Process:
         folder = self.proc / str(pid)
-        resident, shared = map(int, _read(f"{folder}/statm").split()[1:3])
+        resident, shared = self._resident(pid)
         known = self._known.get(pid)
         if known is not None and abs(known.resident_pages - resident) <= _NOISE_PAGES:
             return known

@@ -42,11 +42,12 @@ class MemorySampler:
         """Something is timed from now on, or no longer: a meter that disturbs is silent meanwhile."""
         self._timed = timed
 
-    def start(self, idle: IdleMemory, kind: str) -> None:
+    def start(self, idle: IdleMemory, kind: str, stop: threading.Event) -> None:
         """Find the idle browser's memory, the baseline, and sample from now on.
 
         The baseline is what `idle` remembers of a browser of this kind that began like this one. Where there is none,
-        the browser is watched until its memory rests, for 5 s at most, and what is found is remembered.
+        the browser is watched until its memory rests, for 5 s at most or until `stop` is set, and what is found is
+        remembered.
         """
         kind = f"{kind}; {self._meter.method}"
         main_bytes = self._meter.read_main() if isinstance(self._meter, TreeMeter) else 0
@@ -56,7 +57,7 @@ class MemorySampler:
         self._pause_seconds = self._meter.sample_seconds if self._baseline else 0.0
         self._thread.start()
         if not self._baseline:
-            self._settle(idle, kind, main_bytes)
+            self._settle(idle, kind, main_bytes, stop)
 
     def start_at_once(self) -> None:
         """Sample from now on, with the first reading as the baseline: for what an idle browser has next to none of."""
@@ -64,20 +65,22 @@ class MemorySampler:
         self._pause_seconds = self._meter.sample_seconds
         self._thread.start()
 
-    def _settle(self, idle: IdleMemory, kind: str, main_bytes: int) -> None:
+    def _settle(self, idle: IdleMemory, kind: str, main_bytes: int, stop: threading.Event) -> None:
         patience = max(_SETTLE_SECONDS, _FEWEST_SAMPLES * self._meter.sample_seconds)
+
+        def saw(done: Callable[[], bool]) -> bool:
+            # Looked at after every sample, which is often enough for `stop`.
+            self._condition.wait_for(lambda: self._stopping or stop.is_set() or done(), timeout=patience)
+            return not self._stopping and not stop.is_set() and done()
+
         with self._condition:
-            if not main_bytes and self._wait(lambda: bool(self._samples), patience):
+            if not main_bytes and saw(lambda: bool(self._samples)):
                 main_bytes = self._samples[0][1].get(MAIN_ROLE, 0)
                 self._baseline = idle.recall(kind, main_bytes) or {}
-            if not self._baseline and self._wait(self._rests, patience):
+            if not self._baseline and saw(self._rests):
                 idle.keep(kind, main_bytes, self._samples[-1][1])
             if not self._baseline and self._samples:
                 self._baseline = self._samples[-1][1]
-
-    def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
-        self._condition.wait_for(lambda: self._stopping or done(), timeout=seconds)
-        return not self._stopping and done()
 
     def _rests(self) -> bool:
         if len(self._samples) < _FEWEST_SAMPLES:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -51,9 +52,9 @@ class Witness:
             self._connection.close()
             raise
 
-    def start(self, idle: IdleMemory, kind: str) -> None:
+    def start(self, idle: IdleMemory, kind: str, stop: threading.Event) -> None:
         """Watch the memory from now on, once the baseline is known: that of a browser of this kind that rests."""
-        self._memory.start(idle, kind)
+        self._memory.start(idle, kind, stop)
         if self._gpu_memory is not None:
             self._gpu_memory.start_at_once()
 

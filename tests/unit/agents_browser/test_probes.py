@@ -274,7 +274,7 @@ def idle(tmp_path: Path) -> IdleMemory:
 def sampled(meter: Steps, idle: IdleMemory, kind: str = "chrome 150") -> MemorySampler:
     """A sampler that has found its baseline and has been stopped."""
     sampler = MemorySampler(meter, rest_seconds=0.03)
-    sampler.start(idle, kind)
+    sampler.start(idle, kind, threading.Event())
     sampler.stop()
     return sampler
 
@@ -321,7 +321,7 @@ def test_a_meter_that_reads_the_main_process_alone_takes_no_whole_reading_before
     meter = Quick(250)
     sampler = MemorySampler(meter)
     meter.sample_seconds = 60
-    sampler.start(idle, "chrome 150")
+    sampler.start(idle, "chrome 150", threading.Event())
     assert meter.reads == 0
     sampler.stop()
     figure = sampler.figure
@@ -340,18 +340,28 @@ def test_an_old_rest_or_a_broken_file_is_forgotten(idle: IdleMemory, tmp_path: P
     assert idle.recall("chrome", 100) is None
 
 
-def test_while_something_is_timed_nobody_looks_for_new_processes(proc: FakeProc) -> None:
+def test_while_something_is_timed_only_what_is_resident_is_read(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter = PssMeter(1, proc.root)
-    proc.put(1, 1_000, 50, children="2")
+    proc.put(1, 1_000, 50, children="2 4")
     proc.put(2, 1_000, 20, command="chrome --type=renderer")
+    proc.put(4, 1_000, 20, command="chrome --type=utility")
     assert meter.read_known() == {}
     meter.read()
-    proc.put(1, 1_000, 50, children="2 3")
-    proc.put(2, 2_000, 30, command="chrome --type=renderer")
+    proc.put(1, 900, 50, children="2 3")
+    proc.put(2, 3_000, 999, command="chrome --type=renderer")
     proc.put(3, 1_000, 40, command="chrome --type=utility")
-    # What grows is still seen.
-    assert meter.read_known() == {"browser": 51 * 1024, "renderer": 31 * 1024}
-    assert meter.read() == {"browser": 51 * 1024, "renderer": 31 * 1024, "utility": 41 * 1024}
+    (proc.root / "4/statm").unlink()
+
+    def refuse(_pid: int) -> list[int]:
+        raise AssertionError("nobody looks for processes")
+
+    with monkeypatch.context() as timed:
+        timed.setattr(meter, "_children", refuse)
+        # Growth is seen without a walk; one process has ended, one has shrunk below what it had in all.
+        assert meter.read_known() == {"browser": 0, "renderer": 21 * 1024 + 2_000 * mmap.PAGESIZE}
+    assert meter.read() == {"browser": 51 * 1024, "renderer": 1_000 * 1024, "utility": 41 * 1024}
 
 
 def test_the_main_process_can_be_read_alone(proc: FakeProc) -> None:
@@ -365,9 +375,18 @@ def test_a_browser_that_was_never_seen_has_no_figure(idle: IdleMemory) -> None:
     sampler = MemorySampler(Steps(0))
     thread = threading.Timer(0.05, sampler.stop)
     thread.start()
-    sampler.start(idle, "chrome")
+    sampler.start(idle, "chrome", threading.Event())
     thread.join()
     assert sampler.figure is None
+
+
+def test_a_stop_ends_the_search_for_a_baseline(idle: IdleMemory, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    sampler = MemorySampler(Steps(100, 200, 300), rest_seconds=3600)
+    sampler.start(idle, "chrome", stop)
+    sampler.stop()
+    assert not (tmp_path / "idle-memory.json").exists()
 
 
 @pytest.mark.parametrize(
