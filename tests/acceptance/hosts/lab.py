@@ -16,7 +16,6 @@ import psutil
 import psycopg
 import redis
 
-from agents.browsers.discovery import find_chrome
 from orchestrator.client import Client, ClientError
 from orchestrator.contract.views import AttemptView, DeviceView, JobView, RunDetail
 from orchestrator.contract.vocabulary import DeviceState, JobState
@@ -24,9 +23,11 @@ from tests.acceptance.hosts.network import Network, demand
 from tests.certificates import Authority, Certificate
 from tests.postgres import find_postgres
 from tests.waiting import wait_until
+from tests.workbench import ROOT
 
 COORDINATOR: Final = "lab"
 LEASE_SECONDS: Final = 3.0
+_CLOCK: Final = Path(__file__).parent / "clock"
 _NOBODY: Final = ("nobody", "nogroup")
 _STOP_SECONDS: Final = 40.0
 
@@ -212,16 +213,10 @@ class AgentHost(HostProcess):
         self.launch(self._start, self._secrets)
 
     def start_with_clock(self, ahead: timedelta) -> None:
-        """The agent's own processes live so far ahead; the browser, which would not start so, in the present."""
-        browser = self.data.with_name("browser")
-        browser.write_text(f'#!/bin/sh\nunset LD_PRELOAD FAKETIME\nexec {find_chrome().binary} "$@"\n')
-        browser.chmod(0o755)
-        clock = {
-            "LD_PRELOAD": str(_find_faketime()),
-            "FAKETIME": f"+{ahead.total_seconds():.0f}s",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-        self.launch([*self._start, "--chrome", str(browser)], self._secrets | clock)
+        """The agent's own processes live so far ahead; the browser lives in the present."""
+        path = os.pathsep.join([str(_CLOCK), str(ROOT), os.environ.get("PYTHONPATH", "")])
+        clock = {"PYTHONPATH": path, "CLOCK_AHEAD_SECONDS": str(ahead.total_seconds())}
+        self.launch(self._start, self._secrets | clock)
 
     def refused(self, *, ca: Path | None = None, token: str | None = None) -> tuple[int, str]:
         """Exit code and words of an agent with another authority or token, in a data directory of its own."""
@@ -251,12 +246,6 @@ class AgentHost(HostProcess):
     def waiting_reports(self) -> list[Path]:
         """What is spooled and not sent."""
         return [report for report in self.data.rglob("report.json") if "rejected" not in report.parts]
-
-
-def _find_faketime() -> Path:
-    found = [path for library in ("lib", "lib64") for path in Path("/usr", library).glob("**/libfaketime.so.1")]
-    demand(bool(found), "libfaketime is missing: deploy/setup/network.sh")
-    return found[0]
 
 
 class HostsLab:

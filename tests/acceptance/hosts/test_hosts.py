@@ -109,7 +109,7 @@ def test_a_host_cut_off_in_the_middle_reports_late_and_is_not_counted(hosts: Hos
 
 
 def test_a_host_that_comes_back_after_its_lease_expired_stops_what_it_was_doing(hosts: HostsLab) -> None:
-    job = submit(hosts, MINILM, hosts.one, length=256, repetitions=100)
+    job = submit(hosts, MINILM, hosts.one, length=256, repetitions=35)
     in_the_browser(hosts, job, hosts.one)
     hosts.network.cut("one")
     wait_until(lambda: states(hosts, job) == [AttemptState.LOST], 60, "a lost attempt")
@@ -117,7 +117,7 @@ def test_a_host_that_comes_back_after_its_lease_expired_stops_what_it_was_doing(
     assert browsers, "it should still be measuring"
     hosts.network.mend("one")
     wait_until(lambda: not any(browser.is_running() for browser in browsers), 30, "the end of the fenced attempt")
-    (run,) = hosts.finished(job, 150)
+    (run,) = hosts.finished(job)
     lost, reported = run.attempt_list
     assert (lost.state, lost.late_reports, reported.state) == (AttemptState.LOST, 1, AttemptState.REPORTED)
     assert lost.report is not None
