@@ -74,7 +74,8 @@ def documented() -> Iterator[Documented]:
 
 def test_the_page_leads_to_an_agent_that_is_there(documented: Documented) -> None:
     documented.done("lab", documented.certificates, "certificates")
-    documented.run("lab", documented.broker, "broker")
+    broker = documented.run("lab", documented.broker, "broker")
+    wait_until(lambda: broker.running and "Ready to accept connections" in broker.said(), what="a broker")
     documented.token = "the-labs-token"
     here = documented.coordinator.replace("FITMATRIX_TOKEN=$(openssl rand -hex 24)", "FITMATRIX_TOKEN=…")
     assert here != documented.coordinator
