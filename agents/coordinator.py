@@ -1,7 +1,9 @@
 """The agent's side of the coordinator's HTTP API."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeVar
@@ -64,11 +66,9 @@ class CoordinatorClient:
         """`ca` signs the coordinator's certificate; without it a public authority must. Raises CoordinatorError."""
         self.url = url.rstrip("/")
         self.token = token
-        try:
-            verify = trust(ca)
-        except TrustError as error:
-            raise CoordinatorError(str(error)) from error
-        self._http = httpx.Client(base_url=self.url + API_PREFIX, timeout=seconds, verify=verify, follow_redirects=True)
+        self._http = httpx.Client(
+            base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=_trusted(ca)
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -168,6 +168,15 @@ class CoordinatorClient:
                 raise CoordinatorUntrustedError(f"the coordinator at {self.url} is not trusted: {reason}") from error
             reason = misspoken(error, self.url) or str(error) or type(error).__name__
             raise CoordinatorUnavailableError(f"the coordinator at {self.url} cannot be reached: {reason}") from error
+
+
+@cache
+def _trusted(ca: Path | None) -> ssl.SSLContext:
+    """The certificates that are trusted: megabytes, so one for all clients, and for workers that are forked later."""
+    try:
+        return httpx.create_ssl_context(trust(ca))
+    except TrustError as error:
+        raise CoordinatorError(str(error)) from error
 
 
 def _authorization(token: str | None) -> dict[str, str]:
