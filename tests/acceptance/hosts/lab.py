@@ -207,16 +207,17 @@ class AgentHost(HostProcess):
         self._command += ["--devices", str(devices)]
         self._start = [*self._command, "--data", str(self.data), "--ca", str(ca)]
         self._ca = ca
-        self._secrets = {"FITMATRIX_AGENT_TOKEN": token}
+        # The phones of this machine's adb are not theirs.
+        self._environment = {"FITMATRIX_AGENT_TOKEN": token, "FITMATRIX_AGENT_PHONES": "false"}
 
     def start(self) -> None:
-        self.launch(self._start, self._secrets)
+        self.launch(self._start, self._environment)
 
     def start_with_clock(self, ahead: timedelta) -> None:
         """The agent's own processes live so far ahead; the browser lives in the present."""
         path = os.pathsep.join([str(_CLOCK), str(ROOT), os.environ.get("PYTHONPATH", "")])
         clock = {"PYTHONPATH": path, "CLOCK_AHEAD_SECONDS": str(ahead.total_seconds())}
-        self.launch(self._start, self._secrets | clock)
+        self.launch(self._start, self._environment | clock)
 
     def refused(self, *, ca: Path | None = None, token: str | None = None) -> tuple[int, str]:
         """Exit code and words of an agent with another authority or token, in a data directory of its own."""
@@ -224,7 +225,7 @@ class AgentHost(HostProcess):
         log = data.with_suffix(".log")
         twin = HostProcess(self._network, self.host, log)
         command = [*self._command, "--data", str(data), "--ca", str(ca or self._ca)]
-        twin.launch(command, self._secrets | ({"FITMATRIX_AGENT_TOKEN": token} if token else {}))
+        twin.launch(command, self._environment | ({"FITMATRIX_AGENT_TOKEN": token} if token else {}))
         code = twin.wait()
         return code, " ".join(twin.said().split())
 
