@@ -237,16 +237,16 @@ class AgentHost(HostProcess):
 
     def part_bytes(self, sha256: str) -> int:
         """How much of a file has arrived that is not whole yet."""
-        return sum(part.stat().st_size for part in self.data.rglob(f"parts/{sha256}*") if part.is_file())
+        part = self.data / "cache" / "parts" / sha256
+        return part.stat().st_size if part.exists() else 0
 
     def forget(self, sha256: str) -> None:
         """Removes a file from the host's cache."""
-        for cached in self.data.rglob(f"{sha256}*"):
-            cached.unlink()
+        (self.data / "cache" / sha256[:2] / sha256).unlink(missing_ok=True)
 
-    def waiting_reports(self) -> list[Path]:
-        """What is spooled and not sent."""
-        return [report for report in self.data.rglob("report.json") if "rejected" not in report.parts]
+    def waiting_reports(self) -> list[str]:
+        """What is spooled and not sent, by device and attempt."""
+        return [str(entry.relative_to(self.data)) for entry in (self.data / "spool" / "pending").glob("*/*")]
 
 
 class HostsLab:
