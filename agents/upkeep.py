@@ -24,8 +24,6 @@ from agents.worker_link import WorkerExit
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.vocabulary import Condition
 
-_PUT_BACK_SECONDS: Final = (10.0, 30.0, 60.0, 120.0, 300.0)
-"""From one try to put things back to the next."""
 _TICK_SECONDS: Final = 0.5
 
 _log = logging.getLogger(__name__)
@@ -43,6 +41,8 @@ class Patience:
     """For anything between attempts; after that a new worker tries."""
     overtime: float = 90.0
     """For an attempt to end after its own time is up."""
+    put_back: Sequence[float] = (10.0, 30.0, 60.0, 120.0, 300.0)
+    """From one try to put things back to the next; the last one is kept."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,8 @@ class Upkeep:
         except Exception as error:  # noqa: BLE001 - what cannot be put in order is not measured, for whatever reason
             self._problems = [f"Putting it in order failed: {str(error) or repr(error)}"]
         if self._problems:
-            self._put_back_at = now + _PUT_BACK_SECONDS[min(self._failures, len(_PUT_BACK_SECONDS) - 1)]
+            pauses = self._patience.put_back
+            self._put_back_at = now + pauses[min(self._failures, len(pauses) - 1)]
             self._failures += 1
         else:
             self._failures = 0

@@ -171,6 +171,7 @@ class DeviceWorker:
             case "look":
                 self._upkeep.look()
             case "drain":
+                self._coordinator.token = command.agent_token or self._coordinator.token
                 celery_state.should_stop = WorkerExit.DONE.value
             case "shutdown":
                 self.shut_down()

@@ -59,7 +59,7 @@ class WorkerCommand(Message):
     attempt: AttemptRef | None = None
     """For `stop-attempt`: do nothing unless it is this one."""
     agent_token: str | None = None
-    """For `renew-token`."""
+    """For `renew-token`; for `drain` where the last attempt needs a new one."""
 
 
 class WorkerState(Message):

@@ -101,7 +101,7 @@ class WorkerProcess:
             return
         if before.model_copy(update={"agent_token": config.agent_token}) != config:
             self._told_to_end = True
-            self._tell(WorkerCommand(action="drain"))
+            self._tell(WorkerCommand(action="drain", agent_token=config.agent_token))
         elif before != config:
             self._tell(WorkerCommand(action="renew-token", agent_token=config.agent_token))
 
