@@ -11,11 +11,14 @@ from agents.devices.adb import Adb, AdbSettings, explain_state
 from agents.devices.android_facts import AndroidFacts, device_id, read_facts
 from agents.devices.android_health import Gates, read_health, unreadiness
 from agents.devices.android_preparation import Preparation
+from agents.devices.android_recovery import AndroidRecovery, Recovery
 from agents.devices.journal import Journal
 from agents.devices.limits import LimitedGroup
 from agents.devices.protocol import Recorder
 from agents.faults import AgentError, DeviceUnreachableError
+from agents.probes.android_energy import EnergyRecorder
 from agents.probes.cdp import CdpListener
+from agents.probes.logcat import LogcatRecorder
 from orchestrator.contract.device import DeviceHealth, DeviceRegistration
 
 if TYPE_CHECKING:
@@ -93,7 +96,8 @@ class AndroidDevice:
         self._registration = registration
         self._gates = gates
         self._appium_home = appium_home
-        self._data = data
+        self._folder = data / "devices" / registration.id
+        self._recovery = AndroidRecovery(adb, found.serialno, self._folder / "recovery.json")
         self._lock = threading.Lock()
         self._appium: AppiumServer | None = None
         self._browsers: dict[str, BrowserDriver] = {}
@@ -157,7 +161,7 @@ class AndroidDevice:
         return None
 
     def recorders(self) -> list[Recorder]:
-        return []
+        return [LogcatRecorder(self.adb, [*self._found.packages.values(), WEBVIEW_HOST]), EnergyRecorder(self.adb)]
 
     def screenshot(self, file: Path, /) -> bool:
         with suppress(AgentError, OSError):
@@ -167,6 +171,17 @@ class AndroidDevice:
                 file.write_bytes(picture)
                 return True
         return False
+
+    def recover(self) -> Recovery:
+        """Do the next thing about a phone that stays unready, or whose cleanup failed: wait, restart it, or more.
+
+        For the supervisor, while no attempt runs: again at the answer's `again_at` for as long as the trouble lasts.
+        """
+        return self._recovery.recover()
+
+    def recovered(self) -> None:
+        """The phone is ready again, so its next trouble starts with waiting."""
+        self._recovery.recovered()
 
     def close(self) -> None:
         """End the phone's Appium server, if one was started."""
@@ -181,8 +196,7 @@ class AndroidDevice:
         from agents.browsers.webview import WebViewDriver
 
         if self._appium is None:
-            folder = self._data / "devices" / self._registration.id
-            self._appium = AppiumServer(appium_home, self.adb.settings, self.adb.serial, folder)
+            self._appium = AppiumServer(appium_home, self.adb.settings, self.adb.serial, self._folder)
         facts = self._registration.facts
         browser = next(one for one in facts.browsers if one.id == browser_id)
         kind = WebViewDriver if browser.name == "webview" else AndroidChromeDriver

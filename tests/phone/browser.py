@@ -56,11 +56,22 @@ def chromium_version() -> str:
 class Browser:
     """One app that shows web pages: started by its activity, killed like an app."""
 
-    def __init__(self, machine: Machine, profile: Profile, package: str, version: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        profile: Profile,
+        package: str,
+        *,
+        version: Callable[[], str],
+        on_death: Callable[[str, int], None],
+    ) -> None:
+        """`on_death` hears package and process when the app ends by itself."""
         self.package = package
         self._machine = machine
         self._profile = profile
         self._version = version
+        self._on_death = on_death
+        self._watching: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -115,16 +126,18 @@ class Browser:
                 stderr=output.fileno(),
             )
         self._port = await self._wait_for_port(port_file)
-        await self._listen()
+        pid = self.main_pid()
+        if pid is None:
+            raise RuntimeError(f"{self.package} ended while it started.")
+        await self._listen(pid)
+        self._watching = asyncio.create_task(self._watch(self._process, pid))
 
     async def stop(self) -> None:
         """Kill the app with all its processes, as `am force-stop` does."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in list(self._clients):
-            task.cancel()
-        self._port = 0
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        self._stop_listening()
         if self._process is None:
             return
         for process in processes_of(self._machine, self.package):
@@ -135,6 +148,20 @@ class Browser:
         self._process = None
         while processes_of(self._machine, self.package):
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in list(self._clients):
+            task.cancel()
+        self._port = 0
+
+    async def _watch(self, process: asyncio.subprocess.Process, pid: int) -> None:
+        """Notice that the app has crashed or was killed."""
+        await process.wait()
+        self._stop_listening()
+        self._on_death(self.package, pid)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to Chromium's own DevTools port, within the phone's network."""
@@ -160,8 +187,8 @@ class Browser:
             await asyncio.sleep(_LOOK_SECONDS)
         raise RuntimeError(f"Chromium did not start as {self.package}: see {self.package}.log beside the phone's root.")
 
-    async def _listen(self) -> None:
-        name = "chrome_devtools_remote" if self._is_chrome else f"webview_devtools_remote_{self.main_pid()}"
+    async def _listen(self, pid: int) -> None:
+        name = "chrome_devtools_remote" if self._is_chrome else f"webview_devtools_remote_{pid}"
         listener = self._machine.socket(socket.AF_UNIX)
         listener.bind("\0" + name)
         relay = DevToolsRelay(self.connect, self._describe)

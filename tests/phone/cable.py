@@ -8,6 +8,7 @@ import asyncio
 from contextlib import suppress
 
 _ANSWER_SECONDS = 20.0
+_LOOK_SECONDS = 0.02
 
 
 class Cable:
@@ -16,6 +17,7 @@ class Cable:
     def __init__(self, serial: str) -> None:
         self._serial = serial
         self._servers: dict[int, None] = {}
+        self._asking: set[asyncio.Task[str]] = set()
 
     @property
     def servers(self) -> list[int]:
@@ -27,9 +29,22 @@ class Cable:
     def detach(self, server_port: int) -> None:
         self._servers.pop(server_port, None)
 
-    async def announce(self) -> list[str]:
-        """Have every server connect to the phone; returns their answers."""
-        return [await _ask(port, f"host:connect:{self._serial}") for port in self._servers]
+    async def announce(self, *, patient: bool = True) -> list[str]:
+        """Have every server connect to the phone; returns their answers.
+
+        A server waits for 10 s for a phone that says nothing. Impatience ends when it lists the phone, as offline.
+        """
+        if patient:
+            return [await _ask(port, f"host:connect:{self._serial}") for port in self._servers]
+        answers = []
+        for port in self._servers:
+            asking = asyncio.create_task(_ask(port, f"host:connect:{self._serial}"))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+            while not asking.done() and self._serial not in (listed := await _ask(port, "host:devices")):
+                await asyncio.sleep(_LOOK_SECONDS)
+            answers.append(asking.result() if asking.done() else listed)
+        return answers
 
     async def withdraw(self) -> list[str]:
         """Have every server forget the phone."""

@@ -83,7 +83,9 @@ class Control:
     async def attach(self, server_port: int) -> str:
         """Lead the cable to an adb server; its answer."""
         self._phone.cable.attach(server_port)
-        return "; ".join(await self._phone.cable.announce()) if self._phone.daemon.listening else "unplugged"
+        if not self._phone.daemon.listening:
+            return "unplugged"
+        return "; ".join(await self._phone.cable.announce(patient=self._phone.daemon.link_state == "device"))
 
     async def detach(self, server_port: int) -> None:
         await self._phone.cable.withdraw()
@@ -95,7 +97,7 @@ class Control:
 
     async def plug(self) -> None:
         await self._phone.daemon.listen()
-        await self._phone.cable.announce()
+        await self._phone.cable.announce(patient=self._phone.daemon.link_state == "device")
 
     async def set_state(self, state: str) -> None:
         """Answer new and present connections as a phone in this state does."""
@@ -104,8 +106,9 @@ class Control:
             raise ControlError(f"A phone is {', '.join(LINK_STATES)}; not {state!r}.")
         self._phone.daemon.link_state = known[state]
         self._phone.daemon.drop_connections()
-        await self._phone.cable.withdraw()
-        await self._phone.cable.announce()
+        if self._phone.daemon.listening:
+            await self._phone.cable.withdraw()
+            await self._phone.cable.announce(patient=state == "device")
 
     async def hang_shell(self, on: bool = True) -> None:
         self._phone.daemon.shell_hangs = on
@@ -172,10 +175,14 @@ class Control:
         for package, browser in self._phone.browsers.items():
             for process in processes_of(self._phone.machine, package):
                 self._phone.machine.kill(process.host_pid)
-            await browser.stop()
+            while browser.running:
+                await asyncio.sleep(0.01)
 
     async def script(self, steps: list[Any]) -> None:
-        """Do things later: `[after_s, {"do": …}]` each, counted from now. A new script ends the one before."""
+        """Do things later: `[after_s, {"do": …}]` each, counted from now; without `do`, of the battery.
+
+        A new script ends the one before.
+        """
         if self._script is not None:
             self._script.cancel()
         self._script = asyncio.create_task(self._play([(float(after), dict(step)) for after, step in steps]))
@@ -184,7 +191,7 @@ class Control:
         started = asyncio.get_running_loop().time()
         for after, step in sorted(steps, key=lambda entry: entry[0]):
             await asyncio.sleep(max(0.0, started + after - asyncio.get_running_loop().time()))
-            answer = await self._answer(json.dumps(step).encode())
+            answer = await self._answer(json.dumps({"do": "set_battery", **step}).encode())
             if not answer["ok"]:
                 self._phone.journal("SCRIPT", f"{step} failed: {answer['error']}")
 

@@ -3,8 +3,10 @@
 import asyncio
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.phone.machine import SHELL_UID
 from tests.phone.reverse import ReverseForwards
 from tests.phone.shell import serve_shell
 from tests.phone.sync import SyncService
@@ -80,7 +82,9 @@ class AdbDaemon:
                 await serve_shell(phone, stream, service)
         elif service == "sync:":
             connection.accept(stream)
-            await SyncService(stream, phone.machine.locate, lambda text: phone.journal("SYNC", text)).run()
+            await SyncService(
+                stream, locate=phone.machine.locate, owner=SHELL_UID, log=partial(phone.journal, "SYNC")
+            ).run()
         elif service.startswith("reverse:"):
             connection.accept(stream)
             await stream.write(await self.reverse.answer(connection, service.removeprefix("reverse:")))

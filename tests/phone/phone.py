@@ -6,6 +6,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.phone.browser import Browser
@@ -14,7 +15,7 @@ from tests.phone.daemon import AdbDaemon
 from tests.phone.framework.commands import SHELL_COMMANDS
 from tests.phone.group import Group, GroupError, find_hierarchies
 from tests.phone.lmkd import LowMemoryKiller
-from tests.phone.logcat import SYSTEM, Log
+from tests.phone.logcat import CRASH, SYSTEM, Log
 from tests.phone.machine import Machine
 from tests.phone.processes import processes_of
 from tests.phone.profiles import CHROME, LAUNCHER, WEBVIEW, WEBVIEW_HOST, Profile
@@ -68,7 +69,13 @@ class Phone:
         self.log = Log(self.now)
         self.lmkd = LowMemoryKiller(self.machine, self.profile, self.log)
         self.browsers = {
-            name: Browser(self.machine, self.profile, name, lambda of=engine: self.version_of(of))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            name: Browser(
+                self.machine,
+                self.profile,
+                name,
+                version=partial(self.version_of, engine),
+                on_death=self._app_died,
+            )
             for name, engine in ((CHROME, CHROME), (WEBVIEW_HOST, WEBVIEW))
         }
         self.uiautomator2 = UiAutomator2(self)
@@ -198,6 +205,9 @@ class Phone:
         """Bring an installed app to the front. Raises RuntimeError when it does not come up."""
         if self._watching is None:
             self._watching = asyncio.create_task(self.lmkd.watch())
+        if package == WEBVIEW_HOST and WEBVIEW not in self.state.packages:
+            self._fail_for_want_of_webview(package)
+            return
         self.state.foreground = package
         if (browser := self.browsers.get(package)) is not None:
             await browser.start(flags, url)
@@ -207,6 +217,28 @@ class Phone:
             await self.machine.spawn(["mksh", "-c", sit, package])
             while not self.is_running(package):
                 await asyncio.sleep(_KILLED_LOOK_SECONDS)
+
+    def _fail_for_want_of_webview(self, package: str) -> None:
+        """What Android does to an app that makes a WebView where there is none."""
+        for line in (
+            "FATAL EXCEPTION: main",
+            f"Process: {package}, PID: 4321",
+            f"java.lang.RuntimeException: Unable to start activity ComponentInfo{{{package}/{package}.MainActivity}}: "
+            "android.util.AndroidRuntimeException: android.webkit.WebViewFactory$MissingWebViewPackageException: "
+            "Failed to load WebView provider: No WebView installed",
+        ):
+            self.log.write("AndroidRuntime", line, priority="E", pid=4321, buffer=CRASH)
+
+    def _app_died(self, package: str, pid: int) -> None:
+        """An app ended without having been stopped."""
+        self.journal("DIED", f"{package} {pid}")
+        died = f"Process {package} (pid {pid}) has died: fg  TOP"
+        self.log.write("ActivityManager", died, pid=_SYSTEM_SERVER_PID, buffer=SYSTEM)
+        self._leave(package)
+
+    def _leave(self, package: str) -> None:
+        if self.state.foreground == package:
+            self.state.foreground = LAUNCHER
 
     async def stop_app(self, package: str) -> None:
         """As `am force-stop`."""
@@ -218,8 +250,7 @@ class Phone:
             self.machine.kill(process.host_pid)
         while processes_of(self.machine, package):
             await asyncio.sleep(_KILLED_LOOK_SECONDS)
-        if self.state.foreground == package:
-            self.state.foreground = LAUNCHER
+        self._leave(package)
 
     def fill_storage(self, on: bool) -> None:
         """Take the last block of /data, or give it all back."""

@@ -152,7 +152,7 @@ class SimulatedPhone:
         self.ask("set_thermal", status=status)
 
     def script(self, steps: Sequence[tuple[float, dict[str, Any]]]) -> None:
-        """Do things later: (seconds from now, {"do": "set_battery", "level": 20}) each."""
+        """Do things later: (seconds from now, what), such as {"level": 20} or {"do": "set_thermal", "status": 3}."""
         self.ask("script", steps=[list(step) for step in steps])
 
     def fill_storage(self, on: bool = True) -> None:

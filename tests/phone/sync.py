@@ -22,11 +22,14 @@ _ENOENT = 2
 
 
 class SyncService:
-    """One conversation; `locate` maps a path of the phone to one of this process."""
+    """One conversation; `locate` maps a path of the phone to one of this process, `owner` gets what is pushed."""
 
-    def __init__(self, stream: Stream, locate: Callable[[str], Path], log: Callable[[str], None]) -> None:
+    def __init__(
+        self, stream: Stream, *, locate: Callable[[str], Path], owner: int, log: Callable[[str], None]
+    ) -> None:
         self._stream = stream
         self._locate = locate
+        self._owner = owner
         self._log = log
 
     async def run(self) -> None:
@@ -129,6 +132,7 @@ class SyncService:
             return
         file.close()
         path.chmod(stat.S_IMODE(int(mode)) or 0o644)
+        os.chown(path, self._owner, self._owner)
         os.utime(path, (number, number))  # DONE carries the time of change where other requests have a length
         await self._stream.write(_REQUEST.pack(b"OKAY", 0))
 

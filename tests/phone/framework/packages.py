@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import subprocess
+import zipfile
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.phone.state import Package
 _PIECE_BYTES = 64 * 1024
 _STAGES = count(1)
 """Two installations may run at once, each with a file of its own."""
+_SIGNATURE = re.compile(r"META-INF/\w+\.(RSA|DSA|EC)")
+_SIGNING_BLOCK = b"APK Sig Block 42"
 _BADGE = re.compile(r"package: name='([^']+)' versionCode='(\d*)' versionName='([^']*)'")
 _TARGET = re.compile(r"targetSdkVersion:'(\d+)'")
 _ACTIVITY = re.compile(r"launchable-activity: name='([^']+)'")
@@ -146,6 +149,10 @@ async def _install_file(call: Call, path: Path) -> int | None:
     if badge is None:
         await call.say("Failure [INSTALL_PARSE_FAILED_NOT_APK: Failed to parse APK]\n")
         return 1
+    if not await asyncio.to_thread(_is_signed, path):
+        sentence = "Failed to collect certificates from base.apk: Attempt to get length of null array"
+        await call.say(f"Failure [INSTALL_PARSE_FAILED_NO_CERTIFICATES: {sentence}]\n")
+        return 1
     name = badge[1]
     if name in phone.state.packages and "-r" not in call.words and phone.profile.sdk < 28:
         await call.say("Failure [INSTALL_FAILED_ALREADY_EXISTS]\n")
@@ -171,6 +178,14 @@ async def _install_file(call: Call, path: Path) -> int | None:
     phone.journal("INSTALLED", f"{name} {badge[2]} {badge[3]}")
     await call.say("Success\n")
     return None
+
+
+def _is_signed(path: Path) -> bool:
+    """Whether there is a signature, of the old kind or the new; who signed it is not looked at."""
+    with zipfile.ZipFile(path) as apk:
+        if any(_SIGNATURE.fullmatch(name) for name in apk.namelist()):
+            return True
+    return _SIGNING_BLOCK in path.read_bytes()
 
 
 async def _uninstall(call: Call) -> int | None:
