@@ -143,24 +143,45 @@ class Workbench:
         timeouts: Timeouts = PATIENCE,
         criteria: Criteria | None = None,
         instruments: bool = True,
+        browser: str | None = None,
     ) -> Tried:
         """One attempt; `model_files` in place of the variant's own to serve something else under its names.
 
         Without `instruments` the page keeps no ledger and posts no events: for measuring what they cost.
+        `browser` is the device's first one where it is not said.
         """
         self._server.instruments = instruments
+        workload = workload or workload_of(variant)
+        outcome = self.attempt(
+            variant, backend, device, workload=workload, model_files=model_files, timeouts=timeouts, browser=browser
+        )
+        assert outcome.problems == []
+        return Tried(outcome, judge(outcome.report, variant, workload, criteria or Criteria()))
+
+    def attempt(
+        self,
+        variant: Variant,
+        backend: Backend,
+        device: str = "desk",
+        *,
+        workload: Workload | None = None,
+        model_files: Mapping[str, Path] | None = None,
+        timeouts: Timeouts = PATIENCE,
+        browser: str | None = None,
+    ) -> AttemptOutcome:
+        """The same, without a judgement, and with whatever is left in need of a person."""
         spec = AttemptSpec(
             run_id=f"run-{next(self._numbers)}",
             number=1,
             device_id=self.devices[device].registration.id,
-            browser=self.devices[device].registration.facts.browsers[0].id,
+            browser=browser or self.devices[device].registration.facts.browsers[0].id,
             variant=variant,
             backend=backend,
             workload=workload or workload_of(variant),
             timeouts=timeouts,
             page_build="0" * 64,
         )
-        outcome = run_attempt(
+        return run_attempt(
             spec,
             device=self.devices[device],
             page_server=self._server,
@@ -170,8 +191,6 @@ class Workbench:
             scratch=self.scratch,
             stop=self.stop,
         )
-        assert outcome.problems == []
-        return Tried(outcome, judge(outcome.report, variant, spec.workload, criteria or Criteria()))
 
 
 def new_workbench(devices: str = DEVICES) -> Workbench:

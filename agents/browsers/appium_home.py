@@ -1,4 +1,4 @@
-"""Where Appium and its driver for Android are installed, and how: by npm, in exactly the versions of `agents/appium`."""
+"""Where Appium with its driver for Android is installed, and how: by npm, in just the versions of `agents/appium`."""
 
 import importlib.util
 import json

@@ -51,6 +51,11 @@ class AppiumServer:
         self._run: _Run | None = None
         self._idle: threading.Timer | None = None
 
+    @property
+    def chromedrivers(self) -> Path:
+        """Where a maintainer puts the chromedrivers of phones: beside Appium."""
+        return self.home.parent / "chromedrivers"
+
     def acquire(self, timeout_s: float, stop: threading.Event) -> str:
         """The address of a server that answers; it is this attempt's until `release`.
 
@@ -66,6 +71,7 @@ class AppiumServer:
             run = self._run
         while not run.answers():
             if stop.is_set():
+                self.release()
                 raise AttemptStoppedError("The agent was told to stop while Appium started.")
             if run.ended.is_set():
                 self.kill()

@@ -28,8 +28,8 @@ def find_chromedriver(browser: Browser, folder: Path) -> Path:
     name = "WebView" if browser.name == "webview" else "Chrome"
     if wanted < MINIMUM_MAJOR:
         raise BrowserStartError(
-            f"The phone's {name} is version {browser.version}, but {MINIMUM_MAJOR} or newer is needed: update it on the "
-            f"phone{', where it is called Android System WebView' if name == 'WebView' else ''}."
+            f"The phone's {name} is version {browser.version}, but {MINIMUM_MAJOR} or newer is needed: update "
+            f"{'Android System WebView' if name == 'WebView' else 'it'} on the phone."
         )
     found: dict[int, Path] = {}
     for candidate in _candidates(folder):
