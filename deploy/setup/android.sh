@@ -27,7 +27,7 @@ if ! { [ -f "$appium/node_modules/.installed" ] && cmp -s "$root/agents/appium/p
   if [ -L "$appium" ] && [ -f "$appium/node_modules/appium/index.js" ]; then exit 0; fi
   echo "· Appium and its driver for Android"
   mkdir -p "$appium"
-  cp "$root/agents/appium/package.json" "$root/agents/appium/package-lock.json" "$appium/"
+  cp "$root"/agents/appium/{package.json,package-lock.json,.npmrc} "$appium/"
   APPIUM_SKIP_CHROMEDRIVER_INSTALL=1 "$root/deploy/setup/node.sh" npm --prefix "$appium" ci \
     --no-fund --no-audit --no-update-notifier --loglevel=error
   touch "$appium/node_modules/.installed"
