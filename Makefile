@@ -78,6 +78,7 @@ up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-
 .PHONY: test bench lint types lock clean
 test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
+	@deploy/setup/postgres.sh
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)
 

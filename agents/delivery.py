@@ -32,7 +32,7 @@ from orchestrator.contract.wire import attempt_id
 _START_PAUSE_SECONDS: Final = 0.5
 _CODES: Final[Mapping[type[AgentError], FaultCode]] = {
     HashMismatchError: FaultCode.HASH_MISMATCH,
-    CacheStoppedError: FaultCode.WORKER_LOST,
+    CacheStoppedError: FaultCode.AGENT_STOPPED,
     CoordinatorError: FaultCode.DOWNLOAD,
     DeviceUnreachableError: FaultCode.DEVICE_UNREACHABLE,
     DeviceNotReadyError: FaultCode.DEVICE_NOT_READY,

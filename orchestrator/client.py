@@ -1,5 +1,6 @@
 """The Python SDK: contract models in and out, over the coordinator's HTTP API."""
 
+import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -91,12 +92,17 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return _read(JobView, self._send("POST", f"{API_PREFIX}/jobs", json=body, headers=headers))
 
-    def probe(self, devices: str = "true") -> JobView:
-        """Creates a job that finds out what the browsers of the selected devices can do; see `DeviceView.probe`."""
-        return self.submit({"name": "probe", "variants": ["probe"], "devices": devices})
+    def probe(self, devices: str = "true", browser: str | None = None) -> JobView:
+        """Creates a job that finds out what browsers of the selected devices can do; see `DeviceView.probes`.
 
-    def jobs(self) -> list[JobView]:
-        return self._list(JobView, "/jobs")
+        All of a device's browsers that the selector selects, or the one with the id `browser`.
+        """
+        chosen = devices if browser is None else f"({devices}) && browser.id == {json.dumps(browser)}"
+        return self.submit({"name": "probe", "variants": ["probe"], "devices": chosen})
+
+    def jobs(self, *, with_health: bool = False) -> list[JobView]:
+        """Jobs, newest first; with those that the coordinator made itself to look after devices, if asked for."""
+        return self._list(JobView, "/jobs", {"all": True} if with_health else None)
 
     def job(self, job_id: str) -> JobView:
         return self._one(JobView, f"/jobs/{_part(job_id)}")
@@ -107,10 +113,17 @@ class Client:
         job: str | None = None,
         state: RunState | None = None,
         device: str | None = None,
+        with_health: bool = False,
         limit: int | None = None,
     ) -> list[RunView]:
-        """Runs, newest first."""
-        wanted = {"job": job, "state": state and state.value, "device": device, "limit": limit}
+        """Runs, newest first; health runs if asked for, and in the lists of one job or one device."""
+        wanted = {
+            "job": job,
+            "state": state and state.value,
+            "device": device,
+            "all": True if with_health else None,
+            "limit": limit,
+        }
         return self._list(RunView, "/runs", {name: value for name, value in wanted.items() if value is not None})
 
     def run(self, run_id: str) -> RunDetail:

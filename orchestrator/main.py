@@ -23,12 +23,14 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.courier import CeleryCourier
 from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.domain.probing import PROBE
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.settings import CoordinatorSettings, StartupError
@@ -74,15 +76,15 @@ def serve(settings: CoordinatorSettings) -> None:
 
 
 def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
-    database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
-    stack.callback(database.close)
     blobs = BlobStore(settings.data / "blobs")
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
     catalog = DirectoryCatalog(settings.data)
     try:
+        database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
+        stack.callback(database.close)
         database.migrate()
         page_build = page_builds.add(PACKAGED_BUILD)
-        catalog.variants()
+        _check_health_variant(settings.health_variant, catalog.variants())
         broker_url = settings.broker_url
         if broker_url is None:
             broker = EmbeddedBroker(settings.data / "broker")
@@ -100,9 +102,10 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     product_version = version("fitmatrix")
     telemetry = Telemetry(product_version)
     wake = _Relay()
-    ledger = AttemptLedger(database, _now, wake, telemetry, times)
+    plan = HealthPlan(timedelta(hours=settings.health_hours), settings.health_variant)
+    ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval)
     dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id)
-    dispatcher = Dispatcher(dispatching, ledger, times)
+    dispatcher = Dispatcher(dispatching, ledger, HealthRuns(database, catalog, _now, times, plan), times)
     wake.target = dispatcher
     reading = Reading(database, catalog, _now, times)
     telemetry.registry.register(StateCollector(reading))
@@ -114,7 +117,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     state = ApiState(
         submission=Submission(database, catalog, _now, wake),
         reading=reading,
-        agents=AgentRegistry(database, _now, wake, broker_url, times),
+        agents=AgentRegistry(database, _now, wake, telemetry, broker_url, times, plan.interval, product_version),
         ledger=ledger,
         blobs=blobs,
         page_builds=page_builds,
@@ -128,6 +131,14 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     dispatcher.start()
     stack.callback(dispatcher.stop)
     return app
+
+
+def _check_health_variant(wanted: str | None, catalog: Mapping[str, Variant]) -> None:
+    if wanted is not None and wanted != PROBE.id and wanted not in catalog:
+        raise StartupError(
+            f"there is no variant {wanted} for health runs: set FITMATRIX_HEALTH_VARIANT to one of "
+            f"`fitmatrix models list`, to {PROBE.id}, or leave it out"
+        )
 
 
 class _Relay:

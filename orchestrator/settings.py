@@ -25,11 +25,15 @@ class CoordinatorSettings(BaseSettings):
     broker_url: str | None = None
     """Redis or Valkey; without one an embedded Valkey is started."""
     database_url: str | None = None
-    """SQLAlchemy URL; without one SQLite in the data directory."""
+    """`postgresql+psycopg://user:password@host/name`; without one SQLite in the data directory."""
     token: SecretStr | None = None
     """Bearer token that people, their tools and enrolling agents must send; required beyond loopback."""
     lease_seconds: float = Field(default=30, gt=0, le=3600)
     heartbeat_seconds: float = Field(default=5, gt=0, le=600)
+    health_hours: float = Field(default=24, gt=0, le=8760)
+    """A device that has not shown for so long that it works gets a health run while it is idle."""
+    health_variant: str | None = None
+    """What a health run runs; by default the smallest built model on WASM, or the probe where there is none."""
 
     @field_validator("data")
     @classmethod

@@ -23,11 +23,29 @@ Number = Annotated[int, Path(ge=1, le=10**6, description="The attempt's number: 
 Identifier = Annotated[str, Path(max_length=200)]
 
 
+async def require_same_contract(request: Request, state: State) -> None:
+    """Before the body is read by this version's rules, which would name fields where the version is what is wrong."""
+    try:
+        body = await request.json()
+    except ValueError:
+        return
+    version = body.get("contract_version") if isinstance(body, dict) else None
+    if isinstance(version, int):
+        state.agents.check_version(version)
+
+
 @router.post(
-    "/agents/enrol", tags=["agents"], summary="Enrol an agent", dependencies=[Depends(require_user)], responses=STALE
+    "/agents/enrol",
+    tags=["agents"],
+    summary="Enrol an agent",
+    dependencies=[Depends(require_user), Depends(require_same_contract)],
+    responses=STALE,
 )
 def enrol(request: EnrolRequest, state: State) -> EnrolAnswer:
-    """Registers an agent's devices and answers with its token and the broker's address."""
+    """Registers an agent's devices and answers with its token and the broker's address.
+
+    `refused` names the devices that another agent has, with what to do.
+    """
     return state.agents.enrol(request)
 
 

@@ -26,6 +26,7 @@ from orchestrator.contract.vocabulary import RunState
 router = APIRouter(dependencies=[Depends(require_user)], responses=RESPONSES)
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most items to return, newest first.")]
+WithHealth = Annotated[bool, Query(alias="all", description="Health runs of the coordinator's own as well.")]
 Identifier = Annotated[str, Path(max_length=200)]
 
 
@@ -53,9 +54,9 @@ def submit_job(
 
 
 @router.get("/jobs", tags=["jobs"], summary="List jobs", responses=listed(JOB_VIEW))
-def list_jobs(state: State, limit: Limit = 50) -> Listing[JobView]:
-    """Newest first."""
-    return Listing(items=state.reading.jobs(limit))
+def list_jobs(state: State, limit: Limit = 50, with_health: WithHealth = False) -> Listing[JobView]:
+    """Newest first; without the coordinator's own jobs, which look after devices, unless `all` is set."""
+    return Listing(items=state.reading.jobs(limit, with_health=with_health))
 
 
 @router.get("/jobs/{job_id}", tags=["jobs"], summary="Show a job", responses=NOT_FOUND | answered(JOB_VIEW))
@@ -70,10 +71,15 @@ def list_runs(
     job: Annotated[str | None, Query(max_length=200, description="Of this job only.")] = None,
     run_state: Annotated[RunState | None, Query(alias="state", description="In this state only.")] = None,
     device: Annotated[str | None, Query(max_length=200, description="On this device only.")] = None,
+    with_health: WithHealth = False,
     limit: Limit = 100,
 ) -> Listing[RunView]:
-    """Newest first; with a state that is an end, the one that ended last first."""
-    return Listing(items=state.reading.runs(job_id=job, state=run_state, device_id=device, limit=limit))
+    """Newest first; with a state that is an end, the one that ended last first.
+
+    Health runs are in the lists of one device and of one job; elsewhere only with `all`.
+    """
+    found = state.reading.runs(job_id=job, state=run_state, device_id=device, with_health=with_health, limit=limit)
+    return Listing(items=found)
 
 
 @router.get("/runs/{run_id}", tags=["runs"], summary="Show a run", responses=NOT_FOUND | answered(RUN_DETAIL))

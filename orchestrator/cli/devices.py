@@ -23,7 +23,7 @@ PROBED = (
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
         invoke_without_command=True,
-        help="List the devices that agents have reported, and what each does now.",
+        help="List the devices that agents have reported: what each does now, why it does not work, how it is.",
         epilog=epilog("fitmatrix devices", "fitmatrix devices --format json", exits=ANSWERED),
         callback=devices,
     )
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command(
         "probe",
         epilog=epilog(
-            "fitmatrix devices probe", "fitmatrix devices probe 'emulated && !probed' --format json", exits=PROBED
+            "fitmatrix devices probe", "fitmatrix devices probe 'emulated && !probed' --browser webview", exits=PROBED
         ),
     )(probe)
     app.add_typer(group, name="devices")
@@ -58,7 +58,7 @@ def show(
     server: Server = DEFAULT_SERVER,
     answer_format: Format = AnswerFormat.TEXT,
 ) -> None:
-    """Show a device: its facts, its state, and what its last probe found."""
+    """Show a device: its state with the reason, how it is, its facts, and what its browsers' last probes found."""
     from orchestrator.cli.connection import connected
     from orchestrator.cli.device_report import device_report
 
@@ -74,6 +74,10 @@ def probe(
     selector: Annotated[
         str, typer.Argument(metavar="[SELECTOR]", help="CEL expression over device facts; by default every device.")
     ] = "true",
+    browser: Annotated[
+        str | None,
+        typer.Option("--browser", metavar="BROWSER", help="Only this browser of each, such as `webview`; else all."),
+    ] = None,
     server: Server = DEFAULT_SERVER,
     answer_format: Format = AnswerFormat.TEXT,
 ) -> None:
@@ -88,21 +92,22 @@ def probe(
 
     as_json = answer_format is AnswerFormat.JSON
     with connected(server) as client:
-        ended = wait_for(client, client.probe(selector), quietly=as_json)
-        found, failed = probed_devices(client, ended)
+        ended = wait_for(client, client.probe(selector, browser), quietly=as_json)
+        found, browsers, failed = probed_devices(client, ended)
     if as_json:
         print_json(*found, key="items")
     else:
-        screen().print(probes_table(found))
+        screen().print(probes_table(found, browsers))
     raise typer.Exit(ExitCode.INCONCLUSIVE if failed else ExitCode.DONE)
 
 
-def probed_devices(client: "Client", job: "JobView") -> "tuple[list[DeviceView], bool]":
-    """The devices that a job has probed, as they are now, and whether a probe of one of them failed."""
+def probed_devices(client: "Client", job: "JobView") -> "tuple[list[DeviceView], set[tuple[str, str]], bool]":
+    """The devices that a job has probed, as they are now, which browsers of them, and whether a probe failed."""
     from orchestrator.contract.job import ProbeWorkload
     from orchestrator.contract.vocabulary import Verdict
 
     probes = [run for run in client.runs(job=job.id, limit=1000) if isinstance(run.workload, ProbeWorkload)]
-    wanted = {run.device_id for run in probes}
+    browsers = {(run.device_id, run.browser) for run in probes}
+    wanted = {device_id for device_id, _ in browsers}
     found = [device for device in client.devices() if device.registration.id in wanted]
-    return found, any(run.verdict is not Verdict.FITS for run in probes)
+    return found, browsers, any(run.verdict is not Verdict.FITS for run in probes)

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
             exits=WAITED,
         )
     )(submit)
-    app.command(epilog=epilog("fitmatrix jobs", "fitmatrix jobs --format json"))(jobs)
+    app.command(epilog=epilog("fitmatrix jobs", "fitmatrix jobs --all --format json"))(jobs)
     app.command(epilog=epilog("fitmatrix job JOB", "fitmatrix job JOB --wait", exits=(*ANSWERED[:1], *WAITED[1:])))(job)
 
 
@@ -60,13 +60,19 @@ def submit(
         _present(client, made, wait, answer_format)
 
 
-def jobs(server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:
+def jobs(
+    with_health: Annotated[
+        bool, typer.Option("--all", help="Also the coordinator's own, which look after devices.")
+    ] = False,
+    server: Server = DEFAULT_SERVER,
+    answer_format: Format = AnswerFormat.TEXT,
+) -> None:
     """List jobs, newest first."""
     from orchestrator.cli.connection import connected
     from orchestrator.cli.listings import jobs_table
 
     with connected(server) as client:
-        found = client.jobs()
+        found = client.jobs(with_health=with_health)
     if answer_format is AnswerFormat.JSON:
         print_json(*found, key="items")
     else:
@@ -129,7 +135,7 @@ def _wait_and_present(client: "Client", job: "JobView", answer_format: AnswerFor
         out = screen()
         if ended.cells:
             out.print(matrix_renderable(matrix, out.width))
-        found, _ = probed_devices(client, ended)
+        found, browsers, _ = probed_devices(client, ended)
         if found:
-            out.print(probes_table(found))
+            out.print(probes_table(found, browsers))
     raise typer.Exit(ExitCode.INCONCLUSIVE if ended.runs.inconclusive else ExitCode.DONE)

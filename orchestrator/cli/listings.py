@@ -10,13 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
-from orchestrator.contract.device import Emulation
 from orchestrator.contract.views import DeviceView, JobView, RunCounts, RunFigures, RunView
-from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, RunState
+from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, Mark, Purpose, RunState
+from orchestrator.presentation.device_facts import hardware_lines, health_lines, why
 from orchestrator.presentation.probe_facts import probe_summary
 from orchestrator.presentation.words import (
     EMULATED,
-    byte_count,
+    THROTTLED,
+    no_cells_words,
     plain,
     rate,
     seconds,
@@ -27,8 +28,16 @@ from orchestrator.presentation.words import (
 DEVICE_SYMBOLS: Final[dict[DeviceState, str]] = {
     DeviceState.IDLE: "○",
     DeviceState.BUSY: "●",
+    DeviceState.RESTING: "◔",
     DeviceState.OFFLINE: "✘",
     DeviceState.QUARANTINED: "!",
+}
+_WHY_WIDTH: Final = 26
+"""Least characters for a device's reason: narrower, its sentences become columns of single words."""
+DEVICE_STYLES: Final = {
+    DeviceState.RESTING: "yellow",
+    DeviceState.OFFLINE: "red",
+    DeviceState.QUARANTINED: "red",
 }
 
 
@@ -78,7 +87,7 @@ def job_summary(job: JobView, server: str) -> RenderableType:
     rows = [
         ("job", f"{job.id}  {plain(spec.name)}"),
         ("state", job.state.value),
-        ("cells", f"{job.settled_cells} of {job.cells} settled" if job.cells else "none: it probes devices"),
+        ("cells", f"{job.settled_cells} of {job.cells} settled" if job.cells else no_cells_words(job)),
         ("runs", counts(job.runs)),
         ("variants", ", ".join(map(plain, spec.variants))),
         ("backends", ", ".join(backend.value for backend in spec.backends)),
@@ -96,7 +105,7 @@ def job_summary(job: JobView, server: str) -> RenderableType:
 def runs_table(runs: Sequence[RunView]) -> RenderableType:
     if not runs:
         return Text("No runs match.")
-    table = listing(["run", "outcome", "figure", "variant", "backend", "device", "finished"])
+    table = listing(["run", "outcome", "figure", "variant", "backend", "device", "browser", "finished"])
     for run in runs:
         table.add_row(
             Text(run.id), outcome(run), Text(run_figure(run.figures)), *_what(run), _short_moment(run.finished_at)
@@ -108,7 +117,10 @@ def _what(run: RunView) -> list[Text]:
     device = Text(plain(run.device_name))
     if run.emulated:
         device.append(f" {EMULATED}", style="yellow")
-    return [Text(plain(run.variant)), Text(run.backend.value), device]
+    variant = Text(plain(run.variant))
+    if run.purpose is Purpose.HEALTH:
+        variant.append("\nhealth run", style="dim")
+    return [variant, Text(run.backend.value), device, Text(plain(run.browser))]
 
 
 def outcome(run: RunView) -> Text:
@@ -118,7 +130,10 @@ def outcome(run: RunView) -> Text:
         return Text(run.state.value + fault, style="bold" if run.state is RunState.RUNNING else "dim")
     words = verdict_words(run.verdict, run.fault.code if run.fault else None)
     phase = f" @{run.phase.value}" if run.fault and run.phase else ""
-    return Text(f"{verdict_symbol(run.verdict)} {words}{phase}", style=VERDICT_STYLES[CellVerdict(run.verdict.value)])
+    text = Text(f"{verdict_symbol(run.verdict)} {words}{phase}", style=VERDICT_STYLES[CellVerdict(run.verdict.value)])
+    if Mark.THROTTLED in run.marks:
+        text.append(f"\n{THROTTLED}", style="not bold yellow")
+    return text
 
 
 def run_figure(figures: RunFigures) -> str:
@@ -130,7 +145,8 @@ def run_figure(figures: RunFigures) -> str:
 def devices_table(devices: Sequence[DeviceView]) -> RenderableType:
     if not devices:
         return Text("No devices yet. Start an agent: fitmatrix up, or fitmatrix-agent run --coordinator URL")
-    table = listing(["device", "name", "state", "class", "hardware", "browser", "probe", "queued"])
+    table = listing(["device", "state", "health", "hardware", "browsers", "queued"])
+    table.columns[1].min_width = _WHY_WIDTH
     for device in devices:
         table.add_row(*_device_row(device))
     return table
@@ -138,43 +154,42 @@ def devices_table(devices: Sequence[DeviceView]) -> RenderableType:
 
 def _device_row(device: DeviceView) -> list[Text]:
     registration, facts = device.registration, device.registration.facts
-    name = Text(plain(registration.name))
+    name = Text(registration.id)
+    if plain(registration.name) != registration.id:
+        name.append(f"\n{plain(registration.name, limit=40)}", style="dim")
     if registration.kind is DeviceKind.EMULATED:
         name.append(f"\n{EMULATED}", style="yellow")
-    hardware = [plain(facts.cpu_model), f"{facts.cpu_count} CPUs, {byte_count(facts.ram_bytes)}"]
-    if facts.emulation:
-        hardware.append(emulation_words(facts.emulation))
-    browser = Text(plain(facts.browser.label))
-    for flag in facts.chrome_flags:
-        browser.append(f"\n{plain(flag)}", style="dim")
     return [
-        Text(registration.id),
         name,
         device_state(device),
-        Text(plain(registration.device_class)),
-        Text("\n".join(hardware)),
-        browser,
-        Text(probe_summary(device.probe).replace(", ", "\n"), style="" if device.probe else "dim"),
+        Text("\n".join(health_lines(device.health)) or "–"),
+        Text("\n".join(hardware_lines(facts))),
+        _browsers(device),
         Text(str(device.queued_runs)),
     ]
 
 
-def emulation_words(emulation: Emulation) -> str:
-    limits = [
-        f"{byte_count(emulation.memory_bytes)} of memory" if emulation.memory_bytes is not None else "",
-        f"{emulation.cpu_quota:g} CPU" if emulation.cpu_quota is not None else "",
-        "" if emulation.webgpu else "no WebGPU",
-        *(f"{plain(name)} {limit}" for name, limit in emulation.webgpu_limits.items()),
-    ]
-    return "held to " + ", ".join(limit for limit in limits if limit)
+def _browsers(device: DeviceView) -> Text:
+    """Each with what its probe found, then the flags that all are started with."""
+    facts = device.registration.facts
+    if not facts.browsers:
+        return Text("none", style="red")
+    lines = []
+    for browser in facts.browsers:
+        probe = device.probes.get(browser.id)
+        line = Text(plain(browser.label))
+        line.append(f"\n{probe_summary(probe)}".replace(", ", "\n"), style="dim")
+        lines.append(line)
+    flags = [Text(plain(flag), style="dim") for flag in facts.chrome_flags]
+    return Text("\n").join([*lines, *flags])
 
 
 def device_state(device: DeviceView) -> Text:
+    """The state, the attempt it works on, and why it does not work on one."""
     text = Text(f"{DEVICE_SYMBOLS[device.state]} {device.state.value}")
-    if device.state in (DeviceState.OFFLINE, DeviceState.QUARANTINED):
-        text.stylize("red")
+    text.stylize(DEVICE_STYLES.get(device.state, ""))
     if device.attempt:
         text.append(f"\n{plain(device.attempt.run_id)} #{device.attempt.number}", style="dim")
-    elif device.reason:
-        text.append(f"\n{plain(device.reason)}")
+    if why(device):
+        text.append(f"\n{why(device)}", style="not bold default")
     return text

@@ -13,9 +13,20 @@ from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import ProbeWorkload
 from orchestrator.contract.views import AttemptView, RunDetail
+from orchestrator.contract.vocabulary import Mark, Purpose
 from orchestrator.presentation.measurements import Row, download_rows, load_rows, memory_rows, sample_lines
 from orchestrator.presentation.probe_facts import probe_facts
-from orchestrator.presentation.run_facts import Fact, environment_facts, figure_facts, output_facts, validation_words
+from orchestrator.presentation.run_facts import (
+    HEALTH_RUN,
+    MARKED_THROTTLED,
+    Fact,
+    clock_words,
+    environment_facts,
+    figure_facts,
+    health_rows,
+    output_facts,
+    validation_words,
+)
 from orchestrator.presentation.words import EMULATED, byte_count, criteria_words, plain, workload_words
 
 
@@ -39,6 +50,11 @@ def _head(run: RunDetail, server: str) -> Iterator[tuple[str, str | Text]]:
     yield "variant", f"{plain(run.variant)} on {run.backend.value}"
     emulated = f"  {EMULATED}" if run.emulated else ""
     yield "device", f"{plain(run.device_name)} ({plain(run.device_id)}){emulated}"
+    yield "browser", plain(run.browser)
+    if run.purpose is Purpose.HEALTH:
+        yield "purpose", HEALTH_RUN
+    if Mark.THROTTLED in run.marks:
+        yield "marked", MARKED_THROTTLED
     yield "workload", workload_words(run.workload)
     if not isinstance(run.workload, ProbeWorkload):
         yield "fits when", criteria_words(run.criteria)
@@ -76,12 +92,15 @@ def _attempt_head(attempt: AttemptView) -> Iterator[Fact]:
     yield "finished", moment(attempt.finished_at)
     if attempt.late_reports:
         yield "late reports", f"{attempt.late_reports}, kept and not counted"
+    if clock := clock_words(attempt):
+        yield "clock", clock
 
 
 def _report(report: AttemptReport, listed_bytes: int | None, client: Client) -> Iterator[RenderableType]:
     yield _facts(environment_facts(report))
     yield from _rows("bytes", download_rows(report, listed_bytes))
     yield from _rows("memory", memory_rows(report))
+    yield from _rows("health", health_rows(report))
     if report.page:
         yield from _rows("loading", load_rows(report.page))
         if report.page.probe:

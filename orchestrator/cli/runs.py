@@ -18,6 +18,9 @@ def runs(
     job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job's.")] = None,
     state: Annotated[RunState | None, typer.Option("--state", help="Only those in this state.")] = None,
     device: Annotated[str | None, typer.Option("--device", metavar="DEVICE", help="Only this device's.")] = None,
+    with_health: Annotated[
+        bool, typer.Option("--all", help="Also health runs; those of a job or a device are always listed.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
     server: Server = DEFAULT_SERVER,
     answer_format: Format = AnswerFormat.TEXT,
@@ -27,7 +30,7 @@ def runs(
     from orchestrator.cli.listings import runs_table
 
     with connected(server) as client:
-        found = client.runs(job=job, state=state, device=device, limit=limit)
+        found = client.runs(job=job, state=state, device=device, with_health=with_health, limit=limit)
     if answer_format is AnswerFormat.JSON:
         print_json(*found, key="items")
     else:

@@ -9,7 +9,6 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import GpuAdapter, ProbeResult
 from orchestrator.contract.vocabulary import Condition, DeviceKind, ThermalStatus
 
-
 BrowserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
 
 

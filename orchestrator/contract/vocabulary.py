@@ -93,6 +93,8 @@ class FaultCode(StrEnum):
     """The lab lost the device: unplugged, offline, unauthorized, restarted, or it no longer answers."""
     DEVICE_NOT_READY = "device-not-ready"
     """Too hot, too low on charge or in another state in which nothing should be measured."""
+    AGENT_STOPPED = "agent-stopped"
+    """The agent was told to stop in the middle of it: says nothing against the device."""
     STORAGE_FULL = "storage-full"
     """The disk of the host or of the device is full."""
 

@@ -8,6 +8,7 @@ import time
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.health_runs import HealthRuns
 
 log = logging.getLogger(__name__)
 
@@ -15,9 +16,12 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Sleeps until something happened: a job, a report, a heartbeat. The sweep catches what an event missed."""
 
-    def __init__(self, dispatching: Dispatching, ledger: AttemptLedger, times: AgentTimes) -> None:
+    def __init__(
+        self, dispatching: Dispatching, ledger: AttemptLedger, health_runs: HealthRuns, times: AgentTimes
+    ) -> None:
         self._dispatching = dispatching
         self._ledger = ledger
+        self._health_runs = health_runs
         self._times = times
         self._wakeup = threading.Event()
         self._stopping = threading.Event()
@@ -59,6 +63,7 @@ class Dispatcher:
                         self._ledger.reap()
                         self._dispatching.resend()
                 if leads:
+                    self._look_after_devices()
                     self._dispatching.dispatch()
             except Exception:
                 # The dispatcher must outlive a locked database or a full disk: the next sweep tries again.
@@ -66,3 +71,10 @@ class Dispatcher:
                 leads = False
         if leads:
             self._dispatching.resign(self._holder)
+
+    def _look_after_devices(self) -> None:
+        try:
+            self._health_runs.queue_due()
+        except Exception:
+            # Measuring goes on when looking after devices does not, as with a catalog that cannot be read.
+            log.exception("no health run could be queued")

@@ -11,7 +11,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceRegistration
 from orchestrator.contract.matrix import Cell, Figure
 from orchestrator.contract.views import RunFigures
-from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, Verdict
+from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, Mark, Verdict
 from orchestrator.domain.records import CellRecord, FrozenVariant, Run
 from orchestrator.domain.statistics import (
     Settlement,
@@ -55,10 +55,15 @@ def build_cell(
     browser: str,
     now: datetime,
 ) -> CellRecord:
-    """The cell over its finished runs, the newest of which is last and came with `report`."""
-    successes = sum(run.verdict is Verdict.FITS for run in runs)
-    settlement = sequential_test(successes, len(runs) - successes)
-    failing = [run for run in runs if run.verdict is not Verdict.FITS]
+    """The cell over its finished runs, the newest of which is last and came with `report`.
+
+    A throttled run that was too slow says how hot the device was, not whether the model fits: it does not count.
+    """
+    counting = [run for run in runs if not (_is_throttled(run) and run.verdict is Verdict.TOO_SLOW)]
+    unmarked = [run for run in runs if not _is_throttled(run)]
+    successes = sum(run.verdict is Verdict.FITS for run in counting)
+    settlement = sequential_test(successes, len(counting) - successes)
+    failing = [run for run in counting if run.verdict is not Verdict.FITS]
     verdict = CellVerdict.UNSETTLED
     if settlement is Settlement.SUCCESS:
         verdict = CellVerdict.FITS
@@ -69,7 +74,7 @@ def build_cell(
     adapter = report.page.environment.adapter if report.page else None
 
     def over_runs(name: str) -> Figure | None:
-        return figure([getattr(run.figures, name) for run in runs])
+        return figure([getattr(run.figures, name) for run in unmarked or runs])
 
     measured = {name: over_runs(name) for name in RunFigures.model_fields}
     return CellRecord(
@@ -100,10 +105,11 @@ def build_cell(
             verdict=verdict,
             fault=fault_run.fault.code if fault_run and fault_run.fault else None,
             phase=fault_run.phase if fault_run else None,
-            runs=len(runs),
+            runs=len(counting),
+            throttled_runs=len(runs) - len(unmarked),
             successes=successes,
-            probability=probability_of_success(successes, len(runs)),
-            interval=jeffreys_interval(successes, len(runs)),
+            probability=probability_of_success(successes, len(counting)),
+            interval=jeffreys_interval(successes, len(counting)),
             model_bytes=variant.total_bytes,
             published_bytes=variant.published_bytes,
             last_run=newest.id,
@@ -111,6 +117,10 @@ def build_cell(
             **measured,
         ),
     )
+
+
+def _is_throttled(run: Run) -> bool:
+    return Mark.THROTTLED in run.marks
 
 
 def _typical_failure(failing: Sequence[Run]) -> Run | None:

@@ -19,6 +19,7 @@ class PlannedCell:
     variant: Variant
     backend: Backend
     device_id: str
+    browser: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Expansion:
 
 
 def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[DeviceRecord]) -> Expansion:
-    """variants × backends × selected devices, smallest variant first.
+    """variants × backends × selected browsers of devices, smallest variant first.
 
     Raises InvalidRequestError with one entry for each field that is wrong.
     """
@@ -73,11 +74,11 @@ def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[Devi
     left_out: list[str] = []
     for variant in sorted(chosen, key=lambda one: one.total_bytes):
         if variant.task is Task.PROBE:
-            cells.extend(PlannedCell(variant, variant.backends[0], device) for device in selected)
+            cells.extend(PlannedCell(variant, variant.backends[0], *pair) for pair in selected)
             continue
         for backend in spec.backends:
             if backend in variant.backends:
-                cells.extend(PlannedCell(variant, backend, device) for device in selected)
+                cells.extend(PlannedCell(variant, backend, *pair) for pair in selected)
             else:
                 left_out.append(f"{variant.id} on {backend}: this build has {', '.join(variant.backends)} only")
     repeats = 1 if spec.repeats == "auto" else spec.repeats
@@ -94,25 +95,31 @@ def _covered(variant: Variant, backends: Sequence[Backend]) -> list[Backend]:
     return [backend for backend in backends if variant.task is Task.PROBE or backend in variant.backends]
 
 
-def _select(expression: str, devices: Sequence[DeviceRecord], wrong: list[ProblemField]) -> list[str]:
-    """The ids of the devices that a selector selects."""
+def _select(expression: str, devices: Sequence[DeviceRecord], wrong: list[ProblemField]) -> list[tuple[str, str]]:
+    """The pairs of device and browser, by their ids, that a selector selects."""
     try:
         selector = Selector(expression)
         selected = [
-            device.registration.id
+            (device.registration.id, browser.id)
             for device in devices
-            if selector.matches(selectable_facts(device.registration, device.probe))
+            for browser in device.registration.facts.browsers
+            if selector.matches(selectable_facts(device.registration, browser, device.probes.get(browser.id)))
         ]
     except InvalidRequestError as error:
         wrong.extend(error.fields)
         return []
     if not selected:
-        names = ", ".join(device.registration.id for device in devices)
-        allowed = f"a selector that at least one registered device satisfies: {names}"
-        if not devices:
-            allowed = "a registered device: start one with `fitmatrix-agent run --coordinator URL`"
-        wrong.append(_field("devices", expression, allowed))
+        wrong.append(_field("devices", expression, _selectable_words(devices)))
     return selected
+
+
+def _selectable_words(devices: Sequence[DeviceRecord]) -> str:
+    if not devices:
+        return "a registered device: start one with `fitmatrix-agent run --coordinator URL`"
+    able = ", ".join(device.registration.id for device in devices if device.registration.facts.browsers)
+    if not able:
+        return "a device with a browser: no registered device has one; install Chrome on it"
+    return f"a selector that at least one browser of a registered device satisfies: {able}"
 
 
 def _field(field: str, value: str, allowed: str) -> ProblemField:

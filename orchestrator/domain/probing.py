@@ -1,12 +1,15 @@
 """The probe: what a device's browser can do, found out without a model."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.device import DeviceProbe, DeviceRegistration
+from orchestrator.contract.device import Browser, DeviceProbe, DeviceRegistration
 from orchestrator.contract.vocabulary import Backend, Task, Weights
 from orchestrator.domain.records import DeviceRecord
+from orchestrator.domain.selector import major_version
 
 PROBE: Final = Variant(
     id="probe",
@@ -29,28 +32,42 @@ One run looks at WASM and at WebGPU; the backend is there because every run has 
 """
 
 
-def with_probe(device: DeviceRecord, report: AttemptReport) -> DeviceProbe | None:
-    """What the device's record says after a completed probe: the newer of the two results."""
+def with_probe(device: DeviceRecord, browser: str, report: AttemptReport, now: datetime) -> DeviceRecord:
+    """The device's record after a completed probe of one of its browsers; agents' clocks have no say in its age."""
     page = report.page
-    if page is None or page.probe is None:
-        return device.probe
+    told = report.browser or find_browser(device.registration, browser)
+    if page is None or page.probe is None or told is None:
+        return device
     environment = page.environment
     made = DeviceProbe(
-        measured_at=report.finished_at,
+        measured_at=now,
         run_id=report.run_id,
-        browser=report.browser or device.registration.facts.browser,
+        browser=told,
         device_memory_gib=environment.device_memory_gib,
         hardware_concurrency=environment.hardware_concurrency,
         cross_origin_isolated=environment.cross_origin_isolated,
         adapter=environment.adapter,
         result=page.probe,
     )
-    newer = device.probe is None or device.probe.measured_at <= made.measured_at
-    return made if newer else device.probe
+    return replace(device, probes={**device.probes, browser: made})
 
 
-def still_valid(device: DeviceRecord, registration: DeviceRegistration) -> DeviceProbe | None:
-    """The probe of a device that is registered anew; under other flags or limits it says nothing any more."""
+def still_valid(device: DeviceRecord, registration: DeviceRegistration) -> dict[str, DeviceProbe]:
+    """The probes of a device that is registered anew.
+
+    Under other flags or limits none says anything any more; of a browser that is gone or has another major version,
+    its own does not.
+    """
     before, now = device.registration.facts, registration.facts
-    same = (before.chrome_flags, before.emulation) == (now.chrome_flags, now.emulation)
-    return device.probe if same else None
+    if (before.chrome_flags, before.emulation) != (now.chrome_flags, now.emulation):
+        return {}
+    return {
+        browser.id: probe
+        for browser in now.browsers
+        if (probe := device.probes.get(browser.id)) and major_version(probe.browser) == major_version(browser)
+    }
+
+
+def find_browser(registration: DeviceRegistration, browser: str) -> Browser | None:
+    """The device's browser with this id; none where it has lost it."""
+    return next((one for one in registration.facts.browsers if one.id == browser), None)

@@ -1,16 +1,27 @@
 """The coordinator's records as frozen values; `store` maps them to rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.device import DeviceProbe, DeviceRegistration
+from orchestrator.contract.device import DeviceHealth, DeviceProbe, DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Criteria, JobSpec, Workload
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunFigures, ValidationResult
-from orchestrator.contract.vocabulary import AttemptState, Backend, JobState, Phase, RunState, Verdict
+from orchestrator.contract.vocabulary import (
+    AttemptState,
+    Backend,
+    Condition,
+    JobState,
+    Mark,
+    Phase,
+    Purpose,
+    RunState,
+    Verdict,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,7 @@ class Job:
     created_at: datetime
     finished_at: datetime | None = None
     left_out: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.MEASURE
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,8 @@ class Run:
     variant_id: str
     backend: Backend
     device_id: str
+    browser: str
+    """Which of the device's browsers, by its id."""
     workload: Workload
     criteria: Criteria
     state: RunState
@@ -40,10 +54,16 @@ class Run:
     """Which of its cell's runs in this job it is, from 0."""
     variant_bytes: int
     created_at: datetime
+    purpose: Purpose = Purpose.MEASURE
     attempts: int = 0
+    spoiled: int = 0
+    """Attempts that the lab failed and that count against the limit."""
+    returns: int = 0
+    """Attempts that brought the run back to the queue and do not count: its device was not fit to measure."""
     verdict: Verdict | None = None
     fault: Fault | None = None
     phase: Phase | None = None
+    marks: tuple[Mark, ...] = ()
     figures: RunFigures = field(default_factory=RunFigures)
     validation: ValidationResult | None = None
     cell_key: str | None = None
@@ -87,14 +107,30 @@ class Agent:
 
 
 @dataclass(frozen=True)
+class QuarantineRecord:
+    since: datetime
+    reason: str
+    """A sentence for people."""
+
+
+@dataclass(frozen=True)
 class DeviceRecord:
     registration: DeviceRegistration
     agent_id: str
-    available: bool
-    reason: str
     last_seen_at: datetime
-    probe: DeviceProbe | None = None
-    """Of the last probe that completed."""
+    next_health_run_at: datetime
+    """When the device is next looked after, unless it shows before that it works."""
+    condition: Condition = Condition.READY
+    """What its agent said last, with the reason."""
+    reason: str = ""
+    health: DeviceHealth | None = None
+    probes: Mapping[str, DeviceProbe] = field(default_factory=dict)
+    """Of each browser the last probe that completed, by the browser's id."""
+    infrastructure_faults: int = 0
+    """Attempts in a row that ended in a fault which speaks against the device."""
+    failed_health_runs: int = 0
+    """In a row."""
+    quarantine: QuarantineRecord | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,17 @@
 """The run's transition table."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from orchestrator.contract.vocabulary import RunState
+from orchestrator.contract.vocabulary import Purpose, RunState
 from orchestrator.domain.errors import ConflictError
+from orchestrator.domain.records import Run
 
 ATTEMPT_LIMIT: Final = 3
 """Attempts that infrastructure may spoil before a run is inconclusive."""
+RETURN_LIMIT: Final = 20
+"""Attempts that may bring a run back to the queue without counting; more would be a loop."""
 
 
 class RunEvent(StrEnum):
@@ -39,7 +43,16 @@ def next_state(state: RunState, event: RunEvent) -> RunState:
         raise ConflictError(f"a run that is {state} cannot become {event}") from None
 
 
-def after_spoiled_attempt(state: RunState, attempts: int, *, transient: bool) -> RunState:
-    """Another attempt, or none: beyond the limit, or where trying again cannot help, the run is inconclusive."""
-    again = transient and attempts < ATTEMPT_LIMIT
-    return next_state(state, RunEvent.ATTEMPT_SPOILED if again else RunEvent.GIVEN_UP)
+def after_spoiled_attempt(run: Run, *, transient: bool, excused: bool) -> Run:
+    """The run after an attempt that the lab failed: queued again, or inconclusive and so at its end.
+
+    An excused attempt does not count against the limit: its device was not fit to measure, and the run waits for it.
+    A run is excused RETURN_LIMIT times. A health run has one attempt only: the next one follows by schedule.
+    """
+    if excused and run.returns < RETURN_LIMIT:
+        run = replace(run, returns=run.returns + 1)
+    else:
+        run = replace(run, spoiled=run.spoiled + 1)
+    limit = ATTEMPT_LIMIT if run.purpose is Purpose.MEASURE else 1
+    again = transient and run.spoiled < limit
+    return replace(run, state=next_state(run.state, RunEvent.ATTEMPT_SPOILED if again else RunEvent.GIVEN_UP))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import cel
 
-from orchestrator.contract.device import DeviceProbe, DeviceRegistration
+from orchestrator.contract.device import Browser, DeviceProbe, DeviceRegistration
 from orchestrator.contract.page import GpuAdapter, WasmFeatures
 from orchestrator.contract.views import ProblemField
 from orchestrator.contract.vocabulary import Backend, DeviceKind
@@ -43,8 +43,10 @@ WEBGPU_LIMITS: Final = (
 """What a selector may ask of every device, probed or not: the limits that compute shaders meet."""
 
 
-def selectable_facts(device: DeviceRegistration, probe: DeviceProbe | None = None) -> dict[str, Any]:
-    """What a selector may speak of; `ram_gib` is the emulated limit on an emulated device.
+def selectable_facts(device: DeviceRegistration, browser: Browser, probe: DeviceProbe | None = None) -> dict[str, Any]:
+    """What a selector may speak of, for one browser of a device and the probe of that browser.
+
+    `ram_gib` is the emulated limit on an emulated device.
 
     What only a probe can tell is there for every device: until one was made, and where the browser did not say, it
     is false, zero or empty, so that a selector never stumbles over a device that has not been probed.
@@ -64,19 +66,31 @@ def selectable_facts(device: DeviceRegistration, probe: DeviceProbe | None = Non
         "emulated": device.kind is DeviceKind.EMULATED,
         "os": facts.os,
         "os_version": facts.os_version,
+        "os_api_level": facts.os_api_level or 0,
         "arch": facts.arch,
         "cpu_model": facts.cpu_model,
         "cpus": float(cpus),
         "ram_gib": ram_bytes / GIB,
+        "gpus": [
+            {"name": gpu.name, "driver": gpu.driver or "", "memory_gib": (gpu.memory_bytes or 0) / GIB}
+            for gpu in facts.gpus
+        ],
         "browser": {
-            "name": facts.browser.name,
-            "version": facts.browser.version,
-            "major": int(facts.browser.version.split(".")[0]),
-            "channel": facts.browser.channel,
+            "id": browser.id,
+            "name": browser.name,
+            "version": browser.version,
+            "major": major_version(browser),
+            "channel": browser.channel,
         },
         "chrome_flags": list(facts.chrome_flags),
         **_probed_facts(probe),
     }
+
+
+def major_version(browser: Browser) -> int:
+    """The first number of its version; 0 where it does not begin with one."""
+    first = browser.version.split(".")[0]
+    return int(first) if first.isascii() and first.isdigit() else 0
 
 
 def _probed_facts(probe: DeviceProbe | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from orchestrator.presentation.words import (
     STANDARD_WORKLOADS,
     SYMBOLS,
     SYNTHETIC,
+    THROTTLED,
     VERDICT_WORDS,
     criteria_words,
     runs_on_software_gpu,
@@ -64,5 +65,13 @@ def _caveats(grid: Grid) -> list[tuple[str, str]]:
         signs.append((SYNTHETIC, "true shapes, random values: right for size, memory and speed, meaningless as text"))
     if any(runs_on_software_gpu(cell) for cells in grid.slots.values() for cell in cells):
         signs.append((SOFTWARE_GPU, "WebGPU ran on the CPU: its speed says nothing about a GPU"))
+    if any(cell.throttled_runs for cells in grid.slots.values() for cell in cells):
+        signs.append(
+            (
+                f"{THROTTLED} 2",
+                "runs in which the device slowed down for heat: no figure counts them unless there are no others, "
+                "and being too slow then is not held against the model",
+            )
+        )
     signs += [(note, f"Chrome was started with {' '.join(flags)}") for flags, note in grid.flag_notes.items()]
     return signs

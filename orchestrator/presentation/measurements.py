@@ -76,6 +76,21 @@ def memory_rows(report: AttemptReport) -> Iterator[Row]:
         above = byte_count(memory.above_baseline_bytes)
         split = f"peak {byte_count(memory.peak_bytes)} − idle browser {byte_count(memory.baseline_bytes)}"
         yield "browser", above, f"{split}; {plain(memory.method)}, {memory.samples} samples"
+        for role, role_peak in memory.peak_by_role.items():
+            idle = memory.baseline_by_role.get(role, 0)
+            yield (
+                f"· {plain(role)}",
+                byte_count(max(0, role_peak - idle)),
+                f"its own peak {byte_count(role_peak)} − idle {byte_count(idle)}, whenever that was",
+            )
+    if report.gpu_memory:
+        gpu_memory = report.gpu_memory
+        split = f"peak {byte_count(gpu_memory.peak_bytes)} − idle browser {byte_count(gpu_memory.baseline_bytes)}"
+        yield (
+            "graphics card",
+            byte_count(gpu_memory.above_baseline_bytes),
+            f"{split}; {plain(gpu_memory.method)}, {gpu_memory.samples} samples",
+        )
     page = report.page
     if page and page.gpu_memory:
         gpu = page.gpu_memory

@@ -1,13 +1,15 @@
 """What is known of a run, as pairs of name and text."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Final
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.page import PageReport
-from orchestrator.contract.views import RunFigures, ValidationResult
+from orchestrator.contract.views import AttemptView, RunFigures, ValidationResult
+from orchestrator.presentation.device_facts import health_lines
 from orchestrator.presentation.probe_facts import adapter_words
-from orchestrator.presentation.words import byte_count, percent, plain, rate, seconds, significant
+from orchestrator.presentation.words import THROTTLED, byte_count, percent, plain, rate, seconds, significant
 
 Fact = tuple[str, str]
 
@@ -34,6 +36,45 @@ _FIGURES: Final = {
 
 
 _SHOWN_LABELS: Final = 5
+_ABSURD: Final = timedelta(days=1)
+"""A report's times may be so far from the coordinator's own before a word is said about it."""
+HEALTH_RUN: Final = "health run: shows whether the device works, and is no cell entry"
+MARKED_THROTTLED: Final = (
+    f"{THROTTLED}: the device slowed itself down for heat; its cell's figures leave this run out while there are others"
+)
+
+
+def clock_words(attempt: AttemptView) -> str | None:
+    """What is wrong with the times that a report names; none where they can be believed.
+
+    Nothing is computed from them: an attempt's times are the coordinator's, the agent's durations are measured apart.
+    """
+    report = attempt.report
+    if report is None:
+        return None
+    if report.finished_at < report.started_at:
+        return "the report says that the attempt ended before it began; the times above are the coordinator's own"
+    ended = attempt.finished_at or attempt.leased_at
+    off = max(report.started_at - attempt.leased_at, report.finished_at - ended, key=abs)
+    if abs(off) <= _ABSURD:
+        return None
+    way = "ahead of" if off > timedelta() else "behind"
+    return (
+        f"the clock of the agent's host is {abs(off).days} days {way} the coordinator's: set it right; "
+        "the times above are the coordinator's own"
+    )
+
+
+def health_rows(report: AttemptReport) -> Iterator[tuple[str, str, str]]:
+    """How the device was during the attempt, and what it drew."""
+    if report.health:
+        began = report.health[0].checked_at
+        for index, health in enumerate(report.health):
+            when = "before" if index == 0 else f"after {seconds(max(0.0, (health.checked_at - began).total_seconds()))}"
+            yield when, ", ".join(health_lines(health)), ""
+    if report.energy:
+        joules = f"{significant(report.energy.joules)} J"
+        yield "energy", joules, f"{plain(report.energy.method)}; all that the device did meanwhile is in it"
 
 
 def figure_facts(figures: RunFigures) -> list[Fact]:

@@ -18,6 +18,7 @@ from orchestrator.contract.job import (
     Workload,
 )
 from orchestrator.contract.matrix import Cell
+from orchestrator.contract.views import JobView
 from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Verdict
 
 SYMBOLS: Final[dict[CellVerdict, str]] = {
@@ -41,6 +42,7 @@ NO_RUN: Final = "·"
 EMULATED: Final = "⚙ emulated"
 SYNTHETIC: Final = "◇ synthetic"
 SOFTWARE_GPU: Final = "software GPU"
+THROTTLED: Final = "↓ throttled"
 
 STANDARD_WORKLOADS: Final = (TextGenerationWorkload().label, FeatureExtractionWorkload().label)
 
@@ -144,6 +146,12 @@ def technique_words(technique: Technique) -> str:
             return f"shared: {plain(technique.shared)}"
 
 
+def no_cells_words(job: JobView) -> str:
+    """Why a job has no cells."""
+    looks_after = job.spec.labels.get("fitmatrix") == "health"
+    return "none: it looks after a device" if looks_after else "none: it probes devices"
+
+
 def workload_words(workload: Workload) -> str:
     if isinstance(workload, ProbeWorkload):
         return "probe: what the browser can do, without a model"
@@ -176,6 +184,8 @@ def cell_lines(cell: Cell) -> list[str]:
     if cell.warm_load_seconds is not None:
         lines.append(f"warm load {seconds(cell.warm_load_seconds.median)}")
     lines.append(f"{cell.successes}/{cell.runs} {percent_interval(cell.interval)}")
+    if cell.throttled_runs:
+        lines.append(f"{THROTTLED} {cell.throttled_runs}")
     if runs_on_software_gpu(cell):
         lines.append(SOFTWARE_GPU)
     return lines

@@ -3,21 +3,25 @@
 import hashlib
 import secrets
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.contract.device import (
     AttemptRef,
-    DeviceProbe,
+    DeviceRegistration,
     EnrolAnswer,
     EnrolRequest,
     Heartbeat,
     HeartbeatAnswer,
+    RefusedDevice,
 )
+from orchestrator.contract.vocabulary import Condition
 from orchestrator.contract.wire import CONTRACT_VERSION
+from orchestrator.domain.claims import refusal
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, UnauthorizedError
 from orchestrator.domain.probing import still_valid
+from orchestrator.domain.quarantine import heard
 from orchestrator.domain.records import Agent, DeviceRecord
-from orchestrator.services.ports import Clock, Store, Wakeup
+from orchestrator.services.ports import Clock, Observer, QuarantinedBy, Store, Wakeup
 
 
 @dataclass(frozen=True)
@@ -54,48 +58,81 @@ def digest_token(token: str) -> str:
 
 
 class AgentRegistry:
-    def __init__(self, store: Store, clock: Clock, wake: Wakeup, broker_url: str, times: AgentTimes) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        wake: Wakeup,
+        observer: Observer,
+        broker_url: str,
+        times: AgentTimes,
+        health_interval: timedelta,
+        product_version: str,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._wake = wake
         self._broker_url = broker_url
         self._times = times
+        self._observer = observer
+        self._health_interval = health_interval
+        self._product_version = product_version
+
+    def check_version(self, contract_version: int) -> None:
+        """Raises ConflictError unless the agent speaks this coordinator's contract."""
+        if contract_version != CONTRACT_VERSION:
+            raise ConflictError(
+                f"This coordinator is fitmatrix {self._product_version} and speaks contract version "
+                f"{CONTRACT_VERSION}, the agent speaks {contract_version}: install fitmatrix {self._product_version} "
+                "on the agent's host."
+            )
 
     def enrol(self, request: EnrolRequest) -> EnrolAnswer:
-        """Registers the agent's devices; those it no longer names become unavailable."""
-        if request.contract_version != CONTRACT_VERSION:
-            raise ConflictError(
-                f"this coordinator speaks contract version {CONTRACT_VERSION}, the agent "
-                f"{request.contract_version}: install the same fitmatrix version on both"
-            )
+        """Registers the agent's devices, but for those that another agent has; those it no longer names are offline."""
+        self.check_version(request.contract_version)
         names = [device.id for device in request.devices]
         if len(set(names)) != len(names):
             raise InvalidRequestError("an agent names the same device twice")
         token = secrets.token_urlsafe(32)
         now = self._clock()
+        refused: list[RefusedDevice] = []
         with self._store.write() as tx:
-            probes: dict[str, DeviceProbe | None] = {}
-            for registration in request.devices:
-                known = tx.devices.get(registration.id)
-                if known is not None and known.agent_id != request.agent_id:
-                    raise ConflictError(
-                        f"device {registration.id} belongs to agent {known.agent_id}: stop that agent, or give "
-                        "this one another agent id"
-                    )
-                probes[registration.id] = still_valid(known, registration) if known else None
             tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_token(token), now))
             for record in tx.devices.of_agent(request.agent_id):
                 if record.registration.id not in names:
-                    tx.devices.put(replace(record, available=False, reason="its agent no longer has it"))
+                    gone = replace(record, condition=Condition.OFFLINE, reason="Its agent no longer has it.")
+                    tx.devices.put(gone)
+            leases = {lease.device_id: lease for lease in tx.leases.all()}
             for registration in request.devices:
-                probe = probes[registration.id]
-                tx.devices.put(DeviceRecord(registration, request.agent_id, True, "", now, probe))
+                known = tx.devices.get(registration.id)
+                lease = leases.get(registration.id)
+                why = known and refusal(known, request.agent_id, lease, now, self._times.silence)
+                if why:
+                    refused.append(RefusedDevice(id=registration.id, reason=why))
+                else:
+                    tx.devices.put(self._enrolled(known, registration, request.agent_id, now))
         self._wake()
         return EnrolAnswer(
             agent_token=token,
             broker_url=self._broker_url,
             heartbeat_seconds=self._times.heartbeat.total_seconds(),
             lease_seconds=self._times.lease.total_seconds(),
+            refused=refused,
+        )
+
+    def _enrolled(
+        self, known: DeviceRecord | None, registration: DeviceRegistration, agent_id: str, now: datetime
+    ) -> DeviceRecord:
+        if known is None:
+            return DeviceRecord(registration, agent_id, now, next_health_run_at=now + self._health_interval)
+        return replace(
+            known,
+            registration=registration,
+            agent_id=agent_id,
+            last_seen_at=now,
+            condition=Condition.READY,
+            reason="",
+            probes=still_valid(known, registration),
         )
 
     def authenticate(self, token: str) -> Agent:
@@ -110,6 +147,7 @@ class AgentRegistry:
         """Notes the devices' state and renews the leases of the attempts they are working on."""
         now = self._clock()
         fenced: list[AttemptRef] = []
+        quarantined = 0
         with self._store.write() as tx:
             agent = tx.agents.get(agent_id)
             if agent is None:
@@ -119,7 +157,9 @@ class AgentRegistry:
                 record = tx.devices.get(status.id)
                 if record is None or record.agent_id != agent_id:
                     raise UnauthorizedError(f"device {status.id} is not enrolled by this agent: enrol again")
-                tx.devices.put(replace(record, available=status.available, reason=status.reason, last_seen_at=now))
+                told = heard(record, status, now)
+                tx.devices.put(told)
+                quarantined += told.quarantine is not None and record.quarantine is None
                 if status.attempt is None:
                     continue
                 lease = tx.leases.of_attempt(status.attempt.run_id, status.attempt.number)
@@ -127,5 +167,7 @@ class AgentRegistry:
                     fenced.append(status.attempt)
                 else:
                     tx.leases.renew(lease, now + self._times.lease)
+        for _ in range(quarantined):
+            self._observer.device_quarantined(QuarantinedBy.AGENT)
         self._wake()
         return HeartbeatAnswer(fenced=fenced)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.vocabulary import AttemptState
-from orchestrator.domain.placement import idle_devices
+from orchestrator.domain.placement import idle_groups
 from orchestrator.domain.records import Attempt, Lease, Run
 from orchestrator.domain.run_states import RunEvent, next_state
 from orchestrator.services.agents import AgentTimes
@@ -64,16 +64,16 @@ class Dispatching:
         specs: list[AttemptSpec] = []
         waited: list[float] = []
         with self._store.write() as tx:
-            idle = idle_devices(tx.devices.all(), tx.leases.all(), now, self._times.silence)
-            for group, device_ids in idle.items():
-                run = tx.runs.next_queued(device_ids)
+            idle = idle_groups(tx.devices.all(), tx.leases.all(), now, self._times.silence)
+            for name, group in idle.items():
+                run = tx.runs.next_queued(group)
                 if run is None:
                     continue
                 number = run.attempts + 1
                 leased = replace(run, attempts=number, state=next_state(run.state, RunEvent.LEASED), fault=None)
                 tx.runs.update(leased)
                 tx.attempts.add(Attempt(run.id, number, run.device_id, AttemptState.LEASED, leased_at=now))
-                tx.leases.add(Lease(run.device_id, group, run.id, number, now + self._times.lease))
+                tx.leases.add(Lease(run.device_id, name, run.id, number, now + self._times.lease))
                 specs.append(self._spec(tx, leased))
                 waited.append((now - run.created_at).total_seconds())
         for seconds in waited:
@@ -88,6 +88,7 @@ class Dispatching:
             run_id=run.id,
             number=run.attempts,
             device_id=run.device_id,
+            browser=run.browser,
             variant=tx.variants.get(run.variant_digest),
             backend=run.backend,
             workload=run.workload,

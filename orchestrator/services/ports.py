@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import RunState, Verdict
+from orchestrator.contract.vocabulary import Purpose, RunState, Verdict
+from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.records import (
     Agent,
     Attempt,
@@ -27,7 +29,7 @@ class Jobs(Protocol):
     def add(self, job: Job, idempotency_key: str | None) -> None: ...
     def get(self, job_id: str) -> Job | None: ...
     def by_idempotency_key(self, key: str) -> Job | None: ...
-    def newest(self, limit: int) -> list[Job]: ...
+    def newest(self, limit: int, purpose: Purpose | None = None) -> list[Job]: ...
     def update(self, job: Job) -> None: ...
     def counts(self, job_id: str) -> RunCounts: ...
     def cells(self, job_id: str) -> tuple[int, int]:
@@ -38,10 +40,22 @@ class Jobs(Protocol):
 class Runs(Protocol):
     def add(self, runs: Sequence[Run]) -> None: ...
     def get(self, run_id: str) -> Run | None: ...
-    def find(self, *, job_id: str | None, state: RunState | None, device_id: str | None, limit: int) -> list[Run]: ...
+    def find(
+        self,
+        *,
+        job_id: str | None,
+        state: RunState | None,
+        device_id: str | None,
+        purpose: Purpose | None,
+        limit: int,
+    ) -> list[Run]: ...
     def update(self, run: Run) -> None: ...
-    def next_queued(self, device_ids: Sequence[str]) -> Run | None:
+    def next_queued(self, group: IdleGroup) -> Run | None:
         """Highest priority, then oldest job, then fewest repeats done, then smallest variant."""
+        ...
+
+    def health_runs_under_way(self) -> set[Pair]:
+        """Device and browser of each health run that is queued or running."""
         ...
 
     def queued_by_device(self) -> dict[str, int]: ...
@@ -50,7 +64,7 @@ class Runs(Protocol):
         ...
 
     def siblings(self, run: Run) -> int:
-        """Runs of the same job, variant, backend and device, this one included."""
+        """Runs of the same job, variant, backend, device and browser, this one included."""
         ...
 
     def unfinished_in_job(self, job_id: str) -> int: ...
@@ -98,6 +112,13 @@ class Variants(Protocol):
     def get(self, digest: str) -> Variant: ...
 
 
+class QuarantinedBy(StrEnum):
+    """Who took a device out of service."""
+
+    COORDINATOR = "coordinator"
+    AGENT = "agent"
+
+
 @dataclass(frozen=True)
 class RunTally:
     """How many runs ended how, over all time."""
@@ -106,8 +127,8 @@ class RunTally:
     verdict: Verdict | None
     fault_code: str | None
     runs: int
-    probes: bool = False
-    """These are probes of devices, which say nothing of a model."""
+    of_a_model: bool = True
+    """Probes of devices and health runs say nothing of a model."""
 
 
 class Transaction(Protocol):
@@ -175,3 +196,4 @@ class Observer(Protocol):
 
     def attempt_dispatched(self, waited_seconds: float) -> None: ...
     def attempt_ended(self, fault: Fault | None) -> None: ...
+    def device_quarantined(self, by: QuarantinedBy) -> None: ...

@@ -49,6 +49,7 @@ class Submission:
                         variant_id=cell.variant.id,
                         backend=cell.backend,
                         device_id=cell.device_id,
+                        browser=cell.browser,
                         workload=spec.workload.of(cell.variant.task),
                         criteria=spec.criteria,
                         state=RunState.QUEUED,

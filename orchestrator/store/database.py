@@ -5,21 +5,21 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text, update
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
-from orchestrator.domain.probing import PROBE
 from orchestrator.services.ports import RunTally
 from orchestrator.store.repositories import (
+    OF_A_MODEL,
     AgentRepository,
     AttemptRepository,
     CellRepository,
@@ -34,6 +34,9 @@ from orchestrator.store.rows import LeadershipRow, RunRow
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
 WRITES = "fitmatrix_writes"
+_WRITER_LOCK: Final = 7_102_026
+"""Any number that no other program takes advisory locks on in the same database."""
+_EXPECTED: Final = "give a path as sqlite:////path/to.db or a server as postgresql+psycopg://user:password@host/name"
 
 
 class DatabaseError(Exception):
@@ -91,11 +94,12 @@ class SqlTransaction:
         return True
 
     def tally_runs(self) -> list[RunTally]:
-        columns = (RunRow.state, RunRow.verdict, RunRow.fault_code, (RunRow.variant_id == PROBE.id).label("probes"))
+        counted = select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model")).subquery()
+        columns = (counted.c.state, counted.c.verdict, counted.c.fault_code, counted.c.of_a_model)
         query = select(*columns, func.count()).group_by(*columns)
         return [
-            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(probes))
-            for state, verdict, fault_code, probes, runs in self._session.execute(query)
+            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(of_a_model))
+            for state, verdict, fault_code, of_a_model, runs in self._session.execute(query)
         ]
 
 
@@ -105,6 +109,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _create_engine(url)
         self._writer = self._engine.execution_options(**{WRITES: True})
+        self._reader = self._engine
+        if self._engine.dialect.name == "postgresql":
+            # What is read together is of one moment, as it is with SQLite.
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     def migrate(self) -> None:
         """Brings the schema up to date. Raises DatabaseError for one that is newer than this program."""
@@ -123,7 +131,8 @@ class Database:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except SQLAlchemyError as error:
-            raise DatabaseError(f"the database {self._engine.url!r} cannot be opened: {error}") from error
+            why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise DatabaseError(f"the database {self._engine.url!r} cannot be opened: {why}") from error
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
@@ -132,7 +141,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
-        with Session(self._engine) as session:
+        with Session(self._reader) as session:
             yield SqlTransaction(session)
 
     def check(self) -> None:
@@ -145,8 +154,30 @@ class Database:
 
 
 def _create_engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _create_sqlite_engine(parsed)
+        if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+            return _create_postgresql_engine(parsed.set(drivername="postgresql+psycopg"))
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise DatabaseError(f"the database URL cannot be read ({error}): {_EXPECTED}") from error
+    raise DatabaseError(f"databases of type {parsed.drivername} are not supported: {_EXPECTED}")
+
+
+def _create_postgresql_engine(url: URL) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # One writer at a time, as with SQLite: a use case reads a record, decides, and writes the whole record.
+        if connection.get_execution_options().get(WRITES):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+    return engine
+
+
+def _create_sqlite_engine(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
 
     @event.listens_for(engine, "connect")

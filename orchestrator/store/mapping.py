@@ -6,12 +6,22 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from orchestrator.contract.attempt import AttemptReport
-from orchestrator.contract.device import DeviceProbe, DeviceRegistration
+from orchestrator.contract.device import DeviceHealth, DeviceProbe, DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Criteria, JobSpec, Workload
 from orchestrator.contract.views import RunFigures, ValidationResult
-from orchestrator.contract.vocabulary import AttemptState, Backend, JobState, Phase, RunState, Verdict
-from orchestrator.domain.records import Agent, Attempt, DeviceRecord, Job, Lease, Run
+from orchestrator.contract.vocabulary import (
+    AttemptState,
+    Backend,
+    Condition,
+    JobState,
+    Mark,
+    Phase,
+    Purpose,
+    RunState,
+    Verdict,
+)
+from orchestrator.domain.records import Agent, Attempt, DeviceRecord, Job, Lease, QuarantineRecord, Run
 from orchestrator.store.rows import AgentRow, AttemptRow, DeviceRow, JobRow, LeaseRow, RunRow
 
 _WORKLOAD: TypeAdapter[Workload] = TypeAdapter(Workload)
@@ -34,6 +44,7 @@ def job_columns(job: Job) -> dict[str, Any]:
         "finished_at": job.finished_at,
         "spec": dump_always(job.spec),
         "left_out": list(job.left_out),
+        "purpose": job.purpose,
     }
 
 
@@ -45,6 +56,7 @@ def to_job(row: JobRow) -> Job:
         created_at=row.created_at,
         finished_at=row.finished_at,
         left_out=tuple(row.left_out),
+        purpose=Purpose(row.purpose),
     )
 
 
@@ -57,17 +69,22 @@ def run_columns(run: Run) -> dict[str, Any]:
         "variant_bytes": run.variant_bytes,
         "backend": run.backend,
         "device_id": run.device_id,
+        "browser": run.browser,
+        "purpose": run.purpose,
         "workload": dump_always(run.workload),
         "criteria": dump_always(run.criteria),
         "state": run.state,
         "repeat": run.repeat,
         "attempts": run.attempts,
+        "spoiled": run.spoiled,
+        "returns": run.returns,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
         "verdict": run.verdict,
         "fault_code": run.fault.code if run.fault else None,
         "fault": dump(run.fault),
         "phase": run.phase,
+        "marks": list(run.marks),
         "figures": dump_always(run.figures),
         "validation": dump(run.validation),
         "cell_key": run.cell_key,
@@ -82,6 +99,8 @@ def to_run(row: RunRow) -> Run:
         variant_id=row.variant_id,
         backend=Backend(row.backend),
         device_id=row.device_id,
+        browser=row.browser,
+        purpose=Purpose(row.purpose),
         workload=_WORKLOAD.validate_python(row.workload),
         criteria=Criteria.model_validate(row.criteria),
         state=RunState(row.state),
@@ -89,9 +108,12 @@ def to_run(row: RunRow) -> Run:
         variant_bytes=row.variant_bytes,
         created_at=row.created_at,
         attempts=row.attempts,
+        spoiled=row.spoiled,
+        returns=row.returns,
         verdict=Verdict(row.verdict) if row.verdict else None,
         fault=Fault.model_validate(row.fault) if row.fault else None,
         phase=Phase(row.phase) if row.phase else None,
+        marks=tuple(Mark(mark) for mark in row.marks),
         figures=RunFigures.model_validate(row.figures),
         validation=ValidationResult.model_validate(row.validation) if row.validation else None,
         cell_key=row.cell_key,
@@ -144,18 +166,35 @@ def to_agent(row: AgentRow) -> Agent:
 
 
 def device_columns(device: DeviceRecord) -> dict[str, Any]:
+    quarantine = device.quarantine
     return {
         "id": device.registration.id,
         "agent_id": device.agent_id,
-        "available": device.available,
+        "condition": device.condition,
         "reason": device.reason,
         "last_seen_at": device.last_seen_at,
         "registration": dump_always(device.registration),
-        "probe": dump(device.probe),
+        "health": dump(device.health),
+        "probes": {browser: dump_always(probe) for browser, probe in device.probes.items()},
+        "infrastructure_faults": device.infrastructure_faults,
+        "failed_health_runs": device.failed_health_runs,
+        "next_health_run_at": device.next_health_run_at,
+        "quarantined_at": quarantine.since if quarantine else None,
+        "quarantine_reason": quarantine.reason if quarantine else "",
     }
 
 
 def to_device(row: DeviceRow) -> DeviceRecord:
-    registration = DeviceRegistration.model_validate(row.registration)
-    probe = DeviceProbe.model_validate(row.probe) if row.probe else None
-    return DeviceRecord(registration, row.agent_id, row.available, row.reason, row.last_seen_at, probe)
+    return DeviceRecord(
+        registration=DeviceRegistration.model_validate(row.registration),
+        agent_id=row.agent_id,
+        last_seen_at=row.last_seen_at,
+        next_health_run_at=row.next_health_run_at,
+        condition=Condition(row.condition),
+        reason=row.reason,
+        health=DeviceHealth.model_validate(row.health) if row.health else None,
+        probes={browser: DeviceProbe.model_validate(probe) for browser, probe in row.probes.items()},
+        infrastructure_faults=row.infrastructure_faults,
+        failed_health_runs=row.failed_health_runs,
+        quarantine=QuarantineRecord(row.quarantined_at, row.quarantine_reason) if row.quarantined_at else None,
+    )

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import delete, distinct, func, insert, select, update
+from sqlalchemy import and_, delete, distinct, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import AttemptState, RunState
+from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
+from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Attempt, CellRecord, DeviceRecord, FrozenVariant, Job, Lease, Run
 from orchestrator.domain.run_states import UNFINISHED
@@ -39,6 +41,8 @@ from orchestrator.store.rows import (
 )
 
 _UNFINISHED = [str(state) for state in UNFINISHED]
+OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
+"""Probes of devices and health runs say nothing of a model."""
 
 
 class JobRepository:
@@ -56,9 +60,11 @@ class JobRepository:
         row = self._session.scalars(select(JobRow).where(JobRow.idempotency_key == key)).one_or_none()
         return to_job(row) if row else None
 
-    def newest(self, limit: int) -> list[Job]:
-        rows = self._session.scalars(select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit))
-        return [to_job(row) for row in rows]
+    def newest(self, limit: int, purpose: Purpose | None = None) -> list[Job]:
+        query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
+        if purpose is not None:
+            query = query.where(JobRow.purpose == purpose)
+        return [to_job(row) for row in self._session.scalars(query)]
 
     def update(self, job: Job) -> None:
         self._session.execute(update(JobRow).where(JobRow.id == job.id).values(**job_columns(job)))
@@ -69,8 +75,8 @@ class JobRepository:
 
     def cells(self, job_id: str) -> tuple[int, int]:
         def count(*conditions: object) -> int:
-            key = RunRow.variant_id + " " + RunRow.backend + " " + RunRow.device_id
-            query = select(func.count(distinct(key))).where(RunRow.job_id == job_id, RunRow.variant_id != PROBE.id)
+            key = RunRow.variant_id + " " + RunRow.backend + " " + RunRow.device_id + " " + RunRow.browser
+            query = select(func.count(distinct(key))).where(RunRow.job_id == job_id, OF_A_MODEL)
             for condition in conditions:
                 query = query.where(condition)  # type: ignore[arg-type]
             return self._session.scalar(query) or 0
@@ -106,7 +112,15 @@ class RunRepository:
         row = self._session.get(RunRow, run_id)
         return to_run(row) if row else None
 
-    def find(self, *, job_id: str | None, state: RunState | None, device_id: str | None, limit: int) -> list[Run]:
+    def find(
+        self,
+        *,
+        job_id: str | None,
+        state: RunState | None,
+        device_id: str | None,
+        purpose: Purpose | None,
+        limit: int,
+    ) -> list[Run]:
         ended = state in (RunState.FINISHED, RunState.INCONCLUSIVE)
         newest = RunRow.finished_at if ended else RunRow.created_at
         query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
@@ -116,15 +130,20 @@ class RunRepository:
             query = query.where(RunRow.state == state)
         if device_id is not None:
             query = query.where(RunRow.device_id == device_id)
+        if purpose is not None:
+            query = query.where(RunRow.purpose == purpose)
         return [to_run(row) for row in self._session.scalars(query)]
 
     def update(self, run: Run) -> None:
         self._session.execute(update(RunRow).where(RunRow.id == run.id).values(**run_columns(run)))
 
-    def next_queued(self, device_ids: Sequence[str]) -> Run | None:
+    def next_queued(self, group: IdleGroup) -> Run | None:
+        place = tuple_(RunRow.device_id, RunRow.browser)
+        healthy = place.in_(group.for_any_run)
+        sick = and_(place.in_(group.for_health_runs), RunRow.purpose == Purpose.HEALTH)
         query = (
             select(RunRow)
-            .where(RunRow.state == RunState.QUEUED, RunRow.device_id.in_(device_ids))
+            .where(RunRow.state == RunState.QUEUED, or_(healthy, sick))
             .order_by(
                 RunRow.priority.desc(),
                 RunRow.job_created_at,
@@ -143,6 +162,12 @@ class RunRepository:
         )
         return dict(self._session.execute(counted).tuples().all())
 
+    def health_runs_under_way(self) -> set[Pair]:
+        query = select(RunRow.device_id, RunRow.browser).where(
+            RunRow.purpose == Purpose.HEALTH, RunRow.state.in_(_UNFINISHED)
+        )
+        return set(self._session.execute(query).tuples())
+
     def finished_in_cell(self, cell_key: str) -> list[Run]:
         query = select(RunRow).where(RunRow.cell_key == cell_key).order_by(RunRow.finished_at, RunRow.id)
         return [to_run(row) for row in self._session.scalars(query)]
@@ -153,6 +178,7 @@ class RunRepository:
             RunRow.variant_id == run.variant_id,
             RunRow.backend == run.backend,
             RunRow.device_id == run.device_id,
+            RunRow.browser == run.browser,
         )
         return self._session.scalar(query) or 0
 

@@ -26,6 +26,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class PlainText(TypeDecorator[str]):
+    """Text without NUL characters, which not every database can hold and which agents may send in their reasons."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -35,7 +45,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON(), str: String(200)}  # noqa: RUF012 (SQLAlchemy's own pattern)
+    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON(), str: PlainText(200)}  # noqa: RUF012 (SQLAlchemy's own pattern)
 
 
 class JobRow(Base):
@@ -49,6 +59,7 @@ class JobRow(Base):
     finished_at: Mapped[datetime | None]
     spec: Mapped[dict[str, Any]]
     left_out: Mapped[list[str]]
+    purpose: Mapped[str]
 
 
 class VariantRow(Base):
@@ -81,6 +92,8 @@ class RunRow(Base):
     variant_bytes: Mapped[int] = mapped_column(BigInteger)
     backend: Mapped[str]
     device_id: Mapped[str]
+    browser: Mapped[str]
+    purpose: Mapped[str]
     workload: Mapped[dict[str, Any]]
     criteria: Mapped[dict[str, Any]]
     state: Mapped[str]
@@ -88,12 +101,15 @@ class RunRow(Base):
     job_created_at: Mapped[datetime]
     repeat: Mapped[int]
     attempts: Mapped[int]
+    spoiled: Mapped[int]
+    returns: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(index=True)
     finished_at: Mapped[datetime | None]
     verdict: Mapped[str | None]
     fault_code: Mapped[str | None]
     fault: Mapped[dict[str, Any] | None]
     phase: Mapped[str | None]
+    marks: Mapped[list[str]]
     figures: Mapped[dict[str, Any]]
     validation: Mapped[dict[str, Any] | None]
     cell_key: Mapped[str | None]
@@ -142,11 +158,18 @@ class DeviceRow(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     agent_id: Mapped[str] = mapped_column(ForeignKey("agents.id"), index=True)
-    available: Mapped[bool]
-    reason: Mapped[str] = mapped_column(String(20_000))
+    condition: Mapped[str]
+    reason: Mapped[str] = mapped_column(PlainText(20_000))
     last_seen_at: Mapped[datetime]
     registration: Mapped[dict[str, Any]]
-    probe: Mapped[dict[str, Any] | None]
+    health: Mapped[dict[str, Any] | None]
+    probes: Mapped[dict[str, Any]]
+    infrastructure_faults: Mapped[int]
+    failed_health_runs: Mapped[int]
+    next_health_run_at: Mapped[datetime]
+    quarantined_at: Mapped[datetime | None]
+    quarantine_reason: Mapped[str] = mapped_column(PlainText(25_000))
+    """Empty outside quarantine; may quote a fault's detail."""
 
 
 class CellRow(Base):

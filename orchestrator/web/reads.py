@@ -9,6 +9,7 @@ from orchestrator.domain.errors import NotFoundError
 from orchestrator.services.reading import Reading
 
 MOST_RUNS = 1000
+RUNS_OF_DEVICE = 50
 
 
 class ServiceReads:
@@ -36,6 +37,15 @@ class ServiceReads:
 
     def devices(self) -> list[DeviceView]:
         return self._reading.devices()
+
+    def device(self, device_id: str) -> DeviceView | None:
+        try:
+            return self._reading.device(device_id)
+        except NotFoundError:
+            return None
+
+    def runs_of_device(self, device_id: str) -> list[RunView]:
+        return self._reading.runs(device_id=device_id, limit=RUNS_OF_DEVICE)
 
     def artifact_path(self, sha256: str) -> Path | None:
         path = self._blobs.path(sha256)

@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.contract.matrix import Cell, Figure
 from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunView
-from orchestrator.presentation import measurements, probe_facts, run_facts, words
+from orchestrator.contract.vocabulary import Mark
+from orchestrator.presentation import device_facts, measurements, probe_facts, run_facts, words
 from orchestrator.presentation.grid import build_grid
 from orchestrator.presentation.legend import legend
 
@@ -60,7 +61,8 @@ def outcome(run: RunView) -> str:
         return run.state.value
     said = words.verdict_words(run.verdict, run.fault.code if run.fault else None)
     phase = f" @{run.phase.value}" if run.fault and run.phase else ""
-    return f"{words.verdict_symbol(run.verdict)} {said}{phase}"
+    throttled = f" {words.THROTTLED}" if Mark.THROTTLED in run.marks else ""
+    return f"{words.verdict_symbol(run.verdict)} {said}{phase}{throttled}"
 
 
 _environment: Final = Environment(
@@ -92,6 +94,17 @@ _environment.globals.update(
     device_probe_facts=probe_facts.device_probe_facts,
     probe_summary=probe_facts.probe_summary,
     workload_words=words.workload_words,
+    no_cells_words=words.no_cells_words,
+    clock_words=run_facts.clock_words,
+    health_rows=run_facts.health_rows,
+    HEALTH_RUN=run_facts.HEALTH_RUN,
+    MARKED_THROTTLED=run_facts.MARKED_THROTTLED,
+    browser_words=device_facts.browser_words,
+    hardware_lines=device_facts.hardware_lines,
+    health_facts=device_facts.health_facts,
+    health_lines=device_facts.health_lines,
+    quarantine_facts=device_facts.quarantine_facts,
+    system_words=device_facts.system_words,
     EMULATED=words.EMULATED,
     SYNTHETIC=words.SYNTHETIC,
     NO_RUN=words.NO_RUN,

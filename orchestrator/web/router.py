@@ -1,5 +1,6 @@
 """Routes of the web pages. What they show comes from whoever implements `Reads`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
@@ -45,13 +46,19 @@ class Reads(Protocol):
 
     def devices(self) -> list[DeviceView]: ...
 
+    def device(self, device_id: str) -> DeviceView | None: ...
+
+    def runs_of_device(self, device_id: str) -> list[RunView]:
+        """The newest, health runs among them."""
+        ...
+
     def artifact_path(self, sha256: str) -> Path | None:
         """The file with these bytes, None where it is not kept."""
         ...
 
 
 def create_web_router(reads: Reads) -> APIRouter:
-    """Pages at `/`, `/runs/{id}` and `/jobs/{id}`, the runs' artifacts, and the pages' own files at `/static/`."""
+    """The matrix at `/`, pages of a run, a job and a device, runs' artifacts, and the pages' files at `/static/`."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @router.get("/")
@@ -80,6 +87,13 @@ def create_web_router(reads: Reads) -> APIRouter:
     def show_job(job_id: str) -> Response:
         job = reads.job(job_id)
         return _missing("job", job_id) if job is None else _page("job.html", job=job, runs=reads.runs(job_id))
+
+    @router.get("/devices/{device_id}")
+    def show_device(device_id: str) -> Response:
+        device = reads.device(device_id)
+        if device is None:
+            return _missing("device", device_id)
+        return _page("device.html", device=device, runs=reads.runs_of_device(device_id), now=datetime.now(UTC))
 
     @router.get("/static/{name}")
     def send_static(name: str) -> Response:

@@ -84,22 +84,26 @@ def free_port() -> int:
 
 
 class RunningCoordinator:
-    """`fitmatrix coordinator` with short leases."""
+    """`fitmatrix coordinator` with short leases, and further settings by their names."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
+        self.settings = settings
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        settings = {"lease_seconds": str(LEASE_SECONDS), "heartbeat_seconds": "1"} | self.settings
+        return os.environ | {f"FITMATRIX_{name.upper()}": value for name, value in settings.items()}
+
     def start(self) -> None:
-        environment = os.environ | {
-            "FITMATRIX_LEASE_SECONDS": str(LEASE_SECONDS),
-            "FITMATRIX_HEARTBEAT_SECONDS": "1",
-        }
         command = [sys.executable, "-m", "orchestrator.cli.main", "coordinator"]
         self._process = subprocess.Popen(
-            [*command, "--port", str(self.port), "--data", str(self.data)], env=environment, start_new_session=True
+            [*command, "--port", str(self.port), "--data", str(self.data)],
+            env=self._environment,
+            start_new_session=True,
         )
         wait_until(self._ready, what="a ready coordinator")
 
@@ -112,6 +116,7 @@ class RunningCoordinator:
             text=True,
             timeout=60,
             check=False,
+            env=self._environment,
         )
         return ended.returncode, " ".join((ended.stdout + ended.stderr).split())
 
@@ -144,10 +149,10 @@ class RunningCoordinator:
 
 
 @contextmanager
-def running_coordinator(data: Path) -> Iterator[RunningCoordinator]:
+def running_coordinator(data: Path, **settings: str) -> Iterator[RunningCoordinator]:
     for variant in _PRETENDED:
         pretend_built(data, variant)
-    coordinator = RunningCoordinator(data)
+    coordinator = RunningCoordinator(data, **settings)
     try:
         coordinator.start()
         yield coordinator
@@ -163,6 +168,8 @@ class HandAgent:
         self.agent_id = agent_id
         self._client = httpx.Client(base_url=f"{coordinator.url}/api/v1", timeout=10)
         self.answer: EnrolAnswer | None = None
+        self.says: dict[str, Any] = {}
+        """Fields of the status that every heartbeat gives of every device: condition, reason, health."""
 
     def close(self) -> None:
         self._client.close()
@@ -182,11 +189,10 @@ class HandAgent:
         return response
 
     def beat(self, attempt: AttemptSpec | None = None) -> HeartbeatAnswer:
+        """Says how the devices are, in the words of `says`, and that an attempt is being worked on."""
         working = attempt and AttemptRef(run_id=attempt.run_id, number=attempt.number)
         statuses = [
-            DeviceStatus(
-                id=one.id, available=True, attempt=working if attempt and attempt.device_id == one.id else None
-            )
+            DeviceStatus(id=one.id, attempt=working if attempt and attempt.device_id == one.id else None, **self.says)
             for one in self.devices
         ]
         body = Heartbeat(devices=statuses).model_dump(mode="json")

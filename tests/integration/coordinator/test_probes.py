@@ -31,7 +31,7 @@ def take_probe(agent: HandAgent) -> AttemptSpec:
 
 
 def test_a_probe_becomes_the_devices_record_and_never_a_cell(agent: HandAgent, qa: Submitter) -> None:
-    assert qa.get(f"/api/v1/devices/{agent.device_id}")["probe"] is None
+    assert qa.get(f"/api/v1/devices/{agent.device_id}")["probes"] == {}
     before = qa.text("/metrics")
     response = qa.post({"name": "probe", "variants": ["probe"], "devices": f'id == "{agent.device_id}"'})
     job = response.json()
@@ -41,7 +41,7 @@ def test_a_probe_becomes_the_devices_record_and_never_a_cell(agent: HandAgent, q
     ended = qa.job(job["id"])
     assert (ended["state"], ended["runs"]["finished"], ended["cells"]) == ("finished", 1, 0)
     assert qa.run(spec.run_id)["verdict"] == "fits"
-    probe = qa.get(f"/api/v1/devices/{agent.device_id}")["probe"]
+    probe = qa.get(f"/api/v1/devices/{agent.device_id}")["probes"]["chromium"]
     assert (probe["run_id"], probe["browser"]["version"], probe["device_memory_gib"]) == (spec.run_id, "157.0.1", 8)
     assert probe["adapter"]["limits"] == {"maxBufferSize": 2147483648}
     assert probe["result"]["gpu_allocated_bytes"] == 1 << 30
@@ -56,7 +56,7 @@ def test_a_probe_becomes_the_devices_record_and_never_a_cell(agent: HandAgent, q
 
 def test_a_failed_probe_keeps_the_older_one_and_a_newer_one_replaces_it(agent: HandAgent, qa: Submitter) -> None:
     def record() -> Any:
-        return qa.get(f"/api/v1/devices/{agent.device_id}")["probe"]
+        return qa.get(f"/api/v1/devices/{agent.device_id}")["probes"]["chromium"]
 
     for _ in range(2):
         qa.submit(variants=["probe"])
@@ -77,7 +77,7 @@ def test_a_probe_outlives_heartbeats_and_a_new_enrolment(agent: HandAgent, qa: S
     agent.report(spec, page=probed())
     agent.beat()
     assert agent.enrol().status_code == 200
-    assert qa.get(f"/api/v1/devices/{agent.device_id}")["probe"]["run_id"] == spec.run_id
+    assert qa.get(f"/api/v1/devices/{agent.device_id}")["probes"]["chromium"]["run_id"] == spec.run_id
 
 
 def test_selectors_speak_of_probes_and_do_not_stumble_over_unprobed_devices(coordinator: RunningCoordinator) -> None:
@@ -130,7 +130,7 @@ def test_the_command_line_probes_waits_and_shows(coordinator: RunningCoordinator
     for words in ("runs: 1 finished", agent.device_id, "intel gen-12lp", "largest buffer 2 GiB", "89.5 GFLOP/s"):
         assert words in done.stdout, words
     with Client(coordinator.url) as client:
-        found = client.device(agent.device_id).probe
+        found = client.device(agent.device_id).probes.get("chromium")
         assert found is not None
         assert found.result == probe_result()
         again = client.probe(f'id == "{agent.device_id}"')

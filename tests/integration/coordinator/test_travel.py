@@ -7,7 +7,8 @@ from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Sub
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 
-WORKER_LOST = Fault(origin=FaultOrigin.AGENT, code=FaultCode.WORKER_LOST, phase=Phase.INIT, transient=True)
+NO_MODEL = Fault(origin=FaultOrigin.COORDINATOR, code=FaultCode.DOWNLOAD, phase=Phase.PREPARE, transient=True)
+"""Of the lab, and nothing against the device."""
 
 
 def test_a_job_becomes_a_cell(agent: HandAgent, qa: Submitter) -> None:
@@ -91,7 +92,7 @@ def test_infrastructure_faults_get_another_attempt_and_never_a_cell(agent: HandA
         spec = agent.receive()
         assert spec.number == number
         agent.start(spec)
-        assert agent.report(spec, fault=WORKER_LOST, page=None).json()["counted"] is True
+        assert agent.report(spec, fault=NO_MODEL, page=None).json()["counted"] is True
     (run,) = qa.runs(job)
     assert (run["state"], run["attempts"], run["verdict"]) == ("inconclusive", 3, None)
     assert qa.job(job)["state"] == "finished"

@@ -1,51 +1,24 @@
 """The schema on disk, and the rules that the database itself keeps."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.contract.job import JobSpec, ProbeWorkload
 from orchestrator.contract.vocabulary import JobState, RunState, Verdict
 from orchestrator.domain.cells import freeze
+from orchestrator.domain.placement import IdleGroup
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Job, Lease
-from orchestrator.store.database import MIGRATIONS, Database
-from orchestrator.store.rows import Base
+from orchestrator.store.database import Database
 from tests.unit.domain.builders import NOW, device, device_probe, device_record, run, variant
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def job(identifier: str = "j-1", priority: int = 50) -> Job:
     spec = JobSpec(name="test", variants=["talker.q8"], priority=priority)
     return Job(identifier, spec, JobState.ACTIVE, NOW)
-
-
-def test_migrations_give_what_the_rows_say(tmp_path: Path) -> None:
-    path = tmp_path / "test.db"
-    opened = Database(f"sqlite:///{path}")
-    opened.migrate()
-    opened.migrate()
-    opened.close()
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-    engine.dispose()
 
 
 def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
@@ -80,26 +53,6 @@ def test_a_devices_probe_survives_and_may_be_missing(database: Database) -> None
         assert tx.devices.all() == [probed, new]
 
 
-def test_a_database_from_before_probes_keeps_its_devices(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'test.db'}"
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        agent = "INSERT INTO agents VALUES ('lab', 'host', '1', 'digest', '2026-01-02 03:04:05')"
-        connection.execute(text(agent))
-        row = "INSERT INTO devices VALUES ('lab.desk', 'lab', 1, '', '2026-01-02 03:04:05', :registration)"
-        connection.execute(text(row), {"registration": device().model_dump_json()})
-    engine.dispose()
-    opened = Database(url)
-    opened.migrate()
-    with opened.read() as tx:
-        assert tx.devices.all() == [device_record(device())]
-    opened.close()
-
-
 def test_probes_are_no_cells_and_tallied_apart(database: Database) -> None:
     frozen, probe = freeze(variant()), freeze(PROBE)
     done = {"state": RunState.FINISHED, "verdict": Verdict.FITS, "finished_at": NOW}
@@ -111,7 +64,7 @@ def test_probes_are_no_cells_and_tallied_apart(database: Database) -> None:
         tx.runs.add([run("r-2", variant_id="probe", variant_digest=probe.digest, workload=ProbeWorkload(), **done)])
     with database.read() as tx:
         assert tx.jobs.cells("j-1") == (1, 1)
-        assert sorted((tally.probes, tally.runs) for tally in tx.tally_runs()) == [(False, 1), (True, 1)]
+        assert sorted((tally.of_a_model, tally.runs) for tally in tx.tally_runs()) == [(False, 1), (True, 1)]
         probing = tx.runs.get("r-2")
         assert probing is not None
         assert probing.workload == ProbeWorkload()
@@ -139,10 +92,10 @@ def test_the_queue_goes_by_priority_age_repeat_and_size(database: Database) -> N
         queued("r-old-small", "j-old")
     order = []
     with database.write() as tx:
-        while (found := tx.runs.next_queued(["lab.desk"])) is not None:
+        while (found := tx.runs.next_queued(IdleGroup([("lab.desk", "chromium")]))) is not None:
             order.append(found.id)
             tx.runs.update(replace(found, state=RunState.LEASED))
-        assert tx.runs.next_queued(["another"]) is None
+        assert tx.runs.next_queued(IdleGroup([("another", "chromium")])) is None
     assert order == ["r-old-small", "r-old-large", "r-old-second", "r-new", "r-low"]
 
 

@@ -1,6 +1,6 @@
 """Values the domain's tests share."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.contract.attempt import AttemptReport, DownloadCount, MemoryFigure
@@ -23,6 +23,7 @@ from orchestrator.domain.records import DeviceRecord, Run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GIB = 1 << 30
+BROWSER = Browser(name="chromium", version="156.0.1")
 
 
 def variant(identifier: str = "talker.q8", **changes: Any) -> Variant:
@@ -48,13 +49,15 @@ def variant(identifier: str = "talker.q8", **changes: Any) -> Variant:
 
 def device(identifier: str = "lab.desk", *, emulation: Emulation | None = None, **changes: Any) -> DeviceRegistration:
     facts = DeviceFacts(
-        os="linux",
+        os=changes.pop("os", "linux"),
         os_version="12",
+        os_api_level=changes.pop("os_api_level", None),
+        gpus=changes.pop("gpus", []),
         arch="x86_64",
         cpu_model="Test CPU",
         cpu_count=8,
         ram_bytes=16 * GIB,
-        browser=Browser(name="chromium", version="156.0.1"),
+        browsers=changes.pop("browsers", [BROWSER]),
         chrome_flags=changes.pop("chrome_flags", []),
         emulation=emulation,
     )
@@ -69,8 +72,19 @@ def device(identifier: str = "lab.desk", *, emulation: Emulation | None = None, 
     return DeviceRegistration(**(values | changes))
 
 
-def device_record(registration: DeviceRegistration, probe: DeviceProbe | None = None) -> DeviceRecord:
-    return DeviceRecord(registration, "lab", True, "", NOW, probe)
+def device_record(
+    registration: DeviceRegistration | None = None, probe: DeviceProbe | None = None, **changes: Any
+) -> DeviceRecord:
+    """Of a device that is ready and was seen just now; `probe` is of its first browser."""
+    known = registration or device()
+    values: dict[str, Any] = {
+        "registration": known,
+        "agent_id": "lab",
+        "last_seen_at": NOW,
+        "next_health_run_at": NOW + timedelta(hours=24),
+        "probes": {known.facts.browsers[0].id: probe} if probe else {},
+    }
+    return DeviceRecord(**(values | changes))
 
 
 def wasm_features(**changes: bool) -> WasmFeatures:
@@ -127,6 +141,7 @@ def run(identifier: str = "r-1", **changes: Any) -> Run:
         "variant_id": "talker.q8",
         "backend": Backend.WASM,
         "device_id": "lab.desk",
+        "browser": "chromium",
         "workload": TextGenerationWorkload(),
         "criteria": Criteria(),
         "state": RunState.RUNNING,

@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contract.device import Emulation
+from orchestrator.contract.device import Browser, Emulation
 from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.domain.probing import PROBE, still_valid, with_probe
-from orchestrator.domain.selector import WEBGPU_LIMITS, Selector, selectable_facts
+from orchestrator.domain.selector import WEBGPU_LIMITS, Selector, major_version, selectable_facts
 from tests.unit.domain.builders import (
+    BROWSER,
     NOW,
     adapter,
     device,
@@ -35,18 +36,18 @@ ASKED = [
 @pytest.mark.parametrize("expression", ASKED)
 def test_a_selector_can_ask_for_everything_a_probe_found(expression: str) -> None:
     selector = Selector(expression)
-    assert selector.matches(selectable_facts(device(), device_probe()))
-    assert not selector.matches(selectable_facts(device()))
+    assert selector.matches(selectable_facts(device(), BROWSER, device_probe()))
+    assert not selector.matches(selectable_facts(device(), BROWSER))
 
 
 @pytest.mark.parametrize("limit", WEBGPU_LIMITS)
 def test_every_limit_can_be_asked_of_a_device_that_was_never_probed(limit: str) -> None:
-    assert not Selector(f"gpu.limits.{limit} > 0").matches(selectable_facts(device()))
+    assert not Selector(f"gpu.limits.{limit} > 0").matches(selectable_facts(device(), BROWSER))
 
 
 @pytest.mark.parametrize("probe", [None, device_probe(adapter=None, device_memory_gib=None)])
 def test_what_is_missing_is_false_zero_or_empty(probe: Any) -> None:
-    facts = selectable_facts(device(), probe)
+    facts = selectable_facts(device(), BROWSER, probe)
     assert (facts["webgpu"], facts["gpu"]["features"], facts["gpu"]["limits"]["maxBufferSize"]) == (False, [], 0)
     assert facts["device_memory_gib"] == 0.0
     assert facts["probed"] is (probe is not None)
@@ -54,7 +55,7 @@ def test_what_is_missing_is_false_zero_or_empty(probe: Any) -> None:
 
 def test_a_fact_below_another_that_does_not_exist_is_explained() -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        Selector("gpu.limits.maxBuffer > 1").matches(selectable_facts(device(), device_probe()))
+        Selector("gpu.limits.maxBuffer > 1").matches(selectable_facts(device(), BROWSER, device_probe()))
     assert "maxBuffer" in caught.value.fields[0].allowed
 
 
@@ -63,35 +64,46 @@ def test_a_probe_needs_nothing_to_be_built() -> None:
     assert PROBE.total_bytes == 0
 
 
+LATER = NOW + timedelta(days=2)
+
+
 def test_a_completed_probe_becomes_the_devices() -> None:
     environment = page_report().environment.model_copy(update={"adapter": adapter(), "device_memory_gib": 8})
     page = page_report(environment=environment, probe=probe_result())
-    made = with_probe(device_record(device()), report(page=page))
-    assert made is not None
+    probed = with_probe(device_record(), "chromium", report(page=page), LATER)
+    made = probed.probes["chromium"]
     assert (made.run_id, made.device_memory_gib, made.adapter) == ("r-1", 8, adapter())
     assert made.result == probe_result()
-    assert made.browser == device().facts.browser
+    assert made.browser == BROWSER
+    assert made.measured_at == LATER, "the agent's clock has no say"
 
 
-def test_the_newer_probe_wins() -> None:
+def test_each_browser_has_a_probe_of_its_own() -> None:
+    webview = Browser(name="webview", version="155.0.1")
+    phone = device_record(device(browsers=[BROWSER, webview]), device_probe())
     page = page_report(probe=probe_result())
-    newer = device_probe(measured_at=NOW + timedelta(seconds=1))
-    assert with_probe(device_record(device(), newer), report(page=page)) == newer
-    older = device_probe(measured_at=NOW - timedelta(seconds=1))
-    replaced = with_probe(device_record(device(), older), report(page=page))
-    assert replaced is not None
-    assert replaced.run_id == "r-1"
+    probed = with_probe(phone, "webview", report(page=page), LATER)
+    assert probed.probes["chromium"] == device_probe()
+    assert probed.probes["webview"].browser == webview
 
 
 def test_a_report_without_a_probe_keeps_the_older_one() -> None:
-    kept = device_probe()
-    assert with_probe(device_record(device(), kept), report()) == kept
-    assert with_probe(device_record(device(), kept), report(page=None)) == kept
+    kept = device_record(device(), device_probe())
+    assert with_probe(kept, "chromium", report(), LATER) == kept
+    assert with_probe(kept, "chromium", report(page=None), LATER) == kept
 
 
 def test_a_probe_outlives_an_enrolment_but_not_a_change_of_what_it_depends_on() -> None:
-    kept = device_probe()
-    record = device_record(device(), kept)
+    kept = {"chromium": device_probe()}
+    record = device_record(device(), device_probe())
     assert still_valid(record, device(name="renamed")) == kept
-    assert still_valid(record, device(chrome_flags=["--enable-unsafe-webgpu"])) is None
-    assert still_valid(record, device(emulation=Emulation(webgpu=False))) is None
+    assert still_valid(record, device(browsers=[Browser(name="chromium", version="156.9.9")])) == kept
+    assert still_valid(record, device(browsers=[Browser(name="chromium", version="157.0.1")])) == {}
+    assert still_valid(record, device(browsers=[])) == {}
+    assert still_valid(record, device(chrome_flags=["--enable-unsafe-webgpu"])) == {}
+    assert still_valid(record, device(emulation=Emulation(webgpu=False))) == {}
+
+
+@pytest.mark.parametrize(("version", "major"), [("156.0.1", 156), ("Dev 9", 0), ("²", 0), ("7", 7)])
+def test_the_major_version_of_any_version(version: str, major: int) -> None:
+    assert major_version(Browser(name="chromium", version=version)) == major

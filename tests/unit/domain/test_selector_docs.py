@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.api.examples import JOB_EXAMPLES
 from orchestrator.domain.selector import Selector, selectable_facts
-from tests.unit.domain.builders import device, device_probe
+from tests.unit.domain.builders import BROWSER, device, device_probe
 
 DOCS = (Path(__file__).parents[3] / "docs/jobs.md").read_text(encoding="utf-8")
 EXAMPLES = [
@@ -16,9 +16,9 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("fact", selectable_facts(device()))
+@pytest.mark.parametrize("fact", selectable_facts(device(), BROWSER))
 def test_every_fact_is_documented(fact: str) -> None:
-    value = selectable_facts(device(), device_probe())[fact]
+    value = selectable_facts(device(), BROWSER, device_probe())[fact]
     assert f"`{fact}`" in DOCS
     if isinstance(value, dict):
         assert all(f"`{fact}.{part}`" in DOCS for part in value)
@@ -28,4 +28,4 @@ def test_every_fact_is_documented(fact: str) -> None:
 def test_every_example_gives_an_answer_with_and_without_a_probe(example: str) -> None:
     assert len(EXAMPLES) >= 4
     for probe in (None, device_probe()):
-        assert Selector(example).matches(selectable_facts(device(), probe)) in (True, False)
+        assert Selector(example).matches(selectable_facts(device(), BROWSER, probe)) in (True, False)

@@ -1,0 +1,126 @@
+"""What becomes of a run, its cell and its device when an attempt has ended."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from orchestrator.contract.attempt import AttemptReport
+from orchestrator.contract.catalog import Variant
+from orchestrator.contract.device import DeviceRegistration
+from orchestrator.contract.fault import Fault
+from orchestrator.contract.vocabulary import AttemptState, FaultCode, JobState, Purpose, RunState, Task, Verdict
+from orchestrator.domain.cells import build_cell, cell_key
+from orchestrator.domain.errors import NotFoundError
+from orchestrator.domain.identifiers import new_id
+from orchestrator.domain.judgement import judge
+from orchestrator.domain.probing import find_browser, with_probe
+from orchestrator.domain.quarantine import after_failed_health_run, after_fault, after_result
+from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Run
+from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
+from orchestrator.domain.statistics import Settlement, sequential_test
+from orchestrator.services.ports import Transaction
+
+MAX_AUTO_RUNS = 12
+"""Runs that one job spends on a cell that does not settle."""
+
+
+def spoil(
+    tx: Transaction, run: Run, attempt: Attempt, fault: Fault, now: datetime, report: AttemptReport | None
+) -> bool:
+    """Notes an attempt that the lab failed; whether that put its device into quarantine."""
+    state = AttemptState.LOST if report is None else AttemptState.FAULTED
+    tx.attempts.update(replace(attempt, state=state, fault=fault, report=report, finished_at=now))
+    before = _device(tx, run.device_id)
+    device = after_fault(before, fault, now)
+    quarantined = device.quarantine is not None and before.quarantine is None
+    excused = quarantined or fault.code is FaultCode.DEVICE_NOT_READY
+    left = after_spoiled_attempt(run, transient=fault.transient, excused=excused)
+    given_up = left.state is RunState.INCONCLUSIVE
+    if given_up and run.purpose is Purpose.HEALTH:
+        device = after_failed_health_run(device, now)
+    tx.devices.put(device)
+    tx.runs.update(replace(left, fault=fault, finished_at=now if given_up else None))
+    if given_up:
+        _finish_job_if_done(tx, run.job_id, now)
+    return quarantined
+
+
+def conclude(
+    tx: Transaction, run: Run, attempt: Attempt, report: AttemptReport, now: datetime, health_interval: timedelta
+) -> None:
+    """Makes a report the result of its run: judges it and enters it where it belongs."""
+    tx.attempts.update(
+        replace(attempt, state=AttemptState.REPORTED, fault=report.fault, report=report, finished_at=now)
+    )
+    variant = tx.variants.get(run.variant_digest)
+    judgement = judge(report, variant, run.workload, run.criteria)
+    device = after_result(_device(tx, run.device_id), run, judgement.verdict, now, health_interval)
+    done = replace(
+        run,
+        state=next_state(run.state, RunEvent.RESULT),
+        verdict=judgement.verdict,
+        fault=judgement.fault,
+        phase=judgement.phase,
+        marks=tuple(report.marks),
+        figures=judgement.figures,
+        validation=judgement.validation,
+        finished_at=now,
+    )
+    if variant.task is Task.PROBE and judgement.verdict is Verdict.FITS:
+        device = with_probe(device, run.browser, report, now)
+    tx.devices.put(device)
+    if variant.task is Task.PROBE or run.purpose is Purpose.HEALTH:
+        tx.runs.update(done)
+    else:
+        _enter_cell(tx, done, variant, device.registration, report, now)
+    _finish_job_if_done(tx, run.job_id, now)
+
+
+def _enter_cell(
+    tx: Transaction, run: Run, variant: Variant, registration: DeviceRegistration, report: AttemptReport, now: datetime
+) -> None:
+    used = report.browser or find_browser(registration, run.browser)
+    browser = used.label if used else run.browser
+    key = cell_key(run, registration, browser)
+    tx.runs.update(replace(run, cell_key=key))
+    record = build_cell(key, tx.runs.finished_in_cell(key), variant, registration, report, browser, now)
+    tx.cells.put(record)
+    job = tx.jobs.get(run.job_id)
+    if job is not None and job.spec.repeats == "auto":
+        _repeat_until_settled(tx, run, record, now)
+
+
+def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: datetime) -> None:
+    cell = record.cell
+    settled = sequential_test(cell.successes, cell.runs - cell.successes) is not Settlement.OPEN
+    done = tx.runs.siblings(run)
+    if settled or done >= MAX_AUTO_RUNS:
+        return
+    again = Run(
+        id=new_id("r"),
+        job_id=run.job_id,
+        variant_digest=run.variant_digest,
+        variant_id=run.variant_id,
+        backend=run.backend,
+        device_id=run.device_id,
+        browser=run.browser,
+        workload=run.workload,
+        criteria=run.criteria,
+        state=RunState.QUEUED,
+        repeat=done,
+        variant_bytes=run.variant_bytes,
+        created_at=now,
+    )
+    tx.runs.add([again])
+
+
+def _finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
+    job = tx.jobs.get(job_id)
+    if job is not None and job.state is JobState.ACTIVE and tx.runs.unfinished_in_job(job_id) == 0:
+        tx.jobs.update(replace(job, state=JobState.FINISHED, finished_at=now))
+
+
+def _device(tx: Transaction, device_id: str) -> DeviceRecord:
+    device = tx.devices.get(device_id)
+    if device is None:
+        raise NotFoundError(f"device {device_id} is not registered")
+    return device
