@@ -155,11 +155,11 @@ def _read_by_socket(served: Served) -> float:
 
 
 def _read_by_browser(session: BrowserSession, served: Served) -> float:
-    # An address of its own each time: until the page is there, the browser still shows the last one's title.
-    url = f"{served.url}{PAGE_FILES[0]}?{uuid.uuid4().hex}"
-    session.open(url)
-    prefix = "read "
-    title = wait_until(lambda: _title(session, url, prefix), _READ_SECONDS, "the page having read the model")
+    # A word of its own each time: until the page is there, the browser still shows the last one's title.
+    query = f"?{uuid.uuid4().hex}"
+    session.open(f"{served.url}{PAGE_FILES[0]}{query}")
+    prefix = f"read {query} "
+    title = wait_until(lambda: _title(session, prefix), _READ_SECONDS, "the page having read the model")
     return _speed(title.removeprefix(prefix), served)
 
 
@@ -170,11 +170,11 @@ def _speed(said: str, served: Served) -> float:
     return int(count) / 1e9 / float(seconds)
 
 
-def _title(session: BrowserSession, url: str, prefix: str) -> str | None:
-    """The title of the page at this address, once it begins so."""
+def _title(session: BrowserSession, prefix: str) -> str | None:
+    """The title of the browser's page, once it begins so."""
     address = urlsplit(session.devtools_url)
     with urllib.request.urlopen(f"http://{address.netloc}/json/list") as answer:
-        titles: list[str] = [page["title"] for page in json.load(answer) if page["url"] == url]
+        titles: list[str] = [page["title"] for page in json.load(answer)]
     return next((title for title in titles if title.startswith(prefix)), None)
 
 
