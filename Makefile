@@ -84,6 +84,7 @@ test: setup pages browser $(VENV)/.models ## Run every test
 
 # BENCH takes further arguments, such as --list, --heavy or --rounds 20.
 bench: setup pages browser $(VENV)/.models ## Measure docs/benchmarks.json anew; one figure alone: ONLY=name
+	@deploy/setup/nginx.sh || true
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(BENCH)
 
 lint: setup webpayloads/node_modules/.installed ## Check style, types, imports, generated files

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from pydantic import ValidationError
 
 from agents.attempt import AttemptOutcome
+from agents.compressed_files import loaded_with
 from agents.coordinator import (
     CoordinatorClient,
     CoordinatorError,
@@ -199,7 +200,10 @@ class Delivery:
         pages = {file.path: WantedFile(file.sha256, file.bytes) for file in build.files}
         models = {file.path: WantedFile(file.sha256, file.bytes) for file in spec.variant.files}
         with ExitStack() as files:
-            page_files = files.enter_context(self._cache.use(pages, source=self._coordinator, stop=stop))
+            loaded = loaded_with(pages, spec.variant.runtime, spec.variant.runtime_version)
+            page_files = files.enter_context(
+                self._cache.use(pages, source=self._coordinator, stop=stop, compress=loaded)
+            )
             model_files = files.enter_context(self._cache.use(models, source=self._coordinator, stop=stop))
             files.enter_context(self._take(self._lease_seconds))
             with self._lock:

@@ -5,13 +5,14 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from agents.checked_files import CheckedFiles
+from agents.compressed_files import SUFFIX, CompressedFiles
 from agents.coordinator import CoordinatorUnavailableError
 from agents.disk import KEEP_FREE_BYTES, free_bytes
 from agents.faults import AgentError
@@ -57,6 +58,7 @@ class ModelCache:
         <root>/<first two digits>/<sha256>   the files
         <root>/parts/<sha256>                downloads that have not ended
         <root>/checked/<sha256>              which files are known to be right, and when they were last used
+        <root>/gzip/<sha256>                 page files as they are sent
         <root>/locks/<sha256>                shared by those who use a file, alone for who downloads or evicts it
     """
 
@@ -66,12 +68,20 @@ class ModelCache:
         self._cap_bytes = cap_bytes
         self._keep_free_bytes = keep_free_bytes
         self._checked = CheckedFiles(root / "checked")
+        self._compressed = CompressedFiles(root / "gzip")
 
     @contextmanager
     def use(
-        self, files: Mapping[str, WantedFile], *, source: BlobSource, stop: threading.Event
+        self,
+        files: Mapping[str, WantedFile],
+        *,
+        source: BlobSource,
+        stop: threading.Event,
+        compress: Collection[str] = (),
     ) -> Iterator[dict[str, Path]]:
         """Each path's file on disk, kept there for as long as the block runs.
+
+        Beside each of the paths in `compress` that is worth it comes `<path>.gz`.
 
         Raises HashMismatchError, CacheStoppedError when `stop` is set, ModelCacheError when the disk or the cap is
         too small, and what `source` raises.
@@ -82,7 +92,17 @@ class ModelCache:
                     f"the file {path!r} is asked for by {wanted.sha256!r}, which is no SHA-256: refused"
                 )
         with ExitStack() as locks:
-            yield {path: locks.enter_context(self._one(wanted, source, stop)) for path, wanted in files.items()}
+            paths = {path: locks.enter_context(self._one(wanted, source, stop)) for path, wanted in files.items()}
+            yield paths | self._siblings({path: paths[path] for path in compress}, stop)
+
+    def _siblings(self, paths: Mapping[str, Path], stop: threading.Event) -> dict[str, Path]:
+        try:
+            found = {path: self._compressed.of(path, blob, blob.name, stop) for path, blob in paths.items()}
+        except OSError as error:
+            raise ModelCacheError(f"cannot write below {self._root}: {error}") from error
+        if stop.is_set():
+            raise CacheStoppedError("stopped while page files were compressed")
+        return {f"{path}{SUFFIX}": sibling for path, sibling in found.items() if sibling is not None}
 
     def bytes(self) -> int:
         """Size of all files, unfinished downloads included."""
@@ -190,6 +210,7 @@ class ModelCache:
             file.unlink(missing_ok=True)
             if file.parent.name != "parts":
                 self._checked.forget(file.name)
+                self._compressed.place(file.name).unlink(missing_ok=True)
         finally:
             lock.release()
         return True
@@ -197,7 +218,7 @@ class ModelCache:
     def _evictable(self) -> Iterator[tuple[float, int, Path]]:
         """All files with their last use and size, those of unfinished downloads too."""
         for file in self._root.glob("[0-9a-f][0-9a-f]/*"):
-            yield self._checked.used_at(file.name), _size(file), file
+            yield self._checked.used_at(file.name), _size(file) + _size(self._compressed.place(file.name)), file
         for part in self._root.glob("parts/*"):
             with suppress(FileNotFoundError):
                 yield part.stat().st_mtime, _size(part), part

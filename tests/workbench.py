@@ -3,6 +3,7 @@
 Used by the acceptance tests of runtimes and faults, and by the benchmarks.
 """
 
+import hashlib
 import shutil
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from agents.attempt import AttemptOutcome, run_attempt
 from agents.attempt_page import AttemptPage
+from agents.compressed_files import SUFFIX, CompressedFiles, loaded_with
 from agents.devices.declared import discover_devices
 from agents.devices.protocol import Device
 from agents.page_server import PageServer
@@ -102,6 +104,7 @@ class Workbench:
         self._directory = directory
         self._server = _Pages()
         self._blobs = BlobStore(CACHE / "blobs")
+        self._compressed = CompressedFiles(CACHE / "gzip")
         self._numbers = count(1)
         file = directory / "devices.yaml"
         file.write_text(devices, encoding="utf-8")
@@ -131,6 +134,16 @@ class Workbench:
     def files_of(self, variant: Variant) -> dict[str, Path]:
         """Where the variant's files lie, by their path in the variant."""
         return {file.path: self._blobs.path(file.sha256) for file in variant.files}
+
+    def _with_compressed(self, variant: Variant) -> dict[str, Path]:
+        """The page's files, compressed as an agent's cache has them."""
+        files = dict(self.page_files)
+        for path in loaded_with(self.page_files, variant.runtime, variant.runtime_version):
+            file = self.page_files[path]
+            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+            if compressed := self._compressed.of(path, file, sha256, self.stop):
+                files[f"{path}{SUFFIX}"] = compressed
+        return files
 
     def run(
         self,
@@ -185,7 +198,7 @@ class Workbench:
             spec,
             device=self.devices[device],
             page_server=self._server,
-            page_files=self.page_files,
+            page_files=self._with_compressed(variant),
             media_types={path: media_type(file) for path, file in self.page_files.items()},
             model_files=self.files_of(variant) if model_files is None else model_files,
             scratch=self.scratch,

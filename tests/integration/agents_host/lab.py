@@ -92,6 +92,8 @@ class Coordinator:
             id=sha256(b"build"),
             files=[PageBuildFile(path="index.html", sha256=sha256(PAGE), bytes=len(PAGE), media_type="text/html")],
         )
+        self.lies_about_build: dict[str, Any] = {}
+        """Fields of the page build's manifest that no real coordinator would send."""
         self.stale: set[str] = set()
         """Runs whose attempts may not start."""
         self.fenced: list[dict[str, Any]] = []
@@ -229,7 +231,7 @@ class Coordinator:
         return web.Response(status=206, body=content[request.http_range])
 
     async def _page_build(self, _: web.Request) -> web.Response:
-        return web.Response(body=self.build.model_dump_json(), content_type="application/json")
+        return web.json_response(self.build.model_dump(mode="json") | self.lies_about_build)
 
 
 def problem(status: int, detail: str) -> web.Response:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents.attempt import AttemptOutcome
+from agents.compressed_files import SUFFIX
 from agents.devices.desktop import DesktopDevice
 from agents.devices.journal import Journal
 from agents.devices.protocol import Device
@@ -77,7 +78,9 @@ def measure(
     stop: threading.Event,
 ) -> AttemptOutcome:
     began = datetime.now(UTC)
-    files = {path: file.read_text() for path, file in {**page_files, **model_files}.items()}
+    files = {
+        path: file.read_text() for path, file in {**page_files, **model_files}.items() if not path.endswith(SUFFIX)
+    }
     seen: dict[str, object] = {
         "pid": os.getpid(),
         "origin": page_server.origin,

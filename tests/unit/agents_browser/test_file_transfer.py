@@ -74,6 +74,11 @@ class SlowBrowser:
         self._socket.close()
 
 
+def descriptors() -> int:
+    """How many this process has open, the server's connections among them."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("read_bytes", [0, 700_001])
 def test_what_a_dead_browser_had_received_is_counted_to_the_byte(page: AttemptPage, name: str, read_bytes: int) -> None:
@@ -91,6 +96,18 @@ def test_what_a_dead_browser_had_received_is_counted_to_the_byte(page: AttemptPa
     browser.die()
     wait_until(lambda: page.served.total <= arrived, what="the rest taken off the count")
     assert page.served.model_files == arrived
+
+
+def test_what_arrives_after_the_attempt_is_neither_counted_nor_taken_off(page: AttemptPage) -> None:
+    before = descriptors()
+    browser = SlowBrowser(page, "large.bin")
+    browser.read(700_001)
+    page.close()
+    at_the_end = page.served.total
+    browser.read(40 * 2**20)
+    browser.die()
+    wait_until(lambda: descriptors() <= before, what="the end of the answer")
+    assert page.served.by_path == {"model/large.bin": at_the_end}
 
 
 def test_a_slow_browser_gets_every_byte_and_holds_up_nobody(page: AttemptPage, tmp_path: Path) -> None:
@@ -112,9 +129,6 @@ def test_one_connection_serves_one_file_after_the_other(page: AttemptPage, tmp_p
 
 
 def test_connections_are_given_back(page: AttemptPage) -> None:
-    def descriptors() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
-
     before = descriptors()
     for _ in range(5):
         browser = SlowBrowser(page, "large.bin")

@@ -1,5 +1,6 @@
 """The page server over real sockets on loopback."""
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -152,6 +153,59 @@ def test_a_download_that_breaks_off_counts_with_what_was_sent(
     server.stop()
     assert len(read) <= page.served.model_files < size
     assert page.served.requests == 1
+
+
+@pytest.fixture
+def compressed(server: PageServer, files: dict[str, Path], tmp_path: Path) -> AttemptPage:
+    """A page one of whose files has a compressed form."""
+    packed = tmp_path / "packed"
+    packed.write_bytes(gzip.compress(CONTENT))
+    return server.open_attempt(
+        page_spec(),
+        page_files={"assets/run.wasm": files["onnx/model.onnx"], "assets/run.wasm.gz": packed},
+        model_files={"run.wasm": files["onnx/model.onnx"]},
+        media_types={"assets/run.wasm": "application/wasm"},
+    )
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "gzip, deflate, br, zstd", "br;q=1.0, GZIP;q=0.5", "*"])
+def test_a_page_file_goes_compressed_and_counts_as_it_was_sent(compressed: AttemptPage, accepted: str) -> None:
+    url, wire = f"{compressed.public_url}assets/run.wasm", len(gzip.compress(CONTENT))
+    with httpx.stream("GET", url, headers={"Accept-Encoding": accepted}) as answer:
+        sent = b"".join(answer.iter_raw())
+    assert gzip.decompress(sent) == CONTENT
+    headers = answer.headers
+    assert (headers["content-encoding"], headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert (headers["content-type"], headers["content-length"]) == ("application/wasm", str(wire))
+    assert compressed.served.by_path == {"assets/run.wasm": wire}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept-Encoding": "identity"},
+        {"Accept-Encoding": "br, deflate"},
+        {"Accept-Encoding": "gzip;q=0, br"},
+        {"Accept-Encoding": "gzip", "Range": "bytes=0-"},
+    ],
+)
+def test_whoever_does_not_take_gzip_gets_the_file_itself(compressed: AttemptPage, headers: dict[str, str]) -> None:
+    answer = httpx.get(f"{compressed.public_url}assets/run.wasm", headers=headers)
+    assert answer.content == CONTENT
+    assert "content-encoding" not in answer.headers
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert compressed.served.total == len(CONTENT)
+
+
+def test_models_are_never_compressed(compressed: AttemptPage) -> None:
+    answer = httpx.get(f"{compressed.public_url}model/run.wasm", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in answer.headers
+    assert compressed.served.model_files == len(CONTENT)
+
+
+def test_a_compressed_form_that_has_gone_is_done_without(compressed: AttemptPage, tmp_path: Path) -> None:
+    (tmp_path / "packed").unlink()
+    assert httpx.get(f"{compressed.public_url}assets/run.wasm").content == CONTENT
 
 
 def test_events_and_report_are_heard_with_the_key(page: AttemptPage, news: list[str]) -> None:

@@ -1,5 +1,6 @@
 """The model cache: every byte is right, downloaded once, and there as long as somebody uses it."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents.checked_files import CheckedFiles
+from agents.compressed_files import loaded_with
 from agents.coordinator import CoordinatorRefusedError, CoordinatorUnavailableError
 from agents.file_lock import FileLock
 from agents.model_cache import CacheStoppedError, HashMismatchError, ModelCache, ModelCacheError, WantedFile
@@ -375,3 +377,39 @@ def test_relief_evicts_what_nobody_uses(root: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("agents.model_cache.free_bytes", lambda _: 100)
         assert cache.relieve() == 4_000
     assert cache.bytes() == 3_000
+
+
+SCRIPT = b"export const answer = 42;" * 400
+
+
+def use_page(cache: ModelCache, source: Source, stop: threading.Event | None = None) -> dict[str, bytes]:
+    files = {path: wanted(SCRIPT) for path in ("assets/x-1/run.js", "assets/x-1/run.bin", "assets/y-1/run.js")}
+    compress = loaded_with(files, "x", "1")
+    with cache.use(files, source=source, stop=stop or threading.Event(), compress=compress) as paths:
+        return {path: file.read_bytes() for path, file in paths.items()}
+
+
+def test_what_a_page_loads_is_compressed_once(cache: ModelCache, root: Path) -> None:
+    source = Source(SCRIPT)
+    found = use_page(cache, source)
+    assert set(found) == {"assets/x-1/run.js", "assets/x-1/run.js.gz", "assets/x-1/run.bin", "assets/y-1/run.js"}
+    assert gzip.decompress(found["assets/x-1/run.js.gz"]) == SCRIPT
+    packed = root / "gzip" / wanted(SCRIPT).sha256
+    before = packed.stat().st_mtime_ns
+    assert use_page(ModelCache(root, cap_bytes=100_000), source) == found
+    assert packed.stat().st_mtime_ns == before
+
+
+def test_a_compressed_form_counts_and_goes_with_its_file(root: Path) -> None:
+    new = os.urandom(11_000)
+    cache, source = ModelCache(root, cap_bytes=12_000), Source(SCRIPT, new)
+    packed = use_page(cache, source)["assets/x-1/run.js.gz"]
+    assert cache.bytes() == len(SCRIPT) + len(packed)
+    assert read(cache, source, new) == new
+    assert cache.bytes() == len(new)
+    assert not (root / "gzip" / wanted(SCRIPT).sha256).exists()
+
+
+def test_a_page_loads_its_own_files_and_its_runtimes() -> None:
+    paths = ["index.html", "assets/index-1.js", "assets/x-1/worker.js", "assets/x-12/worker.js", "assets/y-1/run.wasm"]
+    assert loaded_with(paths, "x", "1") == {"index.html", "assets/index-1.js", "assets/x-1/worker.js"}
