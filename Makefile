@@ -16,7 +16,7 @@ PAGE_SOURCES := $(shell find webpayloads -path webpayloads/node_modules -prune -
 
 .PHONY: help
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # ---- set-up -------------------------------------------------------------------------------------
 
@@ -46,13 +46,20 @@ $(VENV)/.pages: webpayloads/node_modules/.installed $(PAGE_SOURCES)
 	@$(NODE) npm --prefix webpayloads run --silent build
 	@touch $@
 
-.PHONY: setup pages browser models
+agents/webview_host/dist/webviewhost.apk: agents/webview_host/AndroidManifest.xml $(wildcard agents/webview_host/smali/*) \
+		$(wildcard agents/webview_host/res/xml/*) agents/webview_host/build.sh
+	@echo "· WebView host app"
+	@agents/webview_host/build.sh
+
+.PHONY: setup pages browser webview-host models
 setup: $(VENV)/.installed
 
 pages: $(VENV)/.pages ## Build the model pages
 
 browser: ## Find Chrome or Chromium with its driver, or install them
 	@deploy/setup/browser.sh
+
+webview-host: agents/webview_host/dist/webviewhost.apk ## Build the app that shows pages in a phone's WebView
 
 models: $(VENV)/.models ## Build the models that need neither a hub nor a licence to accept
 	@$(BIN)/fitmatrix models build --data $(DATA)
@@ -71,12 +78,14 @@ up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-
 .PHONY: test bench lint types lock clean
 test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
+	@deploy/setup/postgres.sh
 	@deploy/setup/network.sh
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)
 
 # BENCH takes further arguments, such as --list, --heavy or --rounds 20.
 bench: setup pages browser $(VENV)/.models ## Measure docs/benchmarks.json anew; one figure alone: ONLY=name
+	@deploy/setup/nginx.sh || true
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(BENCH)
 
 lint: setup webpayloads/node_modules/.installed ## Check style, types, imports, generated files
@@ -97,4 +106,4 @@ lock: $(BIN)/python ## Pin every dependency anew
 	@deploy/setup/lock.sh $(BIN)/uv
 
 clean: ## Remove everything that set-up made, but not the data
-	rm -rf $(VENV) webpayloads/node_modules webpayloads/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) webpayloads/node_modules webpayloads/dist agents/webview_host/dist .mypy_cache .ruff_cache .pytest_cache

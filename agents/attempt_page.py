@@ -123,8 +123,35 @@ class AttemptPage:
             if self._open:
                 self._requests += 1
 
-    def count_bytes(self, path: str, count: int) -> None:
-        """Bytes on their way, or a negative number of those that never left: those may be known a little late."""
+    def sending(self, path: str) -> "Sending":
+        """An answer that begins now."""
+        return Sending(self._lock, self._sent, path, lambda: self._open)
+
+
+class Sending:
+    """The body of one answer on its way: counted while its attempt is open. Safe to use from any thread."""
+
+    def __init__(self, lock: threading.Lock, total: Counter[str], path: str, counts: Callable[[], bool]) -> None:
+        self._lock = lock
+        self._total = total
+        self._path = path
+        self._counts = counts
+        self._taken = 0
+        self._counted = 0
+
+    def take(self, hand_over: Callable[[], int]) -> int:
+        """Counts how many bytes were handed over, in one step: nobody may see them arrive before they are counted."""
         with self._lock:
-            if self._open or count < 0:
-                self._sent[path] += count
+            count = hand_over()
+            self._taken += count
+            if self._counts():
+                self._counted += count
+                self._total[self._path] += count
+        return count
+
+    def lose(self, count: int) -> None:
+        """The last so many of the bytes never arrived; also after the attempt."""
+        with self._lock:
+            lost = max(0, self._counted - max(0, self._taken - count))
+            self._counted -= lost
+            self._total[self._path] -= lost

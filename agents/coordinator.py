@@ -141,7 +141,8 @@ class CoordinatorClient:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
             raise CoordinatorRefusedError(
-                HTTPStatus.NOT_ACCEPTABLE, f"{self.url} does not answer like a fitmatrix coordinator of this version"
+                HTTPStatus.NOT_ACCEPTABLE,
+                f"{self.url} does not answer like a fitmatrix coordinator of this version: {_first_problem(error)}",
             ) from error
 
     def _check(self, response: httpx.Response) -> None:
@@ -181,6 +182,12 @@ def _trusted(ca: Path | None) -> ssl.SSLContext:
 
 def _authorization(token: str | None) -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the answer"
+    return f"{place} is {str(first['input'])[:100]!r}: {first['msg']}"
 
 
 def _chunks(source: Path) -> Iterator[bytes]:

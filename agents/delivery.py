@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from pydantic import ValidationError
 
 from agents.attempt import AttemptOutcome
+from agents.compressed_files import loaded_with
 from agents.coordinator import (
     CoordinatorClient,
     CoordinatorError,
@@ -19,7 +20,8 @@ from agents.coordinator import (
     CoordinatorUnavailableError,
 )
 from agents.devices.protocol import Device
-from agents.model_cache import CacheStoppedError, HashMismatchError, ModelCache, ModelCacheError, WantedFile
+from agents.faults import AgentError, DeviceNotReadyError, DeviceUnreachableError, StorageFullError
+from agents.model_cache import CacheStoppedError, HashMismatchError, ModelCache, WantedFile
 from agents.page_server import PageServer
 from agents.spool import Spool, SpoolError
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild
@@ -29,6 +31,14 @@ from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
 from orchestrator.contract.wire import attempt_id
 
 _START_PAUSE_SECONDS: Final = 0.5
+_CODES: Final[Mapping[type[AgentError], FaultCode]] = {
+    HashMismatchError: FaultCode.HASH_MISMATCH,
+    CacheStoppedError: FaultCode.AGENT_STOPPED,
+    CoordinatorError: FaultCode.DOWNLOAD,
+    DeviceUnreachableError: FaultCode.DEVICE_UNREACHABLE,
+    DeviceNotReadyError: FaultCode.DEVICE_NOT_READY,
+    StorageFullError: FaultCode.STORAGE_FULL,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +74,11 @@ class Delivery:
         run: AttemptRunner,
         scratch: Path,
         lease_seconds: float,
-        on_begin: Callable[[AttemptRef, datetime], None],
-        on_end: Callable[[str, list[str]], None],
+        take: Callable[[float], AbstractContextManager[None]],
+        on_begin: Callable[[AttemptSpec, datetime], None],
+        on_end: Callable[[str], None],
     ) -> None:
+        """`take` has the device for one attempt, within so many seconds; it raises `AgentError` where it should not."""
         self._coordinator = coordinator
         self._cache = cache
         self._spool = spool
@@ -75,6 +87,8 @@ class Delivery:
         self._run = run
         self._scratch = scratch
         self._lease_seconds = lease_seconds
+        self._take = take
+        self._due_at: float | None = None
         self._on_begin = on_begin
         self._on_end = on_end
         self._lock = threading.Lock()
@@ -87,18 +101,29 @@ class Delivery:
     def busy(self) -> bool:
         return self._current is not None
 
+    @property
+    def overdue_seconds(self) -> float:
+        """For how long the attempt should have ended; 0 or less while it may still take its time."""
+        due_at = self._due_at
+        return 0.0 if due_at is None else time.monotonic() - due_at
+
     def stop(self, attempt: AttemptRef) -> None:
         """Ends this attempt, if it is the current one: its lease is gone."""
         with self._lock:
             if self._current is not None and self._current[0] == attempt:
-                self._current[1].set()
+                self._end_now(self._current[1])
 
     def close(self) -> None:
         """Ends the current attempt and refuses later ones: the worker is going."""
         with self._lock:
             self._closed = True
             if self._current is not None:
-                self._current[1].set()
+                self._end_now(self._current[1])
+
+    def _end_now(self, stop: threading.Event) -> None:
+        stop.set()
+        if self._due_at is not None:
+            self._due_at = min(self._due_at, time.monotonic())
 
     def handle(self, payload: object) -> None:
         """One message, from its arrival until its report is on disk."""
@@ -116,18 +141,16 @@ class Delivery:
             if self._closed:
                 return
             self._current = (attempt, stop)
-        self._on_begin(attempt, began)
-        ending, problems = "dropped", list[str]()
+        self._on_begin(spec, began)
+        ending = "dropped"
         try:
             if self._start(attempt, stop):
                 _log.info("attempt %s: %s on %s", _name(spec), spec.variant.id, spec.backend)
-                outcome = self._measure(spec, began, stop)
-                problems = outcome.problems
-                ending = self._keep(outcome)
+                ending = self._keep(self._measure(spec, began, stop))
         finally:
             with self._lock:
-                self._current = None
-            self._on_end(ending, problems)
+                self._current, self._due_at = None, None
+            self._on_end(ending)
 
     def _start(self, attempt: AttemptRef, stop: threading.Event) -> bool:
         """Asks for leave to start, for as long as the lease can last."""
@@ -152,7 +175,7 @@ class Delivery:
         try:
             return self._prepare_and_run(spec, stop)
         except Exception as error:  # noqa: BLE001 - whatever broke, the coordinator must hear of it
-            if not isinstance(error, (CoordinatorError, ModelCacheError)):
+            if not isinstance(error, AgentError):
                 _log.exception("attempt %s failed in the agent", _name(spec))
             return AttemptOutcome(report=_failed(spec, began, _fault(error)), artifacts={})
 
@@ -187,8 +210,15 @@ class Delivery:
         pages = {file.path: WantedFile(file.sha256, file.bytes) for file in build.files}
         models = {file.path: WantedFile(file.sha256, file.bytes) for file in spec.variant.files}
         with ExitStack() as files:
-            page_files = files.enter_context(self._cache.use(pages, source=self._coordinator, stop=stop))
+            loaded = loaded_with(pages, spec.variant.runtime, spec.variant.runtime_version)
+            page_files = files.enter_context(
+                self._cache.use(pages, source=self._coordinator, stop=stop, compress=loaded)
+            )
             model_files = files.enter_context(self._cache.use(models, source=self._coordinator, stop=stop))
+            files.enter_context(self._take(self._lease_seconds))
+            with self._lock:
+                # From here on nothing depends on the network any more.
+                self._due_at = time.monotonic() + (0.0 if stop.is_set() else spec.timeouts.whole)
             return self._run(
                 spec,
                 device=self._device,
@@ -203,13 +233,8 @@ class Delivery:
 
 def _fault(error: Exception) -> Fault:
     """An attempt that the lab could not even begin: always worth another one."""
-    origin, code = FaultOrigin.AGENT, FaultCode.AGENT_ERROR
-    if isinstance(error, HashMismatchError):
-        code = FaultCode.HASH_MISMATCH
-    elif isinstance(error, CacheStoppedError):
-        code = FaultCode.WORKER_LOST
-    elif isinstance(error, CoordinatorError):
-        origin, code = FaultOrigin.COORDINATOR, FaultCode.DOWNLOAD
+    origin = FaultOrigin.COORDINATOR if isinstance(error, CoordinatorError) else FaultOrigin.AGENT
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), FaultCode.AGENT_ERROR)
     detail = str(error) or type(error).__name__
     return Fault(origin=origin, code=code, phase=Phase.PREPARE, transient=True, detail=detail[:20_000])
 

@@ -90,7 +90,14 @@ _download = partial(_row, FaultCode.DOWNLOAD, FaultOrigin.AGENT, transient=True)
 
 CAUSES: Final = (
     # The agent's own failures say nothing about the device, whatever the counters show.
-    _agent_error(r"^stopped:", Kind.AGENT, "stopped: The agent was told to stop.", transient=True),
+    _row(
+        FaultCode.AGENT_STOPPED,
+        FaultOrigin.AGENT,
+        r"^stopped:",
+        Kind.AGENT,
+        "stopped: The agent was told to stop.",
+        transient=True,
+    ),
     _agent_error(r"^agent-error:", Kind.AGENT, "agent-error: [Errno 28] No space left on device", transient=True),
     _row(
         FaultCode.DEVICE_UNREACHABLE,

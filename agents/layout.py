@@ -22,6 +22,11 @@ class DataLayout:
     def spool(self) -> Path:
         return self.root / "spool"
 
+    @property
+    def status(self) -> Path:
+        """What the running agent says of its devices, for whoever asks on this host."""
+        return self.root / "status.json"
+
     def supervisor_lock(self) -> FileLock:
         return FileLock(self.root / "supervisor.lock")
 

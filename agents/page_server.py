@@ -10,13 +10,16 @@ import json
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from agents.attempt_page import MODEL_PREFIX, AttemptPage
+from agents import file_transfer
+from agents.attempt_page import MODEL_PREFIX, AttemptPage, Sending
+from agents.compressed_files import SUFFIX
 from agents.faults import AgentError
 from agents.kept_pages import KEPT_PAGES, KeptPages
 from orchestrator.contract.page import PageEvent, PageReport, PageSpec
@@ -40,7 +43,6 @@ _ASSETS: Final = "assets/"
 KEY_HEADER: Final = "X-Attempt-Key"
 _EVENT_LIMIT: Final = 64 * 2**10
 _REPORT_LIMIT: Final = 8 * 2**20
-_CHUNK: Final = 2**20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Content = TypeVar("Content", bound=BaseModel)
@@ -98,7 +100,8 @@ class PageServer:
     ) -> AttemptPage:
         """Offer a page for an attempt.
 
-        `page_files` and `media_types` are keyed by path in the page build, `model_files` by path in the variant.
+        `page_files` and `media_types` are keyed by path in the page build, `model_files` by path in the variant. A page
+        file `x.gz` is what is sent for `x` to browsers that take gzip.
         `on_news` is called from the server's thread after each event and report; it must not block.
         """
         files = {**page_files, **{f"{MODEL_PREFIX}{path}": file for path, file in model_files.items()}}
@@ -148,7 +151,7 @@ class PageServer:
         page = self._page(request)
         page.count_request()
         body = page.spec.model_dump_json().encode()
-        page.count_bytes("spec", len(body))
+        page.sending("spec").take(lambda: len(body))
         return web.Response(body=body, content_type="application/json")
 
     async def _send_file(self, request: web.Request) -> web.StreamResponse:
@@ -159,9 +162,11 @@ class PageServer:
             raise web.HTTPNotFound(text=f"This attempt has no file {path}.")
         page.count_request()
         media_type = page.media_types.get(path, "application/octet-stream")
+        compressed = page.files.get(f"{path}{SUFFIX}")
         # A browser with a new profile starts cold all the same; only a second load in one attempt is warm.
         caching = _IMMUTABLE if path.startswith(_ASSETS) else None
-        return await _stream(request, file, media_type, caching, lambda count: page.count_bytes(path, count))
+        offer = _Offer(file, compressed if compressed and compressed.is_file() else None, media_type, caching)
+        return await _stream(request, offer, page.sending(path))
 
     async def _receive_event(self, request: web.Request) -> web.StreamResponse:
         page = self._page(request)
@@ -196,52 +201,61 @@ async def _authenticated(request: web.Request, page: AttemptPage, model: type[Co
         raise web.HTTPUnprocessableEntity(text=json.dumps(problems), content_type="application/json") from error
 
 
-async def _stream(
-    request: web.Request, file: Path, media_type: str, caching: str | None, count: Callable[[int], None]
-) -> web.StreamResponse:
-    """Send a file or the range that was asked for.
+@dataclass(frozen=True)
+class _Offer:
+    """A file as it may be sent."""
 
-    Not `FileResponse`: how much `sendfile` had sent cannot be told when the browser dies in the middle, and the bytes
-    of a download that failed are a figure too.
+    file: Path
+    compressed: Path | None
+    media_type: str
+    caching: str | None
+
+
+async def _stream(request: web.Request, offer: _Offer, sending: Sending) -> web.StreamResponse:
+    """Send a file or the range that was asked for; whole and compressed where there is such a form and it is wanted.
+
+    Not `FileResponse`: it cannot tell how much of a file had been sent when the browser dies in the middle.
     """
+    is_range = "Range" in request.headers
+    file, encoding = offer.file, None
+    if offer.compressed is not None and not is_range and _accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        file, encoding = offer.compressed, "gzip"
     size = file.stat().st_size
     try:
         start, stop, _ = request.http_range.indices(size)
     except ValueError as error:
         raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"}) from error
-    is_range = "Range" in request.headers
     if is_range and start >= stop:
         raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
     response = web.StreamResponse(status=206 if is_range else 200)
-    response.content_type = media_type
+    response.content_type = offer.media_type
     response.content_length = stop - start
     response.headers["Accept-Ranges"] = "bytes"
-    if caching is not None:
-        response.headers["Cache-Control"] = caching
+    if offer.caching is not None:
+        response.headers["Cache-Control"] = offer.caching
+    if offer.compressed is not None:
+        response.headers["Vary"] = "Accept-Encoding"
+    if encoding is not None:
+        response.headers["Content-Encoding"] = encoding
     if is_range:
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    await response.prepare(request)
-    if request.method == "HEAD":
+    try:
+        await response.prepare(request)
+        if request.method == "HEAD" or request.transport is None:
+            return response
+        await file_transfer.send(request.transport, file, range(start, stop), sending)
+    except ConnectionError:
         return response
-    with file.open("rb") as stream:
-        stream.seek(start)
-        left = stop - start
-        while left:
-            chunk = await asyncio.to_thread(stream.read, min(_CHUNK, left))
-            if not chunk:
-                raise OSError(f"{file} became shorter while it was being sent")
-            # Counted first: the page may report as soon as it has the last byte.
-            count(len(chunk))
-            try:
-                await response.write(chunk)
-            except ConnectionError:
-                # What still lies in the transport's buffer never left.
-                waiting = request.transport.get_write_buffer_size() if request.transport else 0
-                count(-min(len(chunk), waiting))
-                return response
-            left -= len(chunk)
     await response.write_eof()
     return response
+
+
+def _accepts_gzip(accepted: str) -> bool:
+    for one in accepted.lower().split(","):
+        name, _, quality = one.partition(";")
+        if name.strip() in ("gzip", "*"):
+            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 async def _add_slash(request: web.Request) -> web.StreamResponse:

@@ -23,6 +23,10 @@ class AgentSettings(BaseSettings):
     """Identity, model cache and unsent reports of this host."""
     devices: Path | None = None
     """A file that declares emulated devices and flags; without it, this machine is the only device."""
+    phones: bool = True
+    """Take part with the phones that adb sees on this host, where there is adb."""
+    appium: Path | None = None
+    """Where Appium is installed; by default below `data`."""
     chrome: Path | None = None
     """The Chrome or Chromium to use instead of the one that is found."""
     ca: Path | None = None
@@ -33,6 +37,10 @@ class AgentSettings(BaseSettings):
     """How much of the disk cached models and pages may take."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
     """Where Prometheus finds this agent's metrics on the loopback interface; 0 turns them off."""
+
+    @property
+    def appium_home(self) -> Path:
+        return self.appium or self.data / "appium"
 
     @property
     def cache_bytes(self) -> int:

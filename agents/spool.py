@@ -4,13 +4,16 @@
     <root>/rejected/<device>-<attempt>-<random>/   the same, with reason.txt
     <root>/unfinished/                             entries being written or removed
 
-An entry appears and disappears by one rename, so that a process may die at any point.
+An entry appears and disappears by one rename, so that a process may die at any point. Names are listed without looking
+at the entries, so that thousands of them, after days without a coordinator, cost next to nothing.
 """
 
+import errno
 import logging
 import os
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +30,11 @@ from orchestrator.contract.wire import attempt_id
 _REPORT: Final = "report.json"
 _REASON: Final = "reason.txt"
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+_REJECTED_SECONDS: Final = 30 * 86_400
+_REJECTED_AT_MOST: Final = 200
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PASSING: Final = _FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN}
+"""Trouble of the host's, which says nothing about an entry."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +52,16 @@ class ReportSink(Protocol):
 
 @dataclass(frozen=True)
 class SpooledReport:
-    directory: Path
+    queue: Path
+    name: str
+
+    @property
+    def directory(self) -> Path:
+        return self.queue / self.name
+
+    @property
+    def attempt(self) -> str:
+        return self.name.partition("-")[2]
 
     def report(self) -> AttemptReport:
         return AttemptReport.model_validate_json((self.directory / _REPORT).read_bytes())
@@ -62,9 +79,27 @@ class Spool:
     def add(self, report: AttemptReport, artifacts: Mapping[str, Path]) -> None:
         """Keeps a report and copies of its artifacts (by name). A second report of one attempt is dropped.
 
-        Raises SpoolError when the disk does not take it; then nothing of it is kept.
+        On a full disk the report is kept without its artifacts. Raises SpoolError when the disk does not take even
+        that; then nothing of it is kept.
         """
-        queue = self._root / "pending" / report.device_id
+        try:
+            try:
+                self._add(report, artifacts)
+            except OSError as error:
+                if error.errno not in _FULL or not report.artifacts:
+                    raise
+                self._add(report.model_copy(update={"artifacts": []}), {})
+                _log.error(
+                    "the disk below %s is full: the report of %s.%d was kept without its artifacts; delete something",
+                    self._root,
+                    report.run_id,
+                    report.number,
+                )
+        except OSError as error:
+            raise SpoolError(f"cannot keep the report of {report.run_id} below {self._root}: {error}") from error
+
+    def _add(self, report: AttemptReport, artifacts: Mapping[str, Path]) -> None:
+        queue = self._queue(report.device_id)
         unfinished = self._unfinished()
         try:
             queue.mkdir(parents=True, exist_ok=True)
@@ -74,15 +109,13 @@ class Spool:
             _write(unfinished / _REPORT, report.model_dump_json(by_alias=True).encode())
             _sync(unfinished)
             with FileLock(self._root / "locks" / report.device_id).held():
-                names = sorted(entry.name for entry in queue.iterdir())
+                names = _names(queue)
                 attempt = attempt_id(report.run_id, report.number)
                 if any(name.partition("-")[2] == attempt for name in names):
                     return
-                sequence = int(names[-1].partition("-")[0]) + 1 if names else 1
+                sequence = int(max(names).partition("-")[0]) + 1 if names else 1
                 unfinished.rename(queue / f"{sequence:012d}-{attempt}")
             _sync(queue)
-        except OSError as error:
-            raise SpoolError(f"cannot keep the report of {report.run_id} below {self._root}: {error}") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -92,36 +125,63 @@ class Spool:
 
     def pending(self, device_id: str) -> list[SpooledReport]:
         """A device's unsent reports, oldest first."""
-        return [SpooledReport(path) for path in sorted((self._root / "pending" / device_id).glob("*"))]
+        queue = self._queue(device_id)
+        return [SpooledReport(queue, name) for name in sorted(_names(queue))]
+
+    def waiting(self) -> int:
+        """How many reports have not been sent."""
+        return sum(len(_names(queue)) for queue in self._root.glob("pending/*"))
 
     def awaited(self, device_id: str) -> AttemptRef | None:
         """The attempt whose report is next to go: until then, its lease is worth keeping."""
-        for entry in self.pending(device_id):
-            run_id, _, number = entry.directory.name.partition("-")[2].rpartition(".")
-            return AttemptRef(run_id=run_id, number=int(number))
-        return None
+        queue = self._queue(device_id)
+        name = min(_names(queue), default=None)
+        if name is None:
+            return None
+        run_id, _, number = SpooledReport(queue, name).attempt.rpartition(".")
+        return AttemptRef(run_id=run_id, number=int(number))
 
     def remove(self, entry: SpooledReport) -> None:
-        unfinished = self._unfinished()
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        entry.directory.rename(unfinished)
-        shutil.rmtree(unfinished, ignore_errors=True)
+        self._remove(entry.directory)
 
     def reject(self, entry: SpooledReport, reason: str) -> Path:
-        """Sets a report aside for a person to look at; it is not sent again."""
-        attempt = entry.directory.name.partition("-")[2]
-        target = self._root / "rejected" / f"{entry.directory.parent.name}-{attempt}-{uuid.uuid4().hex[:8]}"
+        """Sets a report aside for a person to look at; it is not sent again, and removed after a month."""
+        target = self._root / "rejected" / f"{entry.queue.name}-{entry.attempt}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(entry.directory / _REASON, f"{reason}\n".encode())
+        try:
+            _write(entry.directory / _REASON, f"{reason}\n".encode())
+        except OSError as error:  # on a full disk: the log has the reason too
+            _log.warning("cannot write beside %s why it was rejected: %s", target, error)
         entry.directory.rename(target)
+        self._prune()
         return target
 
     def rejected(self) -> int:
-        return sum(1 for _ in self._root.glob("rejected/*"))
+        return len(_names(self._root / "rejected"))
 
     def clean(self) -> None:
-        """Removes what a dead process left half written. Call before the first writer starts."""
+        """Removes what a dead process left half written and what nobody has looked at for a month. Call before the
+        first writer starts."""
         shutil.rmtree(self._root / "unfinished", ignore_errors=True)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Keeps the last rejected reports only."""
+        aside = self._root / "rejected"
+        by_age = sorted(((aside / name).stat().st_mtime, name) for name in _names(aside))
+        oldest = time.time() - _REJECTED_SECONDS
+        for number, (rejected_at, name) in enumerate(reversed(by_age)):
+            if number >= _REJECTED_AT_MOST or rejected_at < oldest:
+                self._remove(aside / name)
+
+    def _remove(self, directory: Path) -> None:
+        unfinished = self._unfinished()
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        directory.rename(unfinished)
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _queue(self, device_id: str) -> Path:
+        return self._root / "pending" / device_id
 
     def _unfinished(self) -> Path:
         return self._root / "unfinished" / uuid.uuid4().hex
@@ -153,8 +213,15 @@ class SpoolSender:
 
     def send_all(self) -> bool:
         """One pass over all devices; False when something has to be tried again. A stuck device holds up no other."""
-        outcomes = [self._send_device(device_id) for device_id in self._spool.devices()]
+        outcomes = [self._try_device(device_id) for device_id in self._spool.devices()]
         return all(outcomes)
+
+    def _try_device(self, device_id: str) -> bool:
+        try:
+            return self._send_device(device_id)
+        except OSError as error:  # such as a full disk: what is acknowledged cannot be moved out of the way
+            _log.warning("reports of %s wait on disk: %s", device_id, error)
+            return False
 
     def _send_device(self, device_id: str) -> bool:
         for entry in self._spool.pending(device_id):
@@ -173,7 +240,11 @@ class SpoolSender:
                 return False
             except CoordinatorRefusedError as error:
                 self._set_aside(entry, str(error))
-            except (OSError, ValueError) as error:  # damaged on disk: sending it again cannot help
+            except OSError as error:
+                if error.errno in _PASSING:
+                    raise
+                self._set_aside(entry, f"unreadable: {error}")
+            except ValueError as error:  # damaged on disk: sending it again cannot help
                 self._set_aside(entry, f"unreadable: {error}")
             else:
                 self._silent = False
@@ -185,6 +256,13 @@ class SpoolSender:
     def _set_aside(self, entry: SpooledReport, reason: str) -> None:
         target = self._spool.reject(entry, reason)
         _log.error("a report was rejected and lies in %s: %s", target, reason)
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)  # noqa: PTH208 - a path for each of thousands of entries takes five times as long
+    except FileNotFoundError:
+        return []
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -15,9 +15,12 @@ from agents.coordinator import (
     CoordinatorRefusedError,
     CoordinatorUnavailableError,
 )
+from agents.fleet import Fleet, Member
+from agents.host_status import HostStatus, StatusFile
 from agents.identity import agent_version
 from agents.layout import DataLayout
 from agents.model_cache import ModelCache
+from agents.nursery import Starter, starter_for
 from agents.settings import AgentSettings
 from agents.spool import Spool, SpoolSender
 from agents.telemetry import AgentMetrics
@@ -33,53 +36,50 @@ _DEAF_SECONDS: Final = 4.0
 """A worker that hears nothing for so long may have an outdated broker address."""
 _DEAF_ENROL_SECONDS: Final = 10.0
 _ENROL_AGAIN_SECONDS: Final = 1.0
+_REFUSED_SECONDS: Final = 60.0
+"""How often to ask again about a device that the coordinator did not take."""
 _AWAY_SECONDS: Final = 2.0
 """How often to knock while the coordinator is away."""
+_LOOK_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = SHUTDOWN_SECONDS + 5
 
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs in one thread; a second one sends reports, one more for each worker listens to it."""
+    """Runs in one thread that never waits for a device; what may take long has threads of its own."""
 
     def __init__(
         self,
         settings: AgentSettings,
         *,
         agent_id: str,
-        devices: Sequence[DeviceRegistration],
+        fleet: Fleet,
         metrics: AgentMetrics,
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
         self._settings = settings
         self._agent_id = agent_id
-        self._devices = {device.id: device for device in devices}
+        self._fleet = fleet
         self._metrics = metrics
         self._layout = DataLayout(settings.data)
         self._coordinator = CoordinatorClient(settings.coordinator, ca=settings.ca)
         self._spool = Spool(self._layout.spool)
         self._sender = SpoolSender(self._spool, self._coordinator, on_unknown=self._ask_to_enrol)
+        self._starter: Starter = starter_for(worker_command)
+        self._status_file = StatusFile(self._layout.status)
         self._wake = threading.Event()
         self._enrol_wanted = threading.Event()
-        self._workers = {
-            device_id: WorkerProcess(
-                device_id,
-                command=worker_command,
-                layout=self._layout,
-                spool=self._spool,
-                metrics=metrics,
-                on_change=self._on_change,
-            )
-            for device_id in self._devices
-        }
+        self._members: dict[str, Member] = {}
+        self._workers: dict[str, WorkerProcess] = {}
+        self._refused: dict[str, str] = {}
         self._answer: EnrolAnswer | None = None
         self._enrol_tried_at = 0.0
         self._away = False
         self._said: list[DeviceStatus] = []
         cache = ModelCache(self._layout.cache, cap_bytes=settings.cache_bytes)
         metrics.observe(
-            waiting=lambda: sum(len(self._spool.pending(device_id)) for device_id in self._spool.devices()),
+            waiting=self._spool.waiting,
             rejected=self._spool.rejected,
             cached=cache.bytes,
         )
@@ -87,13 +87,21 @@ class Supervisor:
     def run(self, stop: threading.Event) -> None:
         """Returns after `stop` was set (and `wake` called) and everything has ended.
 
-        Raises CoordinatorRefusedError when the coordinator does not want this agent.
+        Raises CoordinatorRefusedError when the coordinator does not want this agent, AgentError when this host can
+        have no device.
         """
         self._spool.clean()
+        self._fleet.start(self._wake.set, self._is_idle)
         try:
+            self._call_the_roll()
+            if not self._members:
+                _log.warning("no device yet: plug in a phone, and this agent goes on by itself")
             if self._enrol_first(stop):
                 self._serve(stop)
         finally:
+            self._fleet.stop()
+            self._starter.close()
+            self._status_file.remove()
             self._coordinator.close()
 
     def wake(self) -> None:
@@ -107,15 +115,17 @@ class Supervisor:
             beat_at = 0.0
             while not stop.is_set():
                 self._wake.clear()
+                self._call_the_roll()
                 for worker in self._workers.values():
-                    worker.keep_alive()
+                    worker.end_if_silent()
                 self._renew_enrolment()
                 statuses = self._statuses()
-                if time.monotonic() >= beat_at or (statuses != self._said and not self._away):
+                if time.monotonic() >= beat_at or (_essence(statuses) != _essence(self._said) and not self._away):
                     self._beat(statuses)
                     pause = self._enrolment.heartbeat_seconds
                     beat_at = time.monotonic() + (min(pause, _AWAY_SECONDS) if self._away else pause)
-                self._wake.wait(max(0.0, self._next_due(beat_at) - time.monotonic()))
+                self._write_status(statuses)
+                self._wake.wait(max(0.0, min(_LOOK_SECONDS, beat_at - time.monotonic())))
         finally:
             stop.set()
             self._sender.wake()
@@ -128,6 +138,10 @@ class Supervisor:
         assert self._answer is not None  # noqa: S101 - `run` enrols before anything else
         return self._answer
 
+    def _is_idle(self, device_id: str) -> bool:
+        worker = self._workers.get(device_id)
+        return worker is None or worker.state.attempt is None
+
     def _on_change(self) -> None:
         self._sender.wake()
         self._wake.set()
@@ -136,12 +150,18 @@ class Supervisor:
         self._enrol_wanted.set()
         self._wake.set()
 
-    def _next_due(self, beat_at: float) -> float:
-        due = [beat_at]
-        due += [worker.due_at for worker in self._workers.values() if worker.due_at is not None]
-        if self._enrol_wanted.is_set():
-            due.append(self._enrol_tried_at + _ENROL_AGAIN_SECONDS)
-        return min(due)
+    def _call_the_roll(self) -> None:
+        """Takes in which devices there are now: new and changed ones are to be enrolled."""
+        members = {member.registration.id: member for member in self._fleet.roll().members}
+        for device_id, member in members.items():
+            before = self._members.get(device_id)
+            if before is None or (before.registration, before.phone) != (member.registration, member.phone):
+                self._enrol_wanted.set()
+            elif before.absence != member.absence and device_id in self._workers:
+                self._workers[device_id].look(absent=bool(member.absence))
+        if self._members.keys() - members.keys():
+            self._enrol_wanted.set()
+        self._members = members
 
     def _enrol_first(self, stop: threading.Event) -> bool:
         """Waits for the coordinator, saying so once. False when `stop` was set first."""
@@ -154,6 +174,7 @@ class Supervisor:
                 if not said:
                     _log.warning("waiting for the coordinator: %s", error)
                 said = True
+                self._write_status(self._statuses())
                 pause = next(pauses, pause)
                 self._wake.clear()
                 if not stop.is_set():
@@ -166,9 +187,21 @@ class Supervisor:
         for worker in self._workers.values():
             if worker.wants_new_port:
                 worker.move_port()
+        for device_id in self._members.keys() - self._workers.keys():
+            self._workers[device_id] = WorkerProcess(
+                device_id,
+                starter=self._starter,
+                layout=self._layout,
+                spool=self._spool,
+                metrics=self._metrics,
+                on_change=self._on_change,
+            )
+        members = dict(self._members)
         registrations = [
-            device.model_copy(update={"page_origin": f"http://localhost:{self._workers[device_id].page_port}"})
-            for device_id, device in self._devices.items()
+            member.registration.model_copy(
+                update={"page_origin": f"http://localhost:{self._workers[device_id].page_port}"}
+            )
+            for device_id, member in members.items()
         ]
         request = EnrolRequest(
             contract_version=CONTRACT_VERSION,
@@ -181,18 +214,30 @@ class Supervisor:
         self._enrol_tried_at = time.monotonic()
         self._enrol_wanted.clear()
         answer = self._coordinator.enrol(request, shared_token=token.get_secret_value() if token else None)
-        before, self._answer = self._answer, answer
-        if before is None:
+        if self._answer is None:
             _log.info("enrolled as %s at %s", self._agent_id, self._coordinator.url)
-            for device in registrations:
-                browsers = ", ".join(browser.label for browser in device.facts.browsers)
-                label = f"{device.name}, {device.kind}, {browsers}"
-                _log.info("device %s (%s), pages at %s", device.id, label, device.page_origin)
-        for worker in self._workers.values():
-            worker.configure(self._worker_config(worker))
+        self._answer = answer
+        self._take_refusals(answer)
+        for registration in registrations:
+            worker = self._workers[registration.id]
+            if registration.id in self._refused:
+                worker.retire()
+                continue
+            if not worker.is_configured:
+                _log_device(registration)
+            worker.configure(self._worker_config(worker, members[registration.id]))
+        for device_id in self._workers.keys() - members.keys():
+            self._workers[device_id].retire()
         self._sender.wake()
 
-    def _worker_config(self, worker: WorkerProcess) -> WorkerConfig:
+    def _take_refusals(self, answer: EnrolAnswer) -> None:
+        refused = {device.id: device.reason for device in answer.refused}
+        for device_id, reason in refused.items():
+            if self._refused.get(device_id) != reason:
+                _log.error("%s is not taken by the coordinator: %s", device_id, reason)
+        self._refused = refused
+
+    def _worker_config(self, worker: WorkerProcess, member: Member) -> WorkerConfig:
         return WorkerConfig(
             agent_id=self._agent_id,
             device_id=worker.device_id,
@@ -204,18 +249,24 @@ class Supervisor:
             data=self._settings.data,
             devices=self._settings.devices,
             chrome=self._settings.chrome,
+            phone=member.phone,
+            appium_home=self._settings.appium_home,
+            facts=member.registration.facts,
             cache_bytes=self._settings.cache_bytes,
             page_port=worker.page_port,
         )
 
     def _renew_enrolment(self) -> None:
-        """Enrols again when the coordinator forgot this agent, a port moved, or the broker may have moved."""
+        """Enrols again when the devices have changed, the coordinator forgot this agent or refused one of its devices,
+        a port moved, or the broker may have moved.
+        """
         if any(worker.wants_new_port for worker in self._workers.values()):
             self._enrol_wanted.set()
         deaf = any(worker.deaf_seconds > _DEAF_SECONDS for worker in self._workers.values())
         rested = time.monotonic() - self._enrol_tried_at
         wanted = self._enrol_wanted.is_set() and rested >= _ENROL_AGAIN_SECONDS
-        if not wanted and not (deaf and rested >= _DEAF_ENROL_SECONDS):
+        again = (deaf and rested >= _DEAF_ENROL_SECONDS) or (self._refused and rested >= _REFUSED_SECONDS)
+        if not wanted and not again:
             return
         try:
             self._enrol()
@@ -224,8 +275,18 @@ class Supervisor:
             self._lose_coordinator(error)
 
     def _statuses(self) -> list[DeviceStatus]:
-        statuses = [worker.status() for worker in self._workers.values()]
-        for status in statuses:
+        """Of the devices that the coordinator has taken."""
+        statuses = []
+        for device_id, member in self._members.items():
+            worker = self._workers.get(device_id)
+            if worker is None or device_id in self._refused:
+                continue
+            status = worker.status()
+            if member.absence:
+                status = status.model_copy(
+                    update={"condition": Condition.OFFLINE, "reason": member.absence, "health": None}
+                )
+            statuses.append(status)
             self._metrics.device_up.labels(device=status.id).set(status.condition is Condition.READY)
         return statuses
 
@@ -258,6 +319,21 @@ class Supervisor:
             _log.warning("%s; trying again", error)
         self._away = True
 
+    def _write_status(self, statuses: Sequence[DeviceStatus]) -> None:
+        """For whoever asks on this host how things are."""
+        roll = self._fleet.roll()
+        doing = {device_id: worker.state.doing for device_id, worker in self._workers.items()}
+        self._status_file.write(
+            HostStatus.of(
+                roll,
+                statuses,
+                self._refused,
+                doing,
+                coordinator=self._settings.coordinator,
+                reached=self._answer is not None and not self._away,
+            )
+        )
+
     def _stop_workers(self) -> None:
         for worker in self._workers.values():
             worker.ask_to_stop()
@@ -270,8 +346,20 @@ class Supervisor:
         if not self._sender.send_all():
             return
         reason = "the agent was stopped"
-        gone = [DeviceStatus(id=device, condition=Condition.OFFLINE, reason=reason) for device in self._devices]
+        taken = self._members.keys() & self._workers.keys() - self._refused.keys()
+        gone = [DeviceStatus(id=device, condition=Condition.OFFLINE, reason=reason) for device in sorted(taken)]
         try:
             self._coordinator.heartbeat(self._agent_id, Heartbeat(devices=gone))
         except (CoordinatorUnavailableError, CoordinatorRefusedError) as error:
             _log.debug("nobody heard the goodbye: %s", error)
+
+
+def _essence(statuses: Sequence[DeviceStatus]) -> Mapping[str, object]:
+    """What is worth a heartbeat of its own; how a device is from moment to moment can wait for the next."""
+    return {status.id: (status.condition, status.reason, status.attempt) for status in statuses}
+
+
+def _log_device(device: DeviceRegistration) -> None:
+    browsers = ", ".join(browser.label for browser in device.facts.browsers) or "no browser"
+    label = f"{device.name}, {device.kind}, {browsers}"
+    _log.info("device %s (%s), pages at %s", device.id, label, device.page_origin)

@@ -12,13 +12,23 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime
 
 from orchestrator.contract.base import Message
-from orchestrator.contract.device import AttemptRef
+from orchestrator.contract.device import AttemptRef, DeviceFacts, DeviceHealth
+from orchestrator.contract.vocabulary import Condition
 
 SHUTDOWN_SECONDS: Final = 20.0
 """How long an attempt may take to clean up before its worker ends regardless."""
+
+
+class PhoneAddress(Message):
+    """How a worker finds its phone."""
+
+    serial: str
+    adb: Path
+    adb_port: int | None = None
+    """None is adb's own default."""
 
 
 class WorkerConfig(Message):
@@ -34,16 +44,25 @@ class WorkerConfig(Message):
     data: Path
     devices: Path | None
     chrome: Path | None
+    phone: PhoneAddress | None = None
+    """None for a device whose browsers run on this host."""
+    appium_home: Path = Path()
+    """Where Appium is, or will be, for phones."""
+    facts: DeviceFacts | None = None
+    """What the device was enrolled with: other facts make another worker of it."""
     cache_bytes: int
     page_port: int
 
 
 class WorkerCommand(Message):
-    action: Literal["stop-attempt", "drain", "shutdown", "renew-token"]
+    action: Literal["stop-attempt", "drain", "shutdown", "renew-token", "look"]
+    """`look` means: the device's condition has most likely changed, do not wait with asking it."""
     attempt: AttemptRef | None = None
     """For `stop-attempt`: do nothing unless it is this one."""
+    absent: bool = False
+    """For `look`: the device is known to be away, nothing needs to be done about that."""
     agent_token: str | None = None
-    """For `renew-token`."""
+    """For `renew-token`; for `drain` where the last attempt needs a new one."""
 
 
 class WorkerState(Message):
@@ -55,8 +74,13 @@ class WorkerState(Message):
     begun_at: AwareDatetime | None = None
     ended: str | None = None
     """Only in the message that ends an attempt: `completed`, `dropped` or the fault's code."""
-    problems: list[str] = Field(default_factory=list)
-    """What the last attempt's cleanup could not do: the device needs a person."""
+    doing: str = ""
+    """What the attempt measures, for people."""
+    condition: Condition = Condition.OFFLINE
+    reason: str = "it has not been asked yet how it is"
+    """Empty when it is ready."""
+    health: DeviceHealth | None = None
+    """The last that is known."""
 
 
 class WorkerExit(IntEnum):
@@ -69,6 +93,9 @@ class WorkerExit(IntEnum):
     """It no longer consumed although the broker was there."""
     PORT_TAKEN = 11
     DEVICE_GONE = 12
+    """There is no such device on this host, or it cannot be opened."""
+    STUCK = 13
+    """A call into the device or its browser did not come back, or an attempt did not end."""
 
 
 class SupervisorLink:

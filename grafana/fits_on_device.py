@@ -68,6 +68,8 @@ def _panels() -> Iterator[Panel]:
     yield _runs()
     yield _results()
     yield _wait()
+    yield _devices()
+    yield _heat()
 
 
 def _cells() -> stat.Panel:
@@ -185,6 +187,34 @@ def _wait() -> timeseries.Panel:
         .unit("s")
         .min(0)
         .span(8)
+        .height(8)
+    )
+
+
+def _devices() -> timeseries.Panel:
+    return (
+        timeseries.Panel()
+        .title("Devices by state")
+        .description("A device in quarantine takes health runs alone, until one passes.")
+        .with_target(_over_time("sum by (state) (fitmatrix_devices)", "{{state}}"))
+        .stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL))
+        .fill_opacity(20)
+        .min(0)
+        .decimals(0)
+        .span(12)
+        .height(8)
+    )
+
+
+def _heat() -> timeseries.Panel:
+    return (
+        timeseries.Panel()
+        .title("Heat of the batteries")
+        .description("Of devices that tell it and are not offline.")
+        .with_target(_over_time('fitmatrix_device_battery_temperature_celsius{device=~"$device"}', "{{device}}"))
+        .unit("celsius")
+        .no_value("no device tells")
+        .span(12)
         .height(8)
     )
 

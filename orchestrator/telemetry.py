@@ -1,21 +1,53 @@
 """Every metric of the coordinator, declared once."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram, Info
 from prometheus_client import Counter as PromCounter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.matrix import Cell
-from orchestrator.contract.vocabulary import CellVerdict, DeviceState, FaultCode, RunState
+from orchestrator.contract.vocabulary import CellVerdict, DeviceState, FaultCode, RunState, ThermalStatus
 from orchestrator.services.ports import QuarantinedBy
 from orchestrator.services.reading import Reading
 
 WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 CELL_LABELS = ("variant", "weights", "backend", "device", "emulated", "browser", "workload")
+
+THERMAL_STATUSES = list(ThermalStatus)
+
+
+def _thermal_number(health: DeviceHealth) -> float | None:
+    return THERMAL_STATUSES.index(health.thermal_status) if health.thermal_status is not None else None
+
+
+def _latency_seconds(health: DeviceHealth) -> float | None:
+    return health.latency_ms / 1000 if health.latency_ms is not None else None
+
+
+DEVICE_HEALTH: Final[dict[str, tuple[str, Callable[[DeviceHealth], float | None]]]] = {
+    "fitmatrix_device_battery_ratio": ("Charge of a device's battery, 0 to 1.", lambda health: health.battery_level),
+    "fitmatrix_device_battery_temperature_celsius": (
+        "Temperature of a device's battery.",
+        lambda health: health.battery_temperature_celsius,
+    ),
+    "fitmatrix_device_thermal_status": (
+        "How hard a device throttles itself for heat: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, "
+        "6 shutdown.",
+        _thermal_number,
+    ),
+    "fitmatrix_device_free_storage_bytes": ("Free storage of a device.", lambda health: health.free_storage_bytes),
+    "fitmatrix_device_latency_seconds": (
+        "From asking a device for the shortest thing to its answer.",
+        _latency_seconds,
+    ),
+}
+"""Gauges of devices that tell them, by name: meaning and figure."""
 
 
 class Telemetry:
@@ -90,15 +122,36 @@ class StateCollector(Collector):
     def _devices(self) -> Iterator[GaugeMetricFamily]:
         counted: Counter[tuple[str, str]] = Counter()
         queued = GaugeMetricFamily("fitmatrix_device_queued_runs", "Runs waiting for a device.", labels=["device"])
+        state_of = GaugeMetricFamily(
+            "fitmatrix_device_state", "1 for the state a device is in, 0 for the others.", labels=["device", "state"]
+        )
+        faults = GaugeMetricFamily(
+            "fitmatrix_device_infrastructure_faults",
+            "Attempts in a row that failed for reasons of the lab.",
+            labels=["device"],
+        )
+        health = {
+            name: GaugeMetricFamily(name, meaning, labels=["device"]) for name, (meaning, _) in DEVICE_HEALTH.items()
+        }
         for view in self._reading.devices():
+            device = view.registration.id
             counted[view.state, view.registration.kind] += 1
-            queued.add_metric([view.registration.id], view.queued_runs)
+            queued.add_metric([device], view.queued_runs)
+            faults.add_metric([device], view.infrastructure_faults)
+            for state in DeviceState:
+                state_of.add_metric([device, state], view.state is state)
+            # What a device was like before it went offline is no gauge of what it is like.
+            if view.health is None or view.state is DeviceState.OFFLINE:
+                continue
+            for name, (_, figure) in DEVICE_HEALTH.items():
+                value = figure(view.health)
+                if value is not None:
+                    health[name].add_metric([device], value)
         devices = GaugeMetricFamily("fitmatrix_devices", "Devices by state and kind.", labels=["state", "kind"])
         for state in DeviceState:
             for kind in ("physical", "emulated"):
                 devices.add_metric([state, kind], counted[state, kind])
-        yield devices
-        yield queued
+        yield from (devices, queued, state_of, faults, *health.values())
 
     def _cells(self) -> Iterator[GaugeMetricFamily]:
         cells = self._reading.matrix().cells

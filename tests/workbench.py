@@ -3,6 +3,7 @@
 Used by the acceptance tests of runtimes and faults, and by the benchmarks.
 """
 
+import hashlib
 import shutil
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from agents.attempt import AttemptOutcome, run_attempt
 from agents.attempt_page import AttemptPage
+from agents.compressed_files import SUFFIX, CompressedFiles, loaded_with
 from agents.devices.declared import discover_devices
 from agents.devices.protocol import Device
 from agents.page_server import PageServer
@@ -102,6 +104,7 @@ class Workbench:
         self._directory = directory
         self._server = _Pages()
         self._blobs = BlobStore(CACHE / "blobs")
+        self._compressed = CompressedFiles(CACHE / "gzip")
         self._numbers = count(1)
         file = directory / "devices.yaml"
         file.write_text(devices, encoding="utf-8")
@@ -132,6 +135,16 @@ class Workbench:
         """Where the variant's files lie, by their path in the variant."""
         return {file.path: self._blobs.path(file.sha256) for file in variant.files}
 
+    def _with_compressed(self, variant: Variant) -> dict[str, Path]:
+        """The page's files, compressed as an agent's cache has them."""
+        files = dict(self.page_files)
+        for path in loaded_with(self.page_files, variant.runtime, variant.runtime_version):
+            file = self.page_files[path]
+            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+            if compressed := self._compressed.of(path, file, sha256, self.stop):
+                files[f"{path}{SUFFIX}"] = compressed
+        return files
+
     def run(
         self,
         variant: Variant,
@@ -143,35 +156,54 @@ class Workbench:
         timeouts: Timeouts = PATIENCE,
         criteria: Criteria | None = None,
         instruments: bool = True,
+        browser: str | None = None,
     ) -> Tried:
         """One attempt; `model_files` in place of the variant's own to serve something else under its names.
 
         Without `instruments` the page keeps no ledger and posts no events: for measuring what they cost.
+        `browser` is the device's first one where it is not said.
         """
         self._server.instruments = instruments
+        workload = workload or workload_of(variant)
+        outcome = self.attempt(
+            variant, backend, device, workload=workload, model_files=model_files, timeouts=timeouts, browser=browser
+        )
+        assert outcome.problems == []
+        return Tried(outcome, judge(outcome.report, variant, workload, criteria or Criteria()))
+
+    def attempt(
+        self,
+        variant: Variant,
+        backend: Backend,
+        device: str = "desk",
+        *,
+        workload: Workload | None = None,
+        model_files: Mapping[str, Path] | None = None,
+        timeouts: Timeouts = PATIENCE,
+        browser: str | None = None,
+    ) -> AttemptOutcome:
+        """The same, without a judgement, and with whatever is left in need of a person."""
         spec = AttemptSpec(
             run_id=f"run-{next(self._numbers)}",
             number=1,
             device_id=self.devices[device].registration.id,
-            browser=self.devices[device].registration.facts.browsers[0].id,
+            browser=browser or self.devices[device].registration.facts.browsers[0].id,
             variant=variant,
             backend=backend,
             workload=workload or workload_of(variant),
             timeouts=timeouts,
             page_build="0" * 64,
         )
-        outcome = run_attempt(
+        return run_attempt(
             spec,
             device=self.devices[device],
             page_server=self._server,
-            page_files=self.page_files,
+            page_files=self._with_compressed(variant),
             media_types={path: media_type(file) for path, file in self.page_files.items()},
             model_files=self.files_of(variant) if model_files is None else model_files,
             scratch=self.scratch,
             stop=self.stop,
         )
-        assert outcome.problems == []
-        return Tried(outcome, judge(outcome.report, variant, spec.workload, criteria or Criteria()))
 
 
 def new_workbench(devices: str = DEVICES) -> Workbench:

@@ -16,6 +16,8 @@ class _Request:
     received_bytes: int = 0
     state: str = "open"
     decoded_bytes: int = 0
+    body_bytes: int | None = None
+    """As sent, by the answer's own word."""
 
 
 class NetworkProbe:
@@ -47,15 +49,17 @@ class NetworkProbe:
         if method == "Network.responseReceived":
             request.status = parameters["response"]["status"]
             request.received_bytes = max(0, int(parameters["response"]["encodedDataLength"]))
+            request.body_bytes = _content_length(parameters["response"].get("headers", {}))
         elif method == "Network.dataReceived":
             request.received_bytes += int(parameters["encodedDataLength"])
             request.decoded_bytes += int(parameters["dataLength"])
         elif method == "Network.loadingFinished":
             request.received_bytes = int(parameters["encodedDataLength"])
-            if request.received_bytes < request.decoded_bytes:
-                # DevTools leaves out the body of a worker's own script. The page server compresses nothing, so
-                # there is no other way for less to arrive than comes out.
-                request.received_bytes += request.decoded_bytes
+            body_bytes = request.decoded_bytes if request.body_bytes is None else request.body_bytes
+            if request.received_bytes < body_bytes <= request.decoded_bytes:
+                # DevTools leaves out the body of a worker's own script: all there is of it is how long the answer's
+                # head said it would be, compressed, and how long it was afterwards.
+                request.received_bytes += body_bytes
             request.state = "finished"
         elif method == "Network.loadingFailed":
             # An answer without a body (204) ends as aborted although all of it has come.
@@ -86,3 +90,11 @@ class NetworkProbe:
             self._requests[f"{request_id} redirect {len(self._requests)}"] = redirected
         if len(self._requests) < _MOST_REQUESTS:
             self._requests.setdefault(request_id, _Request(url=url.split("#")[0]))
+
+
+def _content_length(headers: dict[str, str]) -> int | None:
+    """Null where the answer does not say it, or says nonsense."""
+    for name, value in headers.items():
+        if name.lower() == "content-length" and value.isascii() and value.isdigit():
+            return int(value)
+    return None

@@ -12,10 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.listings import DEVICE_SYMBOLS, counts, outcome, run_figure
+from orchestrator.cli.listings import DEVICE_STYLES, DEVICE_SYMBOLS, counts, outcome, run_figure
 from orchestrator.client import Client, Unreachable
 from orchestrator.contract.views import DeviceView, JobView, RunView
-from orchestrator.contract.vocabulary import DeviceState, JobState, RunState
+from orchestrator.contract.vocabulary import JobState, RunState
 from orchestrator.presentation.words import plain
 
 POLL_SECONDS: Final = 1.0
@@ -160,8 +160,8 @@ def _devices(snapshot: Snapshot) -> Table:
 
 
 def _activity(device: DeviceView, runs: dict[str, RunView]) -> Text:
-    if device.state is DeviceState.OFFLINE or device.state is DeviceState.QUARANTINED:
-        return Text(f"{device.state.value} {plain(device.reason)}".rstrip(), style="red")
+    if device.state in DEVICE_STYLES:
+        return Text(f"{device.state.value} {plain(device.reason)}".rstrip(), style=DEVICE_STYLES[device.state])
     if device.attempt is None:
         waiting = f", {device.queued_runs} runs wait for it" if device.queued_runs else ""
         return Text(f"idle{waiting}", style="dim")

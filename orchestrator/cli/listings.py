@@ -32,6 +32,8 @@ DEVICE_SYMBOLS: Final[dict[DeviceState, str]] = {
     DeviceState.OFFLINE: "✘",
     DeviceState.QUARANTINED: "!",
 }
+_WHY_WIDTH: Final = 26
+"""Least characters for a device's reason: narrower, its sentences become columns of single words."""
 DEVICE_STYLES: Final = {
     DeviceState.RESTING: "yellow",
     DeviceState.OFFLINE: "red",
@@ -144,7 +146,7 @@ def devices_table(devices: Sequence[DeviceView]) -> RenderableType:
     if not devices:
         return Text("No devices yet. Start an agent: fitmatrix up, or fitmatrix-agent run --coordinator URL")
     table = listing(["device", "state", "health", "hardware", "browsers", "queued"])
-    table.columns[1].ratio = 1
+    table.columns[1].min_width = _WHY_WIDTH
     for device in devices:
         table.add_row(*_device_row(device))
     return table

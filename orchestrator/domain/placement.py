@@ -20,6 +20,10 @@ class IdleGroup:
     """Of devices in quarantine."""
 
 
+def pairs_of(device: DeviceRecord) -> list[Pair]:
+    return [(device.registration.id, browser.id) for browser in device.registration.facts.browsers]
+
+
 def exclusive_group(device: DeviceRecord) -> str:
     """The devices that would measure each other if they ran together; a device alone is its own group."""
     return device.registration.exclusive_group or device.registration.id
@@ -45,5 +49,5 @@ def idle_groups(
             continue
         group = idle.setdefault(name, IdleGroup())
         pairs = group.for_any_run if device.quarantine is None else group.for_health_runs
-        pairs += [(device.registration.id, browser.id) for browser in device.registration.facts.browsers]
+        pairs += pairs_of(device)
     return idle

@@ -24,10 +24,13 @@ _WORKED: Final = frozenset({Verdict.FITS, Verdict.TOO_SLOW})
 
 
 def speaks_against_device(fault: Fault) -> bool:
-    """Whether a fault counts towards the quarantine of the device it came from."""
+    """Whether a fault counts towards the quarantine of the device it came from.
+
+    What another attempt could not help, such as a spec that the page refuses, would be the same on any device.
+    """
     if fault.code is FaultCode.LEASE_EXPIRED:
         return True
-    return fault.origin is FaultOrigin.AGENT and fault.code not in _NOT_THE_DEVICE
+    return fault.origin is FaultOrigin.AGENT and fault.transient and fault.code not in _NOT_THE_DEVICE
 
 
 def heard(device: DeviceRecord, status: DeviceStatus, now: datetime) -> DeviceRecord:

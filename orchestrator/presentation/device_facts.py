@@ -22,24 +22,38 @@ def why(device: DeviceView) -> str:
 
 def health_lines(health: DeviceHealth | None) -> list[str]:
     """The figures that decide whether a device measures, each short enough for a table."""
+    words = {"battery": "battery {}", "heat": "{}", "storage": "{}", "latency": "answers in {}"}
+    return [words[name].format(value) for name, value in _vital_facts(health)] if health else []
+
+
+def health_facts(health: DeviceHealth | None) -> Iterator[Fact]:
     if health is None:
-        return []
-    lines = [battery_words(health), heat_words(health)]
+        yield "health", "its agent has not said"
+        return
+    yield from _vital_facts(health)
+    if health.network is not None:
+        yield "network", "has one of its own" if health.network else "none of its own"
+    if health.screen_on is not None:
+        yield "screen", "on" if health.screen_on else "off"
+    offset = health.clock_offset_seconds
+    if offset is not None and abs(offset) >= _TELLING_CLOCK_SECONDS:
+        way = "ahead of" if offset > 0 else "behind"
+        yield "clock", f"{_duration(abs(offset))} {way} its host's: times it names are not to be trusted"
+
+
+def _vital_facts(health: DeviceHealth) -> Iterator[Fact]:
+    if health.battery_level is not None:
+        charging = {True: ", charging", False: ", not charging", None: ""}[health.charging]
+        yield "battery", f"{percent(health.battery_level)}{charging}"
+    if heat := _heat_words(health):
+        yield "heat", heat
     if health.free_storage_bytes is not None:
-        lines.append(f"{byte_count(health.free_storage_bytes)} free")
+        yield "storage", f"{byte_count(health.free_storage_bytes)} free"
     if health.latency_ms is not None:
-        lines.append(f"answers in {seconds(health.latency_ms / 1000)}")
-    return [line for line in lines if line]
+        yield "latency", seconds(health.latency_ms / 1000)
 
 
-def battery_words(health: DeviceHealth) -> str:
-    if health.battery_level is None:
-        return ""
-    charging = {True: ", charging", False: ", not charging", None: ""}[health.charging]
-    return f"battery {percent(health.battery_level)}{charging}"
-
-
-def heat_words(health: DeviceHealth) -> str:
+def _heat_words(health: DeviceHealth) -> str:
     """`31 °C, no throttling`; empty where the device tells neither."""
     parts = []
     if health.battery_temperature_celsius is not None:
@@ -49,22 +63,6 @@ def heat_words(health: DeviceHealth) -> str:
     elif health.thermal_status is not None:
         parts.append(f"{health.thermal_status.value} throttling")
     return ", ".join(parts)
-
-
-def health_facts(health: DeviceHealth | None) -> Iterator[Fact]:
-    if health is None:
-        yield "health", "its agent has not said"
-        return
-    for line in health_lines(health):
-        yield "health", line
-    if health.network is not None:
-        yield "network", "has one of its own" if health.network else "none of its own"
-    if health.screen_on is not None:
-        yield "screen", "on" if health.screen_on else "off"
-    offset = health.clock_offset_seconds
-    if offset is not None and abs(offset) >= _TELLING_CLOCK_SECONDS:
-        way = "ahead of" if offset > 0 else "behind"
-        yield "clock", f"{_duration(abs(offset))} {way} its host's: times it names are not to be trusted"
 
 
 def quarantine_facts(quarantine: Quarantine, now: datetime) -> Iterator[Fact]:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.job import FeatureExtractionWorkload, JobSpec, TextGenerationWorkload, Workloads
+from orchestrator.contract.job import FeatureExtractionWorkload, JobSpec, TextGenerationWorkload, Timeouts, Workloads
 from orchestrator.contract.vocabulary import Backend, JobState, Purpose, RunState, Task
 from orchestrator.domain.cells import freeze
 from orchestrator.domain.identifiers import new_id
-from orchestrator.domain.placement import exclusive_group, is_online
+from orchestrator.domain.placement import exclusive_group, is_online, pairs_of
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.quarantine import wants_health_run
 from orchestrator.domain.records import DeviceRecord, Job, Run
@@ -24,6 +24,7 @@ _WORKLOADS: Final = Workloads.model_validate(
         Task.FEATURE_EXTRACTION: FeatureExtractionWorkload(length=16, warmups=0, repetitions=1),
     }
 )
+_PATIENCE: Final = Timeouts(whole=180, silence=90)
 _URGENT: Final = 100
 _UNHURRIED: Final = 0
 
@@ -68,13 +69,14 @@ class HealthRuns:
         ]
         if not wanting:
             return []
-        under_way = tx.runs.waiting_for_health()
+        under_way = tx.runs.health_runs_under_way()
         busy = {lease.exclusive_group for lease in tx.leases.all()}
         queued = tx.runs.queued_by_device()
         return [
             device
             for device in wanting
-            if device.registration.id not in under_way
+            # One that waits for a browser which the device has lost since is no help.
+            if under_way.isdisjoint(pairs_of(device))
             and (
                 device.quarantine is not None
                 or (device.registration.id not in queued and exclusive_group(device) not in busy)
@@ -107,6 +109,7 @@ def _queue(tx: Transaction, device: DeviceRecord, variant: Variant, now: datetim
         devices=f'id == "{device.registration.id}" && browser.id == "{browser.id}"',
         workload=_WORKLOADS,
         repeats=1,
+        timeouts=_PATIENCE,
         # What keeps a device out of service is urgent, and short.
         priority=_UNHURRIED if device.quarantine is None else _URGENT,
         labels=HEALTH_LABELS,

@@ -12,7 +12,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Purpose, RunState, Verdict
-from orchestrator.domain.placement import IdleGroup
+from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.records import (
     Agent,
     Attempt,
@@ -54,8 +54,8 @@ class Runs(Protocol):
         """Highest priority, then oldest job, then fewest repeats done, then smallest variant."""
         ...
 
-    def waiting_for_health(self) -> set[str]:
-        """The devices with a health run that is queued or running."""
+    def health_runs_under_way(self) -> set[Pair]:
+        """Device and browser of each health run that is queued or running."""
         ...
 
     def queued_by_device(self) -> dict[str, int]: ...

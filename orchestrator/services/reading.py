@@ -13,7 +13,7 @@ from orchestrator.contract.views import (
 )
 from orchestrator.contract.vocabulary import Condition, DeviceKind, DeviceState, Purpose, RunState
 from orchestrator.domain.errors import NotFoundError
-from orchestrator.domain.placement import is_online
+from orchestrator.domain.placement import is_online, pairs_of
 from orchestrator.domain.records import Attempt, DeviceRecord, Job, Run
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.ports import Catalog, Clock, RunTally, Store, Transaction
@@ -76,13 +76,13 @@ class Reading:
             leases = {
                 lease.device_id: AttemptRef(run_id=lease.run_id, number=lease.number) for lease in tx.leases.all()
             }
-            health_runs = tx.runs.waiting_for_health()
+            health_runs = tx.runs.health_runs_under_way()
             return [
                 self._device_view(
                     device,
                     leases.get(device.registration.id),
                     queued.get(device.registration.id, 0),
-                    device.registration.id in health_runs,
+                    not health_runs.isdisjoint(pairs_of(device)),
                 )
                 for device in tx.devices.all()
             ]

@@ -109,6 +109,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _create_engine(url)
         self._writer = self._engine.execution_options(**{WRITES: True})
+        self._reader = self._engine
+        if self._engine.dialect.name == "postgresql":
+            # What is read together is of one moment, as it is with SQLite.
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     def migrate(self) -> None:
         """Brings the schema up to date. Raises DatabaseError for one that is newer than this program."""
@@ -137,7 +141,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
-        with Session(self._engine) as session:
+        with Session(self._reader) as session:
             yield SqlTransaction(session)
 
     def check(self) -> None:

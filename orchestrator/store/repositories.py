@@ -11,7 +11,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
-from orchestrator.domain.placement import IdleGroup
+from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Attempt, CellRecord, DeviceRecord, FrozenVariant, Job, Lease, Run
 from orchestrator.domain.run_states import UNFINISHED
@@ -162,9 +162,11 @@ class RunRepository:
         )
         return dict(self._session.execute(counted).tuples().all())
 
-    def waiting_for_health(self) -> set[str]:
-        query = select(RunRow.device_id).where(RunRow.purpose == Purpose.HEALTH, RunRow.state.in_(_UNFINISHED))
-        return set(self._session.scalars(query))
+    def health_runs_under_way(self) -> set[Pair]:
+        query = select(RunRow.device_id, RunRow.browser).where(
+            RunRow.purpose == Purpose.HEALTH, RunRow.state.in_(_UNFINISHED)
+        )
+        return set(self._session.execute(query).tuples())
 
     def finished_in_cell(self, cell_key: str) -> list[Run]:
         query = select(RunRow).where(RunRow.cell_key == cell_key).order_by(RunRow.finished_at, RunRow.id)

@@ -291,7 +291,7 @@ def test_stop_ends_an_attempt_as_infrastructure(attempts: Attempts, devices: dic
     fault = attempts.run("hang", devices["this machine"]).report.fault
     thread.join()
     assert fault is not None
-    assert (fault.code, fault.origin, fault.transient) == (FaultCode.AGENT_ERROR, FaultOrigin.AGENT, True)
+    assert (fault.code, fault.origin, fault.transient) == (FaultCode.AGENT_STOPPED, FaultOrigin.AGENT, True)
 
 
 def test_a_stop_that_came_before_the_browser_starts_none(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
@@ -299,7 +299,7 @@ def test_a_stop_that_came_before_the_browser_starts_none(attempts: Attempts, dev
     outcome = attempts.run("hang", devices["this machine"])
     fault = outcome.report.fault
     assert fault is not None
-    assert (fault.code, fault.phase, fault.transient) == (FaultCode.AGENT_ERROR, Phase.LAUNCH, True)
+    assert (fault.code, fault.phase, fault.transient) == (FaultCode.AGENT_STOPPED, Phase.LAUNCH, True)
     assert outcome.report.browser is None
 
 

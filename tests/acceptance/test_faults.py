@@ -327,10 +327,10 @@ def test_a_connection_that_stalls(bench: Workbench, monkeypatch: pytest.MonkeyPa
     released = threading.Event()
     stream = page_server._stream
 
-    async def stall(request: Any, file: Path, *more: Any) -> Any:
-        while file == weights and not released.is_set():
+    async def stall(request: Any, offer: Any, *more: Any) -> Any:
+        while offer.file == weights and not released.is_set():
             await asyncio.sleep(0.05)
-        return await stream(request, file, *more)
+        return await stream(request, offer, *more)
 
     monkeypatch.setattr(page_server, "_stream", stall)
     try:

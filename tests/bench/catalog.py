@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from orchestrator.contract.catalog import Variant
-from tests.bench import build_memory, comparison, download, fidelity, load
+from tests.bench import build_memory, comparison, download, fidelity, load, serving
 from tests.bench.trial import LeftOut, Trial
 
 Plan = Callable[[dict[str, Variant]], tuple[Sequence[Trial], Sequence[LeftOut]]]
@@ -15,6 +15,7 @@ PLANS: Final[tuple[Plan, ...]] = (
     download.trials,
     load.trials,
     build_memory.trials,
+    serving.trials,
 )
 
 

@@ -68,6 +68,12 @@ FAMILIES: Final = (
     Family(
         "load", "Loading", "Seconds from the first request to a model that is ready: from empty caches, then again."
     ),
+    Family(
+        "model_serving",
+        "Serving models to a page",
+        "Speed of the page server, which counts every byte, ÷ speed of nginx with sendfile on the same machine: one "
+        "file, one client, in turn. Target: at least 0.8. And the page server's memory while it serves.",
+    ),
     Family("build_memory", "Building", "Largest resident memory of a model's build, and its ratio to the built files."),
     Family("demo", "Whole runs", "Wall time of one command."),
 )

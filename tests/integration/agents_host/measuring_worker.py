@@ -1,8 +1,11 @@
 """A real worker process whose attempts do what their variant's options say instead of opening a browser.
 
-`behaviour: finish` ends at once, `behaviour: wait` lasts until it is told to stop or finds `<attempt>.release`, and
-`behaviour: litter` cannot clean up after itself. Each run leaves a file `<attempt>.running` beside the device's scratch
-directory, with this process's id and the files it was given.
+`behaviour: finish` ends at once, `behaviour: wait` lasts until it is told to stop or finds `<attempt>.release`,
+`behaviour: work` goes through an attempt's phases, and `behaviour: litter` leaves its device as it should not be. Each
+run leaves a file `<attempt>.running` in the device's directory, with this process's id and the files it was given.
+
+The device does what files beside it say: `hang-<call>` makes a call last until the file is gone, `unreachable`,
+`unready` and `littered` hold sentences.
 """
 
 import hashlib
@@ -10,21 +13,28 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from agents.attempt import AttemptOutcome
+from agents.compressed_files import SUFFIX
 from agents.devices.desktop import DesktopDevice
+from agents.devices.journal import Journal
 from agents.devices.protocol import Device
+from agents.faults import DeviceUnreachableError
 from agents.page_server import PageServer
-from agents.worker import run_worker
+from agents.upkeep import Patience
+from agents.worker import main, run_worker
 from agents.worker_link import WorkerConfig
 from orchestrator.contract.attempt import Artifact, AttemptReport, AttemptSpec
-from orchestrator.contract.device import Browser, DeviceFacts, DeviceRegistration
+from orchestrator.contract.device import Browser, DeviceFacts, DeviceHealth, DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import DeviceKind, FaultCode, FaultOrigin, Phase
 from orchestrator.contract.wire import attempt_id
+
+WORK_SECONDS = 0.05
 
 
 def registration(device_id: str) -> DeviceRegistration:
@@ -47,6 +57,15 @@ def registration(device_id: str) -> DeviceRegistration:
     )
 
 
+def work(device: Device, scratch: Path) -> None:
+    """Each phase takes its while."""
+    assert isinstance(device, BenchDevice)
+    device.prepare(Journal(scratch / "journal.json"), 0)
+    for phase in ("launch", "open", "measure", "collect", "cleanup"):
+        device.call(phase)
+        time.sleep(WORK_SECONDS)
+
+
 def measure(
     spec: AttemptSpec,
     *,
@@ -59,7 +78,9 @@ def measure(
     stop: threading.Event,
 ) -> AttemptOutcome:
     began = datetime.now(UTC)
-    files = {path: file.read_text() for path, file in {**page_files, **model_files}.items()}
+    files = {
+        path: file.read_text() for path, file in {**page_files, **model_files}.items() if not path.endswith(SUFFIX)
+    }
     seen: dict[str, object] = {
         "pid": os.getpid(),
         "origin": page_server.origin,
@@ -72,6 +93,10 @@ def measure(
     unfinished.write_text(json.dumps(seen))
     unfinished.rename(scratch.parent / f"{attempt_id(spec.run_id, spec.number)}.running")
     fault = None
+    if spec.variant.options["behaviour"] == "work":
+        work(device, scratch)
+    if spec.variant.options["behaviour"] == "litter":
+        (scratch.parent / "littered").write_text("A browser is left.")
     release = scratch.parent / f"{attempt_id(spec.run_id, spec.number)}.release"
     while spec.variant.options["behaviour"] == "wait" and not release.exists() and not stop.wait(0.02):
         continue
@@ -98,13 +123,57 @@ def measure(
         fault=fault,
         artifacts=[artifact],
     )
-    problems = ["A browser is left."] if spec.variant.options["behaviour"] == "litter" else []
-    return AttemptOutcome(report=report, artifacts={"console.txt": console}, problems=problems)
+    return AttemptOutcome(report=report, artifacts={"console.txt": console}, problems=[])
 
 
-def find(config: WorkerConfig) -> DesktopDevice:
-    return DesktopDevice(registration(config.device_id), browsers={})
+class BenchDevice(DesktopDevice):
+    """A device that behaves as the files in its directory say."""
+
+    @property
+    def place(self) -> Path:
+        return Path(os.environ["BENCH_DATA"]) / "devices" / self.registration.id
+
+    def told(self, name: str) -> str | None:
+        try:
+            return (self.place / name).read_text()
+        except FileNotFoundError:
+            return None
+
+    def call(self, name: str) -> None:
+        """Comes back once nothing says that it should hang."""
+        while (self.place / f"hang-{name}").exists():
+            (self.place / f"hung-{name}").touch()
+            time.sleep(0.02)
+
+    def health(self) -> DeviceHealth:
+        self.call("health")
+        unreachable = self.told("unreachable")
+        if unreachable is not None:
+            raise DeviceUnreachableError(unreachable)
+        return DeviceHealth(checked_at=datetime.now(UTC), battery_level=0.8)
+
+    def unreadiness(self, _health: DeviceHealth, /) -> str | None:
+        return self.told("unready")
+
+    def prepare(self, _journal: Journal, _page_port: int, /) -> None:
+        self.call("prepare")
+
+    def restore(self, _journal: Journal, /) -> list[str]:
+        self.call("restore")
+        littered = self.told("littered")
+        return [littered] if littered is not None else []
+
+
+PATIENCE = Patience(between=0.1, answer=1.0, hang=3.0, overtime=1.0, put_back=[0.3])
+"""Short where a test waits for it to end, long where it must not end while a busy machine takes a nap."""
+
+
+def find(config: WorkerConfig) -> BenchDevice:
+    os.environ["BENCH_DATA"] = str(config.data)
+    device = BenchDevice(registration(config.device_id), browsers={})
+    device.call("facts")
+    return device
 
 
 if __name__ == "__main__":
-    sys.exit(run_worker(run=measure, find=find))
+    sys.exit(main(lambda: run_worker(run=measure, find=find, patience=PATIENCE)))

@@ -23,10 +23,9 @@ from pathlib import Path
 from agents.settings import AgentSettings
 from agents.supervisor import Supervisor
 from agents.telemetry import AgentMetrics
-from orchestrator.contract.device import DeviceRegistration
+from tests.integration.agents_host.lab import BenchFleet
 settings = AgentSettings(coordinator=sys.argv[1], data=Path(sys.argv[2]))
-device = DeviceRegistration.model_validate_json(sys.argv[3])
-Supervisor(settings, agent_id="host-1", devices=[device], metrics=AgentMetrics(),
+Supervisor(settings, agent_id="host-1", fleet=BenchFleet(sys.argv[3]), metrics=AgentMetrics(),
            worker_command=[sys.executable, sys.argv[4]]).run(threading.Event())
 """
 
@@ -51,8 +50,8 @@ def test_an_idle_worker_that_is_killed_reports_nothing(lab: Lab) -> None:
     lab.send("run-1")
     lab.coordinator.report_of("run-1")
     os.kill(lab.running("run-1")["pid"], signal.SIGKILL)
-    eventually(lambda: not lab.coordinator.last_status()["available"], "the device to be unavailable")
-    eventually(lambda: lab.coordinator.last_status()["available"], "the device to be available again")
+    lab.await_condition("offline")
+    lab.await_condition("ready")
     lab.send("run-2")
     lab.coordinator.report_of("run-2")
     assert [report.run_id for report in lab.coordinator.reports] == ["run-1", "run-2"]
@@ -62,8 +61,9 @@ def test_a_device_that_could_not_be_cleaned_is_taken_out(lab: Lab) -> None:
     lab.start()
     lab.send("run-1", behaviour="litter")
     lab.coordinator.report_of("run-1")
-    eventually(lambda: not lab.coordinator.last_status()["available"], "the device to be unavailable")
-    assert "A browser is left." in lab.coordinator.last_status()["reason"]
+    assert lab.await_condition("quarantined") == "A browser is left."
+    (lab.place() / "littered").unlink()
+    lab.await_condition("ready")
 
 
 def test_stopping_ends_the_attempt_and_every_process(lab: Lab) -> None:
@@ -77,8 +77,9 @@ def test_stopping_ends_the_attempt_and_every_process(lab: Lab) -> None:
     assert fault.is_infrastructure
     assert lab.coordinator.last_status() == {
         "id": DEVICE,
-        "available": False,
+        "condition": "offline",
         "reason": "the agent was stopped",
+        "health": None,
         "attempt": None,
     }
 
@@ -141,7 +142,7 @@ def test_the_agent_waits_for_its_coordinator(lab: Lab) -> None:
     lab.start_supervisor()
     assert lab.coordinator.enrolments == []
     lab.coordinator.start()
-    eventually(lambda: lab.coordinator.last_status().get("available"), "an available device")
+    lab.await_condition("ready")
 
 
 def test_a_refusal_ends_the_agent_with_its_reason(lab: Lab) -> None:
@@ -153,13 +154,10 @@ def test_a_refusal_ends_the_agent_with_its_reason(lab: Lab) -> None:
 
 
 def test_workers_die_with_a_killed_supervisor(lab: Lab) -> None:
-    from tests.integration.agents_host.measuring_worker import registration
-
-    device = registration(DEVICE).model_dump_json()
-    arguments = [lab.coordinator.url, str(lab.data), device, str(WORKER)]
+    arguments = [lab.coordinator.url, str(lab.data), DEVICE, str(WORKER)]
     with subprocess.Popen([sys.executable, "-c", HOST, *arguments]) as supervisor:
         try:
-            eventually(lambda: lab.coordinator.last_status().get("available"), "an available device")
+            lab.await_condition("ready")
             lab.send("run-1", behaviour="wait")
             pid = lab.running("run-1")["pid"]
         finally:

@@ -2,9 +2,11 @@
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
+from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
-from tests.integration.agents_host.lab import DEVICE, MODEL, PAGE, Lab, eventually, sha256
+from tests.integration.agents_host.lab import DEVICE, MODEL, PAGE, Lab, attempt, eventually, sha256
 
 
 def test_a_message_becomes_a_report(lab: Lab) -> None:
@@ -76,6 +78,40 @@ def test_a_message_that_is_no_attempt_is_dropped(lab: Lab, payload: object, task
     assert lab.coordinator.started == ["run-1.1"]
 
 
+BAD_PATHS = ["../escape.bin", "/etc/passwd", "a/../../b", ".hidden", "a//b", "a\\b", "a b", "a;rm", "ä.bin", "a\n", ""]
+
+
+@pytest.mark.parametrize("path", BAD_PATHS)
+def test_a_models_file_never_has_a_name_that_leads_elsewhere(path: str) -> None:
+    payload = attempt("run-1", "0" * 64, "finish", 1, MODEL)
+    AttemptSpec.model_validate(payload)
+    payload["variant"]["files"][0]["path"] = path
+    with pytest.raises(ValidationError, match="path"):
+        AttemptSpec.model_validate(payload)
+
+
+def test_an_attempt_with_a_name_that_leads_elsewhere_is_dropped(lab: Lab) -> None:
+    lab.start()
+    payload = attempt("run-1", lab.coordinator.build.id, "finish", 1, MODEL)
+    payload["variant"]["files"][0]["path"] = BAD_PATHS[0]
+    lab.broker.send(payload)
+    lab.send("run-2")
+    lab.coordinator.report_of("run-2")
+    assert lab.coordinator.started == ["run-2.1"]
+
+
+def test_a_page_build_with_a_name_that_leads_elsewhere_is_refused_with_the_name(lab: Lab) -> None:
+    (file,) = lab.coordinator.build.model_dump(mode="json")["files"]
+    lab.coordinator.lies_about_build = {"files": [file | {"path": "../../.bashrc"}]}
+    lab.start()
+    lab.send("run-1")
+    fault = lab.coordinator.report_of("run-1").fault
+    assert fault is not None
+    assert fault.origin is FaultOrigin.COORDINATOR
+    assert "files.0.path is '../../.bashrc'" in fault.detail
+    assert not (lab.data / "devices" / DEVICE / "run-1.1.running").exists()
+
+
 def test_a_model_with_another_hash_never_reaches_the_device(lab: Lab) -> None:
     lab.coordinator.blobs[sha256(MODEL)] = b"weighty"
     lab.start()
@@ -121,11 +157,11 @@ def test_fencing_another_attempt_changes_nothing(lab: Lab) -> None:
 def test_messages_arrive_after_the_broker_was_killed_while_idle(lab: Lab) -> None:
     lab.start()
     lab.broker.kill()
-    eventually(lambda: not lab.coordinator.last_status()["available"], "the device to be unavailable")
+    lab.await_condition("offline")
     lab.broker.start()
     lab.send("run-1")
     lab.coordinator.report_of("run-1")
-    eventually(lambda: lab.coordinator.last_status()["available"], "the device to be available again")
+    lab.await_condition("ready")
 
 
 def test_messages_arrive_after_a_short_outage_of_the_broker(lab: Lab) -> None:

@@ -2,15 +2,18 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from orchestrator.contract.attempt import AttemptSpec
+from orchestrator.contract.device import Browser
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import Condition, FaultCode, FaultOrigin, Phase
 from tests.integration.coordinator.lab import VARIANT, HandAgent, RunningCoordinator, Submitter, running_coordinator
+from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 
 UNREACHABLE = Fault(
@@ -236,3 +239,22 @@ def test_health_runs_are_in_the_devices_history_and_not_among_qas_jobs(agent: Ha
     assert health.run_id in page
     assert "none: it looks after a device" in qa.text(f"/jobs/{job}")
     wait_until(lambda: view(qa, agent)["attempt"], what="the measuring run that had to wait")
+
+
+def test_a_health_run_for_a_browser_that_is_gone_makes_way_for_another(
+    coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter
+) -> None:
+    agent.says = {"condition": Condition.QUARANTINED, "reason": "Chrome does not start: it is removed."}
+    agent.beat()
+    agent.says = {}
+    health = agent.take()
+    assert health.browser == "chromium"
+    other = Browser(name="webview", version="156.0.1")
+    with closing(HandAgent(coordinator, device(agent.device_id, browsers=[other]), agent_id=agent.agent_id)) as changed:
+        assert changed.enrol().status_code == 200
+        waiting = TOO_HOT.model_copy(update={"detail": "wait"})
+        changed.report(health, fault=waiting, page=None)
+        second = changed.take()
+        assert (purpose(qa, second), second.browser) == ("health", "webview")
+        changed.report(second)
+        assert view(qa, agent)["quarantine"] is None

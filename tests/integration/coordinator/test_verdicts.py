@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from orchestrator.contract.catalog import LabelScore
 from orchestrator.contract.page import GenerationSample, InferenceSample, LoadSample, PageReport, ValidationOutput
-from orchestrator.contract.vocabulary import CacheState
+from orchestrator.contract.vocabulary import CacheState, Mark
 from tests.integration.coordinator.lab import FORCED, FORCED_IDS, LABELLED, HandAgent, Submitter
 from tests.unit.domain.builders import page_report
 
@@ -108,3 +108,19 @@ def test_cold_and_warm_loads_are_figures(agent: HandAgent, qa: Submitter) -> Non
     page = qa.text(f"/runs/{run}")
     assert "0 B from the network, 7 B from the cache" in page
     assert cell["updated_at"] <= datetime.now(UTC).isoformat()
+
+
+def test_a_throttled_run_is_marked_and_not_averaged_with_others(agent: HandAgent, qa: Submitter) -> None:
+    qa.submit(variants=[FORCED], repeats=3)
+    slow = GenerationSample(tokens_in=512, tokens_out=128, ttft_ms=900, decode_ms=127_000 / 2)
+    cool = measured(agent, page_report(validation=RIGHT))
+    for samples in ([slow] * 2, page_report().generation_samples):
+        hot = agent.take()
+        agent.report(hot, page=page_report(generation_samples=samples, validation=RIGHT), marks=[Mark.THROTTLED])
+        assert qa.run(hot.run_id)["marks"] == ["throttled"]
+        assert "↓ throttled" in qa.text(f"/runs/{hot.run_id}")
+    assert (qa.run(cool)["marks"], qa.run(hot.run_id)["verdict"]) == ([], "fits")
+    (cell,) = qa.cells(agent.device_id)
+    assert (cell["runs"], cell["successes"], cell["throttled_runs"]) == (2, 2, 2), "too slow and hot does not count"
+    assert cell["decode_tokens_per_second"]["n"] == 1
+    assert "↓ throttled 2" in qa.text("/")

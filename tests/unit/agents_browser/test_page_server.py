@@ -1,5 +1,6 @@
 """The page server over real sockets on loopback."""
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -154,6 +155,59 @@ def test_a_download_that_breaks_off_counts_with_what_was_sent(
     assert page.served.requests == 1
 
 
+@pytest.fixture
+def compressed(server: PageServer, files: dict[str, Path], tmp_path: Path) -> AttemptPage:
+    """A page one of whose files has a compressed form."""
+    packed = tmp_path / "packed"
+    packed.write_bytes(gzip.compress(CONTENT))
+    return server.open_attempt(
+        page_spec(),
+        page_files={"assets/run.wasm": files["onnx/model.onnx"], "assets/run.wasm.gz": packed},
+        model_files={"run.wasm": files["onnx/model.onnx"]},
+        media_types={"assets/run.wasm": "application/wasm"},
+    )
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "gzip, deflate, br, zstd", "br;q=1.0, GZIP;q=0.5", "*"])
+def test_a_page_file_goes_compressed_and_counts_as_it_was_sent(compressed: AttemptPage, accepted: str) -> None:
+    url, wire = f"{compressed.public_url}assets/run.wasm", len(gzip.compress(CONTENT))
+    with httpx.stream("GET", url, headers={"Accept-Encoding": accepted}) as answer:
+        sent = b"".join(answer.iter_raw())
+    assert gzip.decompress(sent) == CONTENT
+    headers = answer.headers
+    assert (headers["content-encoding"], headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert (headers["content-type"], headers["content-length"]) == ("application/wasm", str(wire))
+    assert compressed.served.by_path == {"assets/run.wasm": wire}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept-Encoding": "identity"},
+        {"Accept-Encoding": "br, deflate"},
+        {"Accept-Encoding": "gzip;q=0, br"},
+        {"Accept-Encoding": "gzip", "Range": "bytes=0-"},
+    ],
+)
+def test_whoever_does_not_take_gzip_gets_the_file_itself(compressed: AttemptPage, headers: dict[str, str]) -> None:
+    answer = httpx.get(f"{compressed.public_url}assets/run.wasm", headers=headers)
+    assert answer.content == CONTENT
+    assert "content-encoding" not in answer.headers
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert compressed.served.total == len(CONTENT)
+
+
+def test_models_are_never_compressed(compressed: AttemptPage) -> None:
+    answer = httpx.get(f"{compressed.public_url}model/run.wasm", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in answer.headers
+    assert compressed.served.model_files == len(CONTENT)
+
+
+def test_a_compressed_form_that_has_gone_is_done_without(compressed: AttemptPage, tmp_path: Path) -> None:
+    (tmp_path / "packed").unlink()
+    assert httpx.get(f"{compressed.public_url}assets/run.wasm").content == CONTENT
+
+
 def test_events_and_report_are_heard_with_the_key(page: AttemptPage, news: list[str]) -> None:
     assert httpx.post(f"{page.public_url}events", json=EVENT, headers=key_of(page)).status_code == 204
     later = {**EVENT, "seq": 2, "phase": "init"}
@@ -215,6 +269,20 @@ def test_a_huge_event_is_refused(page: AttemptPage) -> None:
     assert page.events == []
 
 
+def test_a_huge_report_is_refused(page: AttemptPage) -> None:
+    body = json.dumps({**report(), "errors": ["x" * 9_000_000]}).encode()
+    assert httpx.post(f"{page.public_url}report", content=body, headers=key_of(page)).status_code == 413
+    assert page.report is None
+
+
+def test_a_key_dies_with_its_attempt(server: PageServer, page: AttemptPage) -> None:
+    old = key_of(page)
+    page.close()
+    again = server.open_attempt(page_spec(), page_files={}, model_files={}, media_types={})
+    assert httpx.post(f"{again.public_url}events", json=EVENT, headers=old).status_code == 403
+    assert (page.events, again.events) == ([], [])
+
+
 def test_a_closed_attempt_can_be_looked_at_but_is_not_heard(page: AttemptPage) -> None:
     page.close()
     assert httpx.get(page.public_url).status_code == 200
@@ -235,6 +303,18 @@ def test_the_last_attempts_stay_reachable(server: PageServer, page: AttemptPage)
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "localhost:1", ""])
 def test_foreign_host_names_are_refused(page: AttemptPage, host: str) -> None:
     assert httpx.get(page.public_url, headers={"Host": host}).status_code in (400, 403)
+    told = httpx.post(f"{page.public_url}events", json=EVENT, headers=key_of(page) | {"Host": host})
+    assert told.status_code in (400, 403)
+    assert page.events == []
+
+
+@pytest.mark.parametrize("attempt", ["..%2fkept", "%2e%2e", "%2fetc%2fpasswd", "run-1.1%00", "-"])
+def test_attempts_have_plain_names(server: PageServer, page: AttemptPage, attempt: str) -> None:
+    assert httpx.get(f"{server.origin}/run/{attempt}/spec").status_code in (400, 404)
+    assert httpx.post(f"{server.origin}/run/{attempt}/events", json=EVENT, headers=key_of(page)).status_code in (
+        400,
+        404,
+    )
 
 
 def test_the_number_of_loopback_is_a_good_host_name(page: AttemptPage) -> None:

@@ -65,6 +65,36 @@ def test_a_workers_script_counts_with_the_body_that_devtools_leaves_out() -> Non
     assert probe.total_bytes == 5_611
 
 
+def finish(probe: NetworkProbe, head_bytes: int, headers: dict[str, str], sent: int, decoded: int, told: int) -> None:
+    """One answer: its head, a body of which DevTools knows `sent` and `decoded` bytes, and the sum that it tells."""
+    response = {"status": 200, "encodedDataLength": head_bytes, "headers": headers}
+    probe.hear("Network.responseReceived", {"requestId": "1", "response": response}, "s")
+    data = {"requestId": "1", "encodedDataLength": sent, "dataLength": decoded}
+    probe.hear("Network.dataReceived", data, "s")
+    probe.hear("Network.loadingFinished", {"requestId": "1", "encodedDataLength": told}, "s")
+
+
+def test_a_compressed_body_counts_as_it_was_sent() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/run.wasm")
+    finish(probe, 611, {"Content-Length": "1500", "Content-Encoding": "gzip"}, sent=1_500, decoded=5_000, told=2_111)
+    assert probe.total_bytes == 2_111
+
+
+def test_a_workers_compressed_script_counts_with_the_body_that_devtools_leaves_out() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/worker.js")
+    finish(probe, 611, {"content-length": "1500", "content-encoding": "gzip"}, sent=0, decoded=5_000, told=611)
+    assert probe.total_bytes == 2_111
+
+
+def test_an_answer_to_head_has_no_body_to_add() -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/run.wasm")
+    finish(probe, 611, {"Content-Length": "1500"}, sent=0, decoded=0, told=611)
+    assert probe.total_bytes == 611
+
+
 def test_a_script_that_comes_all_at_once_counts_once() -> None:
     probe = NetworkProbe(ORIGIN)
     request(probe, "1", f"{ORIGIN}/imported.js")

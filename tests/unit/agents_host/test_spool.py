@@ -1,11 +1,16 @@
 """The spool: a report is there whole or not at all, in order, until it is acknowledged."""
 
+import errno
 import hashlib
+import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import agents.spool
 from agents.coordinator import CoordinatorForgotError, CoordinatorRefusedError, CoordinatorUnavailableError
 from agents.spool import Spool, SpoolError, SpoolSender
 from orchestrator.contract.attempt import Artifact, AttemptReport, ReportReceipt
@@ -198,3 +203,88 @@ def test_the_next_report_names_its_attempt(spool: Spool) -> None:
     spool.add(report("run.with-dots-1", 3), {})
     spool.add(report("later"), {})
     assert spool.awaited("d1") == AttemptRef(run_id="run.with-dots-1", number=3)
+
+
+def test_what_waits_is_counted(spool: Spool) -> None:
+    assert spool.waiting() == 0
+    for run, device in (("a", "d1"), ("b", "d1"), ("c", "d2")):
+        spool.add(report(run, device=device), {})
+    assert spool.waiting() == 3
+
+
+def test_thousands_of_reports_keep_their_order(spool: Spool, sender: SpoolSender, coordinator: Coordinator) -> None:
+    for number in range(1, 1_101):
+        spool.add(report("r", number), {})
+    assert spool.awaited("d1") == AttemptRef(run_id="r", number=1)
+    assert sender.send_all()
+    assert coordinator.arrived == [f"d1:r.{number}" for number in range(1, 1_101)]
+
+
+def reject(spool: Spool, root: Path, run: str, age_days: float) -> Path:
+    spool.add(report(run), {})
+    aside = spool.reject(spool.pending("d1")[0], "no such run")
+    at = time.time() - age_days * 86_400
+    os.utime(aside, (at, at))
+    return aside
+
+
+def test_rejected_reports_are_kept_for_a_month(spool: Spool, root: Path) -> None:
+    old, young = reject(spool, root, "old", 31), reject(spool, root, "young", 29)
+    spool.clean()
+    assert (old.exists(), young.exists()) == (False, True)
+    assert spool.rejected() == 1
+
+
+def test_the_last_two_hundred_rejected_reports_are_kept(spool: Spool, root: Path) -> None:
+    asides = [reject(spool, root, f"r{number}", 1 - number / 1_000) for number in range(203)]
+    spool.clean()
+    assert [aside.exists() for aside in asides] == [False] * 3 + [True] * 200
+
+
+def full_for(target: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Lets the named function of the spool find a full disk when it writes a file called `target`, or any other."""
+    real = getattr(agents.spool, name)
+
+    def write(*arguments: Any) -> None:
+        if any(isinstance(one, Path) and target in one.name for one in arguments):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(*arguments)
+
+    monkeypatch.setattr(agents.spool, name, write)
+
+
+def test_on_a_full_disk_the_report_is_worth_more_than_its_artifacts(
+    spool: Spool, sender: SpoolSender, coordinator: Coordinator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = tmp_path / "console.txt"
+    console.write_bytes(b"said")
+    full_for("", monkeypatch, "_copy")
+    spool.add(report("r", artifacts={"console.txt": b"said"}), {"console.txt": console})
+    assert spool.pending("d1")[0].report().artifacts == []
+    assert sender.send_all()
+    assert coordinator.arrived == ["d1:r.1"]
+
+
+def test_a_reason_that_the_disk_does_not_take_keeps_no_report_in_the_way(
+    spool: Spool, sender: SpoolSender, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in ("a", "b"):
+        spool.add(report(run), {})
+    coordinator.errors["a"] = CoordinatorRefusedError(422, "no such run")
+    full_for("reason.txt", monkeypatch, "_write")
+    assert sender.send_all()
+    assert coordinator.arrived == ["d1:b.1"]
+    assert spool.rejected() == 1
+
+
+@pytest.mark.parametrize("trouble", [errno.EMFILE, errno.ENOMEM, errno.ENOSPC])
+def test_trouble_of_the_host_rejects_no_report(
+    spool: Spool, sender: SpoolSender, coordinator: Coordinator, trouble: int
+) -> None:
+    spool.add(report("a"), {})
+    coordinator.errors["a"] = OSError(trouble, os.strerror(trouble))
+    assert not sender.send_all()
+    assert (names(spool), spool.rejected()) == (["a"], 0)
+    coordinator.errors.clear()
+    assert sender.send_all()
+    assert coordinator.arrived == ["d1:a.1"]

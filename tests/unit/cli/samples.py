@@ -5,7 +5,14 @@ from typing import Any
 
 from orchestrator.contract.attempt import Artifact, AttemptReport, CgroupFigure, DownloadCount, MemoryFigure
 from orchestrator.contract.catalog import LabelScore, ModelFile, Variant
-from orchestrator.contract.device import AttemptRef, Browser, DeviceFacts, DeviceRegistration, Emulation
+from orchestrator.contract.device import (
+    AttemptRef,
+    Browser,
+    DeviceFacts,
+    DeviceHealth,
+    DeviceRegistration,
+    Emulation,
+)
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import (
     Criteria,
@@ -29,6 +36,7 @@ from orchestrator.contract.views import (
     AttemptView,
     DeviceView,
     JobView,
+    Quarantine,
     RunCounts,
     RunDetail,
     RunFigures,
@@ -50,6 +58,7 @@ from orchestrator.contract.vocabulary import (
     Protocol,
     RunState,
     Task,
+    ThermalStatus,
     Verdict,
     Weights,
 )
@@ -131,6 +140,37 @@ def device(**changes: Any) -> DeviceView:
         "queued_runs": 3,
     }
     return DeviceView(**(values | changes))
+
+
+SICK_REASON = (
+    "3 attempts in a row failed for reasons of the lab, the last with device-unreachable in open: adb lost the device."
+)
+
+
+def sick_device(**changes: Any) -> DeviceView:
+    """A phone with two browsers, in quarantine, that tells everything."""
+    browsers = [Browser(name="chrome", version="156.0.1"), Browser(name="webview", version="156.0.2")]
+    values: dict[str, Any] = {
+        "registration": registration(id="lab.pixel", name="Pixel", browsers=browsers),
+        "state": DeviceState.QUARANTINED,
+        "reason": SICK_REASON,
+        "attempt": None,
+        "health": DeviceHealth(
+            checked_at=NOW,
+            battery_level=0.83,
+            battery_temperature_celsius=41.2,
+            charging=False,
+            thermal_status=ThermalStatus.SEVERE,
+            free_storage_bytes=12_000_000_000,
+            network=False,
+            screen_on=True,
+            latency_ms=4.2,
+            clock_offset_seconds=3 * 86_400,
+        ),
+        "quarantine": Quarantine(since=NOW, reason=SICK_REASON, next_health_run_at=NOW),
+        "infrastructure_faults": 3,
+    }
+    return device(**(values | changes))
 
 
 def job_spec(**changes: Any) -> JobSpec:

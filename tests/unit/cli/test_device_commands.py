@@ -2,10 +2,11 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.contract.views import RunCounts
+from orchestrator.contract.views import Quarantine, RunCounts
 from orchestrator.contract.vocabulary import DeviceState, JobState, Verdict
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator, fitmatrix
@@ -101,3 +102,77 @@ def test_devices(coordinator: FakeCoordinator) -> None:
         "no WebGPU",
     ):
         assert words in text, words
+
+
+def test_devices_say_why_they_do_not_work_and_how_they_are(coordinator: FakeCoordinator) -> None:
+    resting = samples.sick_device(
+        registration=samples.registration(id="lab.moto"), state=DeviceState.RESTING, reason="Too hot.", quarantine=None
+    )
+    bare = samples.device(registration=samples.registration(id="lab.bare", browsers=[]), attempt=None)
+    coordinator.answer("GET /api/v1/devices", [samples.sick_device(), resting, bare])
+    text = " ".join(fitmatrix("devices", server=coordinator.url).stdout.split())
+    for words in (
+        "! quarantined",
+        "◔ resting",
+        "Too hot.",
+        "battery 83 %, not charging",
+        "41 °C, severe throttling",
+        "12 GB free",
+        "answers in 4.2 ms",
+        "webview 156",
+        "none",
+    ):
+        assert words in text, words
+
+
+def test_a_device_in_quarantine_is_shown_with_everything(coordinator: FakeCoordinator) -> None:
+    later = datetime.now(UTC) + timedelta(minutes=5, seconds=30)
+    quarantine = Quarantine(
+        since=datetime.now(UTC) - timedelta(hours=3, minutes=20), reason=samples.SICK_REASON, next_health_run_at=later
+    )
+    sick = samples.sick_device(quarantine=quarantine, probes={"webview": device_probe()})
+    coordinator.answer("GET /api/v1/devices/lab.pixel", sick)
+    text = fitmatrix("devices", "show", "lab.pixel", server=coordinator.url).stdout
+    for words in (
+        "! quarantined",
+        "3 h 20 min ago",
+        "the next one in 5 min",
+        "3 in a row",
+        "83 %, not charging",
+        "none of its own",
+        "3 d ahead of its host's",
+        "chrome: chrome 156.0.1 (stable)",
+        "Probe of webview 156",
+        "fitmatrix runs --device lab.pixel",
+    ):
+        assert words in text, words
+    assert text.count("adb lost the device") == 1
+
+
+@pytest.mark.parametrize(
+    ("due", "words"),
+    [(None, "queued or running"), (datetime(2026, 1, 1, tzinfo=UTC), "as soon as the device's agent says")],
+)
+def test_a_health_run_that_is_due_says_what_it_waits_for(
+    coordinator: FakeCoordinator, due: datetime | None, words: str
+) -> None:
+    quarantine = Quarantine(since=samples.NOW, reason=samples.SICK_REASON, next_health_run_at=due)
+    coordinator.answer("GET /api/v1/devices/lab.pixel", samples.sick_device(quarantine=quarantine))
+    assert words in fitmatrix("devices", "show", "lab.pixel", server=coordinator.url).stdout
+
+
+def test_one_browser_can_be_probed_alone(probing_job: FakeCoordinator) -> None:
+    fitmatrix("devices", "probe", "!emulated || probed", "--browser", "webview", server=probing_job.url)
+    ((_, _, _, body),) = [request for request in probing_job.requests if request[0] == "POST"]
+    assert body["devices"] == '(!emulated || probed) && browser.id == "webview"'
+
+
+def test_only_the_probed_browsers_of_a_device_are_shown(probing_job: FakeCoordinator) -> None:
+    pixel = samples.sick_device(probes={"webview": device_probe()})
+    probed = samples.probing_run().model_copy(update={"device_id": "lab.pixel", "browser": "webview"})
+    probing_job.answer("GET /api/v1/devices", [pixel])
+    probing_job.answer("GET /api/v1/runs", [probed])
+    text = fitmatrix("devices", "probe", server=probing_job.url).stdout
+    assert "webview 156" in text
+    assert "not probed" not in text
+    assert "chrome 156" not in text

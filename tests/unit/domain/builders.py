@@ -49,8 +49,10 @@ def variant(identifier: str = "talker.q8", **changes: Any) -> Variant:
 
 def device(identifier: str = "lab.desk", *, emulation: Emulation | None = None, **changes: Any) -> DeviceRegistration:
     facts = DeviceFacts(
-        os="linux",
+        os=changes.pop("os", "linux"),
         os_version="12",
+        os_api_level=changes.pop("os_api_level", None),
+        gpus=changes.pop("gpus", []),
         arch="x86_64",
         cpu_model="Test CPU",
         cpu_count=8,

@@ -9,13 +9,15 @@ from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.page import GpuAdapter
 from orchestrator.contract.views import RunFigures
-from orchestrator.contract.vocabulary import CellVerdict, FaultCode, FaultOrigin, Phase, RunState, Verdict
+from orchestrator.contract.vocabulary import CellVerdict, FaultCode, FaultOrigin, Mark, Phase, RunState, Verdict
 from orchestrator.domain.cells import build_cell, cell_key, freeze
 from orchestrator.domain.records import Run
 from tests.unit.domain.builders import NOW, device, page_report, report, run, variant
 
 
-def finished(number: int, verdict: Verdict, code: FaultCode | None = None, **figures: Any) -> Run:
+def finished(
+    number: int, verdict: Verdict, code: FaultCode | None = None, marks: tuple[Mark, ...] = (), **figures: Any
+) -> Run:
     fault = code and Fault(origin=FaultOrigin.PAGE, code=code, phase=Phase.INIT, transient=False)
     return run(
         f"r-{number}",
@@ -23,6 +25,7 @@ def finished(number: int, verdict: Verdict, code: FaultCode | None = None, **fig
         verdict=verdict,
         fault=fault,
         phase=fault.phase if fault else None,
+        marks=marks,
         figures=RunFigures(**figures),
     )
 
@@ -60,6 +63,36 @@ def test_an_unsettled_cell_shows_what_went_wrong_so_far() -> None:
     mixed = cell(finished(1, Verdict.FITS), finished(2, Verdict.FAILS, FaultCode.CRASH))
     assert mixed.verdict is CellVerdict.UNSETTLED
     assert mixed.fault is FaultCode.CRASH
+
+
+HOT = (Mark.THROTTLED,)
+
+
+def test_figures_leave_throttled_runs_out_while_there_are_others() -> None:
+    mixed = cell(
+        finished(1, Verdict.FITS, decode_tokens_per_second=10),
+        finished(2, Verdict.FITS, marks=HOT, decode_tokens_per_second=6),
+    )
+    assert mixed.decode_tokens_per_second is not None
+    assert (mixed.decode_tokens_per_second.median, mixed.decode_tokens_per_second.n) == (10, 1)
+    assert (mixed.runs, mixed.successes, mixed.throttled_runs) == (2, 2, 1)
+    alone = cell(finished(1, Verdict.FITS, marks=HOT, decode_tokens_per_second=6))
+    assert alone.decode_tokens_per_second is not None
+    assert (alone.decode_tokens_per_second.median, alone.throttled_runs) == (6, 1)
+
+
+def test_being_too_slow_while_throttled_is_not_held_against_the_model() -> None:
+    slow = [finished(number, Verdict.TOO_SLOW, marks=HOT) for number in (1, 2, 3)]
+    hot = cell(*slow)
+    assert (hot.verdict, hot.runs, hot.throttled_runs) == (CellVerdict.UNSETTLED, 0, 3)
+    assert hot.interval == (0.0, 1.0)
+    fits = [finished(number, Verdict.FITS) for number in range(4, 9)]
+    assert cell(*slow, *fits).verdict is CellVerdict.FITS
+
+
+def test_failing_while_throttled_is() -> None:
+    failing = cell(*(finished(number, Verdict.FAILS, FaultCode.OUT_OF_MEMORY, marks=HOT) for number in (1, 2)))
+    assert (failing.verdict, failing.fault, failing.runs) == (CellVerdict.FAILS, FaultCode.OUT_OF_MEMORY, 2)
 
 
 def test_software_adapter_and_emulation_are_marked() -> None:

@@ -1,11 +1,12 @@
 import pytest
 
-from orchestrator.contract.device import Emulation
+from orchestrator.contract.device import Browser, Emulation, Gpu
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.vocabulary import Backend
 from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.domain.expansion import expand
 from orchestrator.domain.probing import PROBE
+from orchestrator.domain.records import DeviceRecord
 from tests.unit.domain.builders import GIB, device, device_probe, device_record, variant
 
 CATALOG = {
@@ -47,6 +48,50 @@ def test_cross_product_smallest_variant_first() -> None:
 def test_selector_picks_devices() -> None:
     expansion = expand(job(devices="ram_gib <= 4.0 && emulated"), CATALOG, DEVICES)
     assert {cell.device_id for cell in expansion.cells} == {"lab.phone"}
+
+
+CHROME, WEBVIEW = Browser(name="chrome", version="156.0.1"), Browser(name="webview", version="140.0.1")
+PHONE = device("lab.pixel", browsers=[CHROME, WEBVIEW], os="android", os_api_level=34)
+
+
+def pairs(selector: str, *devices: DeviceRecord) -> list[tuple[str, str]]:
+    expansion = expand(job(devices=selector), CATALOG, devices)
+    return [(cell.device_id, cell.browser) for cell in expansion.cells]
+
+
+def test_each_browser_of_a_device_is_selected_for_itself() -> None:
+    phone = device_record(PHONE)
+    assert pairs("true", phone) == [("lab.pixel", "chrome"), ("lab.pixel", "webview")]
+    assert pairs('browser.id == "webview" || browser.major >= 150', DEVICES[0], phone) == [
+        ("lab.desk", "chromium"),
+        ("lab.pixel", "chrome"),
+        ("lab.pixel", "webview"),
+    ]
+    assert pairs('os == "android" && os_api_level >= 33 && browser.name == "webview"', *DEVICES, phone) == [
+        ("lab.pixel", "webview")
+    ]
+
+
+def test_a_browser_is_selected_by_its_own_probe() -> None:
+    phone = device_record(PHONE, probes={"webview": device_probe()})
+    assert pairs("probed", phone) == [("lab.pixel", "webview")]
+    assert pairs("!webgpu", phone) == [("lab.pixel", "chrome")]
+
+
+def test_a_device_without_a_browser_is_never_selected() -> None:
+    bare = device_record(device("lab.bare", browsers=[]))
+    assert pairs("true", bare, DEVICES[0]) == [("lab.desk", "chromium")]
+    with pytest.raises(InvalidRequestError) as caught:
+        expand(job(), CATALOG, [bare])
+    assert "install Chrome on it" in caught.value.fields[0].allowed
+
+
+def test_a_selector_may_ask_for_graphics_cards() -> None:
+    card = Gpu(name="NVIDIA GeForce RTX 4070", driver="550.1", memory_bytes=12 * GIB)
+    gaming = device_record(device("lab.gaming", gpus=[card, Gpu(name="Intel UHD")]))
+    asked = 'gpus.exists(card, card.name.contains("RTX") && card.memory_gib >= 8.0)'
+    assert pairs(asked, *DEVICES, gaming) == [("lab.gaming", "chromium")]
+    assert pairs("size(gpus) == 0", *DEVICES, gaming) == [("lab.desk", "chromium"), ("lab.phone", "chromium")]
 
 
 def test_a_selector_may_ask_what_probes_found() -> None:

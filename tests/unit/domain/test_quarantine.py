@@ -53,6 +53,8 @@ SICK = after_faults(device_record(), [UNREACHABLE] * FAULT_LIMIT)
         (fault(FaultCode.BROWSER_START), True),
         (fault(FaultCode.STORAGE_FULL), True),
         (fault(FaultCode.LEASE_EXPIRED, FaultOrigin.COORDINATOR), True),
+        (fault(FaultCode.AGENT_ERROR), True),
+        (fault(FaultCode.AGENT_ERROR).model_copy(update={"transient": False}), False),
         (fault(FaultCode.DOWNLOAD, FaultOrigin.COORDINATOR), False),
         (fault(FaultCode.DOWNLOAD), False),
         (fault(FaultCode.HASH_MISMATCH), False),

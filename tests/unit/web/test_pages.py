@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.matrix import Matrix
-from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
-from orchestrator.contract.vocabulary import DeviceState, RunState
+from orchestrator.contract.views import DeviceView, JobView, Quarantine, RunDetail, RunView
+from orchestrator.contract.vocabulary import DeviceState, Mark, Purpose, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.router import create_web_router
 from tests.unit.cli import matrix_samples, samples
@@ -120,8 +120,11 @@ def poison(reads: HandMade) -> None:
     poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
     reads.the_matrix = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
     name = samples.registration(name=samples.POISON)
+    quarantine = Quarantine(since=samples.NOW, reason=samples.POISON, next_health_run_at=None)
     reads.the_devices = [
-        samples.device(registration=name, state=DeviceState.OFFLINE, reason=samples.POISON, attempt=None)
+        samples.device(
+            registration=name, state=DeviceState.OFFLINE, reason=samples.POISON, attempt=None, quarantine=quarantine
+        )
     ]
     report = samples.attempt_report(
         page_url="javascript:alert(1)",
@@ -132,7 +135,19 @@ def poison(reads: HandMade) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/runs/run-1", "/runs/run-5", "/runs/run-6", "/runs/run-7", "/jobs/job-1", "/runs/none", "/jobs/none"]
+    "path",
+    [
+        "/",
+        "/runs/run-1",
+        "/runs/run-5",
+        "/runs/run-6",
+        "/runs/run-7",
+        "/jobs/job-1",
+        "/devices/this-machine",
+        "/runs/none",
+        "/jobs/none",
+        "/devices/none",
+    ],
 )
 def test_every_page_lives_under_a_strict_policy(web: TestClient, reads: HandMade, path: str) -> None:
     poison(reads)
@@ -150,7 +165,7 @@ def test_every_page_lives_under_a_strict_policy(web: TestClient, reads: HandMade
     assert all(address.startswith(("/", "http://localhost:")) for address in addresses)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs/run-1"])
+@pytest.mark.parametrize("path", ["/", "/runs/run-1", "/devices/this-machine"])
 def test_names_from_outside_are_text(web: TestClient, reads: HandMade, path: str) -> None:
     poison(reads)
     read = page(web, path)
@@ -242,6 +257,38 @@ def test_devices_show_what_their_last_probe_found(web: TestClient, reads: HandMa
     assert "largest buffer 2 GiB" in read.text
     assert len(read.all("details")) == 1
     assert "\x1b" not in read.words
+
+
+def test_a_device_has_a_page_with_its_state_health_browsers_and_history(web: TestClient, reads: HandMade) -> None:
+    reads.the_devices = [samples.sick_device(probes={"webview": device_probe()})]
+    health = samples.run_detail(id="run-8", device_id="lab.pixel", purpose=Purpose.HEALTH, marks=[Mark.THROTTLED])
+    reads.the_runs["run-8"] = health
+    read = page(web, "/devices/lab.pixel")
+    for words in (
+        "state quarantined",
+        samples.SICK_REASON,
+        "health run due",
+        "3 in a row",
+        "83 %, not charging",
+        "41 °C, severe throttling",
+        "3 d ahead of its host's",
+        "chrome: chrome 156.0.1 (stable)",
+        "intel gen-12lp",
+        "run-8 ✔ fits ↓ throttled",
+        "health run",
+    ):
+        assert words in read.text, words
+    assert "/runs/run-8" in read.links()
+    assert "/devices/lab.pixel" in page(web, "/").links()
+    assert "battery 83 %" in page(web, "/").text
+    run_page = page(web, "/runs/run-8")
+    for words in ("shows whether the device works", "↓ throttled: the device slowed itself down"):
+        assert words in run_page.text, words
+
+
+def test_a_device_without_a_browser_says_that_nothing_runs_on_it(web: TestClient, reads: HandMade) -> None:
+    reads.the_devices = [samples.device(registration=samples.registration(browsers=[]))]
+    assert "nothing runs on it" in page(web, "/devices/this-machine").text
 
 
 def test_a_run_that_waits_has_a_page(web: TestClient, reads: HandMade) -> None:

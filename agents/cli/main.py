@@ -18,6 +18,7 @@ from rich.table import Table
 from agents.coordinator import CoordinatorRefusedError
 from agents.devices.declared import discover_devices
 from agents.faults import AgentError
+from agents.fleet import HostFleet
 from agents.identity import agent_id
 from agents.layout import DataLayout
 from agents.settings import AgentSettings
@@ -74,6 +75,10 @@ def run(
         Path | None,
         typer.Option(help="Trust certificates signed by the authority in this PEM file.", exists=True, dir_okay=False),
     ] = None,
+    phones: Annotated[
+        bool | None,
+        typer.Option("--phones/--no-phones", help="Take part with the phones that adb sees; on by default."),
+    ] = None,
     cache_gib: Annotated[
         float | None, typer.Option(help="How much disk cached models may take; 50 by default.")
     ] = None,
@@ -93,6 +98,7 @@ def run(
         "devices": devices,
         "chrome": chrome,
         "ca": ca,
+        "phones": phones,
         "cache_gib": cache_gib,
         "metrics_port": metrics_port,
     }
@@ -130,13 +136,12 @@ def show_devices(data: Data = None, devices: Devices = None, chrome: Chrome = No
 def _supervise(settings: AgentSettings) -> None:
     log = logging.getLogger(__name__)
     stop = threading.Event()
-    registrations = _discover(settings, log.warning)
     metrics = AgentMetrics()
     if settings.metrics_port:
         metrics.serve(settings.metrics_port)
         log.info("metrics at http://127.0.0.1:%d/metrics", settings.metrics_port)
     identity = agent_id(DataLayout(settings.data).agent_id)
-    supervisor = Supervisor(settings, agent_id=identity, devices=registrations, metrics=metrics)
+    supervisor = Supervisor(settings, agent_id=identity, fleet=HostFleet(settings, identity), metrics=metrics)
 
     def end(_signal: int, _frame: object) -> None:
         if not stop.is_set():

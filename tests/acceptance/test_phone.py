@@ -1,0 +1,83 @@
+"""Real attempts on a simulated low-end phone, in Chrome and in the system's WebView, by full Appium sessions."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.contract.vocabulary import Backend
+from tests.phone_bench import PHONE, PhoneBench, phone_bench
+from tests.workbench import Tried, built
+
+BROWSERS = ("chrome", "webview")
+VARIANT = "llama-tiny.q8"
+
+
+@pytest.fixture(scope="module")
+def phone() -> Iterator[PhoneBench]:
+    with phone_bench(profile="low-end") as bench:
+        yield bench
+
+
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tried(phone: PhoneBench, browser: str) -> Tried:
+    """A tiny model's run in one of the phone's browsers."""
+    return phone.bench.run(built(VARIANT), Backend.WASM, PHONE, browser=browser)
+
+
+def test_a_model_runs_and_is_judged(tried: Tried, browser: str) -> None:
+    page = tried.completed
+    assert tried.report.browser is not None
+    assert tried.report.browser.name == browser
+    assert [(sample.tokens_in, sample.tokens_out) for sample in page.generation_samples] == [(16, 8), (16, 8)]
+    assert page.environment.cross_origin_isolated
+    assert "Android 10" in (page.environment.user_agent or "")
+    assert ("; wv)" in (page.environment.user_agent or "")) == (browser == "webview")
+    assert tried.judgement.verdict is not None
+
+
+def test_bytes_are_counted_on_both_sides_of_the_cable(tried: Tried) -> None:
+    download = tried.report.download
+    assert download is not None
+    assert download.devtools_bytes is not None
+    assert download.model_file_bytes == built(VARIANT).total_bytes
+    assert download.page_server_bytes > download.model_file_bytes
+    # DevTools count headers too. Workers in workers fetch the most: a probe that missed them would be far off.
+    assert download.page_server_bytes < download.devtools_bytes < 1.01 * download.page_server_bytes
+
+
+def test_memory_is_told_apart_by_process(tried: Tried) -> None:
+    memory = tried.report.memory
+    assert memory is not None
+    assert "meminfo" in memory.method
+    assert {"browser", "renderer"} <= memory.baseline_by_role.keys()
+    assert memory.peak_bytes >= memory.baseline_bytes > 0
+
+
+def test_evidence_is_kept(tried: Tried) -> None:
+    artifacts = tried.outcome.artifacts
+    assert {"console.json", "events.json", "memory.json", "network.json", "screenshot.png"} <= artifacts.keys()
+    assert {artifact.name for artifact in tried.report.artifacts} == artifacts.keys()
+    assert all(artifact.bytes > 0 for artifact in tried.report.artifacts)
+
+
+def test_the_console_of_page_and_workers_is_heard(phone: PhoneBench, browser: str) -> None:
+    tried = phone.bench.run(built(VARIANT), Backend.WASM, PHONE, browser=browser, model_files={})
+    assert tried.report.fault is not None
+    entries = json.loads(tried.outcome.artifacts["console.json"].read_text())["entries"]
+    assert any("404" in entry["text"] for entry in entries), entries
+    assert phone.leftovers() == []
+
+
+def test_nothing_is_left_on_the_phone(phone: PhoneBench, tried: Tried) -> None:
+    assert tried.outcome.problems == []
+    assert phone.leftovers() == []
+    state = phone.phone.state()
+    assert state["reverse"] == []
+    assert state["debug_app"] in (None, "")
+    assert phone.phone.unknown_commands() == []

@@ -1,0 +1,1 @@
+"""The commands that Android's framework answers, by topic; every other command runs in the phone's real shell."""
