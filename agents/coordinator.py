@@ -66,11 +66,9 @@ class CoordinatorClient:
         """`ca` signs the coordinator's certificate; without it a public authority must. Raises CoordinatorError."""
         self.url = url.rstrip("/")
         self.token = token
-        try:
-            verify = _trusted(ca)
-        except TrustError as error:
-            raise CoordinatorError(str(error)) from error
-        self._http = httpx.Client(base_url=self.url + API_PREFIX, timeout=seconds, verify=verify, follow_redirects=True)
+        self._http = httpx.Client(
+            base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=_trusted(ca)
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -176,8 +174,10 @@ class CoordinatorClient:
 @cache
 def _trusted(ca: Path | None) -> ssl.SSLContext:
     """The certificates that are trusted: megabytes, so one for all clients, and for workers that are forked later."""
-    chosen = trust(ca)
-    return chosen if isinstance(chosen, ssl.SSLContext) else httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context(trust(ca))
+    except TrustError as error:
+        raise CoordinatorError(str(error)) from error
 
 
 def _authorization(token: str | None) -> dict[str, str]:

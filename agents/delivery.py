@@ -195,8 +195,18 @@ class Delivery:
             _log.error("attempt %s: %s", name, problem)
         return ending
 
+    def _page_build(self, build_id: str, stop: threading.Event) -> PageBuild:
+        """Asked for as patiently as files are: after an outage this worker's token may be on its way to it."""
+        deadline = time.monotonic() + self._lease_seconds
+        while True:
+            try:
+                return self._coordinator.page_build(build_id)
+            except CoordinatorUnavailableError:
+                if time.monotonic() >= deadline or stop.wait(_START_PAUSE_SECONDS):
+                    raise
+
     def _prepare_and_run(self, spec: AttemptSpec, stop: threading.Event) -> AttemptOutcome:
-        build: PageBuild = self._coordinator.page_build(spec.page_build)
+        build = self._page_build(spec.page_build, stop)
         pages = {file.path: WantedFile(file.sha256, file.bytes) for file in build.files}
         models = {file.path: WantedFile(file.sha256, file.bytes) for file in spec.variant.files}
         with ExitStack() as files:

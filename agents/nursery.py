@@ -103,10 +103,7 @@ class Nursery:
         states_end, states = os.pipe()
         try:
             with self._lock:
-                if self._line is None or self._line.broken:
-                    self._line = _Line(self._command)
-                pid, pidfd = self._line.fork(commands, states)
-                line = self._line
+                line, pid, pidfd = self._fork(commands, states)
         except BaseException:
             os.close(commands_end)
             os.close(states_end)
@@ -121,6 +118,14 @@ class Nursery:
             if self._line is not None:
                 self._line.close()
             self._line = None
+
+    def _fork(self, stdin: int, stdout: int) -> "tuple[_Line, int, int]":
+        if self._line is not None:
+            # It may have died since it was needed last.
+            with suppress(StartError):
+                return self._line, *self._line.fork(stdin, stdout)
+        self._line = _Line(self._command)
+        return self._line, *self._line.fork(stdin, stdout)
 
 
 class Fork:

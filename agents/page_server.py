@@ -239,12 +239,10 @@ async def _stream(request: web.Request, offer: _Offer, sending: Sending) -> web.
         response.headers["Content-Encoding"] = encoding
     if is_range:
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    await response.prepare(request)
-    if request.method == "HEAD":
-        return response
-    if request.transport is None:
-        return response
     try:
+        await response.prepare(request)
+        if request.method == "HEAD" or request.transport is None:
+            return response
         await file_transfer.send(request.transport, file, range(start, stop), sending)
     except ConnectionError:
         return response

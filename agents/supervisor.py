@@ -158,7 +158,7 @@ class Supervisor:
             if before is None or (before.registration, before.phone) != (member.registration, member.phone):
                 self._enrol_wanted.set()
             elif before.absence != member.absence and device_id in self._workers:
-                self._workers[device_id].look()
+                self._workers[device_id].look(absent=bool(member.absence))
         if self._members.keys() - members.keys():
             self._enrol_wanted.set()
         self._members = members

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
+from agents.devices.android_recovery import Recovery
 from agents.devices.journal import Journal
 from agents.devices.protocol import Device
 from agents.disk import shortage
@@ -24,9 +26,9 @@ from agents.worker_link import WorkerExit
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.vocabulary import Condition
 
-_PUT_BACK_SECONDS: Final = (10.0, 30.0, 60.0, 120.0, 300.0)
-"""From one try to put things back to the next."""
 _TICK_SECONDS: Final = 0.5
+_REST_SECONDS: Final = 300.0
+_LOW_BATTERY: Final = 0.3
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Patience:
     """For anything between attempts; after that a new worker tries."""
     overtime: float = 90.0
     """For an attempt to end after its own time is up."""
+    put_back: Sequence[float] = (10.0, 30.0, 60.0, 120.0, 300.0)
+    """From one try to put things back to the next; the last one is kept."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,25 @@ class Tenant(Protocol):
     @property
     def overdue_seconds(self) -> float:
         """For how long an attempt should have ended; 0 or less while all is well."""
+
+
+@runtime_checkable
+class Recoverable(Protocol):
+    """A device that can be helped out of trouble; the policy is its own, and bounded."""
+
+    def recover(self) -> Recovery:
+        """Does the next thing."""
+
+    def recovered(self) -> None:
+        """It is all right again."""
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A device that keeps something running between attempts."""
+
+    def close(self) -> None:
+        """Ends that; the next attempt starts it again."""
 
 
 class Upkeep:
@@ -78,11 +101,13 @@ class Upkeep:
         self._say = say
         self._patience = patience
         self._in_use = threading.Lock()
-        self._busy = False
         self._wanted = threading.Event()
         self._verdict = Verdict(Condition.OFFLINE, "it has not been asked yet how it is")
         self._health: DeviceHealth | None = None
         self._looking_since: float | None = None
+        self._absent = False
+        self._recover_at: datetime | None = None
+        self._used_at: float | None = None
         self._problems: list[str] = []
         self._failures = 0
         self._put_back_at = 0.0
@@ -92,8 +117,9 @@ class Upkeep:
         for work in (self._look_on, self._watch):
             threading.Thread(target=work, name=f"upkeep{work.__name__}", daemon=True).start()
 
-    def look(self) -> None:
-        """Do not wait with the next look."""
+    def look(self, *, absent: bool = False) -> None:
+        """Do not wait with the next look. `absent`: the device is known to be away, and nothing helps it there."""
+        self._absent = absent
         self._put_back_at = 0.0
         self._wanted.set()
 
@@ -102,7 +128,6 @@ class Upkeep:
         """An attempt has the device in the block; raises what keeps it from being measured now."""
         if not self._in_use.acquire(timeout=seconds):
             raise DeviceUnreachableError(self._verdict.reason or "The device does not answer.")
-        self._busy = True
         try:
             short = shortage(self._disks)
             if short is not None:
@@ -111,7 +136,7 @@ class Upkeep:
                 raise DeviceNotReadyError(self._verdict.reason)
             yield
         finally:
-            self._busy = False
+            self._used_at = time.monotonic()
             self._in_use.release()
             self.look()
 
@@ -121,7 +146,8 @@ class Upkeep:
             if self._in_use.acquire(blocking=False):
                 self._looking_since = time.monotonic()
                 try:
-                    verdict = self._judge()
+                    verdict = self._help(self._judge())
+                    self._rest()
                 finally:
                     self._looking_since = None
                     self._in_use.release()
@@ -167,6 +193,32 @@ class Upkeep:
         unready = unready or shortage(self._disks)
         return Verdict(Condition.RESTING, unready) if unready else Verdict(Condition.READY)
 
+    def _help(self, verdict: Verdict) -> Verdict:
+        """Does what a device in trouble can be helped with, and says so."""
+        if not isinstance(self._device, Recoverable):
+            return verdict
+        if verdict.condition is Condition.READY:
+            self._recover_at = None
+            self._device.recovered()
+            return verdict
+        level = self._health.battery_level if self._health else None
+        # Nothing but time charges a battery, and nothing but a person plugs in a phone.
+        hopeless = self._absent or (level is not None and level < _LOW_BATTERY)
+        now = datetime.now(UTC)
+        if hopeless or (self._recover_at is not None and now < self._recover_at):
+            return verdict
+        recovery = self._device.recover()
+        self._recover_at = recovery.again_at
+        _log.warning("%s", recovery.text)
+        return verdict
+
+    def _rest(self) -> None:
+        """Ends what a device keeps running for its next attempt, when that is long in coming."""
+        used_at = self._used_at
+        if used_at is not None and time.monotonic() - used_at > _REST_SECONDS and isinstance(self._device, Closable):
+            self._device.close()
+            self._used_at = None
+
     def _put_back(self) -> list[str]:
         """What is still not as it was before an attempt; tried anew with growing pauses."""
         now = time.monotonic()
@@ -178,7 +230,8 @@ class Upkeep:
         except Exception as error:  # noqa: BLE001 - what cannot be put in order is not measured, for whatever reason
             self._problems = [f"Putting it in order failed: {str(error) or repr(error)}"]
         if self._problems:
-            self._put_back_at = now + _PUT_BACK_SECONDS[min(self._failures, len(_PUT_BACK_SECONDS) - 1)]
+            pauses = self._patience.put_back
+            self._put_back_at = now + pauses[min(self._failures, len(pauses) - 1)]
             self._failures += 1
         else:
             self._failures = 0

@@ -172,8 +172,9 @@ class DeviceWorker:
             case "renew-token":
                 self._coordinator.token = command.agent_token
             case "look":
-                self._upkeep.look()
+                self._upkeep.look(absent=command.absent)
             case "drain":
+                self._coordinator.token = command.agent_token or self._coordinator.token
                 celery_state.should_stop = WorkerExit.DONE.value
             case "shutdown":
                 self.shut_down()

@@ -59,8 +59,10 @@ class WorkerCommand(Message):
     """`look` means: the device's condition has most likely changed, do not wait with asking it."""
     attempt: AttemptRef | None = None
     """For `stop-attempt`: do nothing unless it is this one."""
+    absent: bool = False
+    """For `look`: the device is known to be away, nothing needs to be done about that."""
     agent_token: str | None = None
-    """For `renew-token`."""
+    """For `renew-token`; for `drain` where the last attempt needs a new one."""
 
 
 class WorkerState(Message):

@@ -101,7 +101,7 @@ class WorkerProcess:
             return
         if before.model_copy(update={"agent_token": config.agent_token}) != config:
             self._told_to_end = True
-            self._tell(WorkerCommand(action="drain"))
+            self._tell(WorkerCommand(action="drain", agent_token=config.agent_token))
         elif before != config:
             self._tell(WorkerCommand(action="renew-token", agent_token=config.agent_token))
 
@@ -126,9 +126,9 @@ class WorkerProcess:
             _log.error("%s: its worker has said nothing for %.0f s and is killed", self.device_id, _SILENT_SECONDS)
             _kill_session(child)
 
-    def look(self) -> None:
-        """The device's condition has most likely changed."""
-        self._tell(WorkerCommand(action="look"))
+    def look(self, *, absent: bool) -> None:
+        """The device has come or gone."""
+        self._tell(WorkerCommand(action="look", absent=absent))
 
     def status(self) -> DeviceStatus:
         """An attempt counts as worked on until its report has arrived: so long its lease is worth keeping."""

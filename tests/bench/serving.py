@@ -3,6 +3,7 @@
 `python -m tests.bench.serving URL` is the client: it reads the answer's body to the end and prints bytes and seconds.
 """
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -154,9 +156,10 @@ def _read_by_socket(served: Served) -> float:
 
 
 def _read_by_browser(session: BrowserSession, served: Served) -> float:
-    session.open("about:blank")
-    session.open(f"{served.url}{PAGE_FILES[0]}")
-    prefix = "read "
+    # A word of its own each time: until the page is there, the browser still shows the last one's title.
+    query = f"?{uuid.uuid4().hex}"
+    session.open(f"{served.url}{PAGE_FILES[0]}{query}")
+    prefix = f"read {query} "
     title = wait_until(lambda: _title(session, prefix), _READ_SECONDS, "the page having read the model")
     return _speed(title.removeprefix(prefix), served)
 
@@ -172,8 +175,8 @@ def _title(session: BrowserSession, prefix: str) -> str | None:
     """The title of the browser's page, once it begins so."""
     address = urlsplit(session.devtools_url)
     with urllib.request.urlopen(f"http://{address.netloc}/json/list") as answer:
-        titles = re.findall(rb'"title": "([^"]*)"', answer.read())
-    return next((title.decode() for title in titles if title.decode().startswith(prefix)), None)
+        titles: list[str] = [page["title"] for page in json.load(answer)]
+    return next((title for title in titles if title.startswith(prefix)), None)
 
 
 @contextmanager

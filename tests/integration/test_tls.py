@@ -260,3 +260,15 @@ def test_what_is_open_or_out_of_reach_beyond_loopback_is_said(authority: Authori
     said = " ".join(exposures(safe, "redis://:word@127.0.0.1:4711/0"))
     assert "cannot reach the broker at 127.0.0.1" in said
     assert "word" not in said
+
+
+def test_everything_on_one_machine_says_that_it_does_without_tls(authority: Authority, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli.main", "up", "--data", str(tmp_path)],
+        env=os.environ | {"FITMATRIX_TLS_CERTIFICATE": str(authority.ca)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, "serves this machine alone, without TLS" in ended.stderr) == (2, True), ended.stderr

@@ -16,7 +16,6 @@ import psutil
 import psycopg
 import redis
 
-from agents.browsers.discovery import find_browsers
 from orchestrator.client import Client, ClientError
 from orchestrator.contract.views import AttemptView, DeviceView, JobView, RunDetail
 from orchestrator.contract.vocabulary import DeviceState, JobState
@@ -24,9 +23,11 @@ from tests.acceptance.hosts.network import Network, demand
 from tests.certificates import Authority, Certificate
 from tests.postgres import find_postgres
 from tests.waiting import wait_until
+from tests.workbench import ROOT
 
 COORDINATOR: Final = "lab"
 LEASE_SECONDS: Final = 3.0
+_CLOCK: Final = Path(__file__).parent / "clock"
 _NOBODY: Final = ("nobody", "nogroup")
 _STOP_SECONDS: Final = 40.0
 
@@ -206,22 +207,17 @@ class AgentHost(HostProcess):
         self._command += ["--devices", str(devices)]
         self._start = [*self._command, "--data", str(self.data), "--ca", str(ca)]
         self._ca = ca
-        self._secrets = {"FITMATRIX_AGENT_TOKEN": token}
+        # The phones of this machine's adb are not theirs.
+        self._environment = {"FITMATRIX_AGENT_TOKEN": token, "FITMATRIX_AGENT_PHONES": "false"}
 
     def start(self) -> None:
-        self.launch(self._start, self._secrets)
+        self.launch(self._start, self._environment)
 
     def start_with_clock(self, ahead: timedelta) -> None:
-        """The agent's own processes live so far ahead; the browser, which would not start so, in the present."""
-        browser = self.data.with_name("browser")
-        browser.write_text(f'#!/bin/sh\nunset LD_PRELOAD FAKETIME\nexec {find_browsers()[0].binary} "$@"\n')
-        browser.chmod(0o755)
-        clock = {
-            "LD_PRELOAD": str(_find_faketime()),
-            "FAKETIME": f"+{ahead.total_seconds():.0f}s",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-        self.launch([*self._start, "--chrome", str(browser)], self._secrets | clock)
+        """The agent's own processes live so far ahead; the browser lives in the present."""
+        path = os.pathsep.join([str(_CLOCK), str(ROOT), os.environ.get("PYTHONPATH", "")])
+        clock = {"PYTHONPATH": path, "CLOCK_AHEAD_SECONDS": str(ahead.total_seconds())}
+        self.launch(self._start, self._environment | clock)
 
     def refused(self, *, ca: Path | None = None, token: str | None = None) -> tuple[int, str]:
         """Exit code and words of an agent with another authority or token, in a data directory of its own."""
@@ -229,7 +225,7 @@ class AgentHost(HostProcess):
         log = data.with_suffix(".log")
         twin = HostProcess(self._network, self.host, log)
         command = [*self._command, "--data", str(data), "--ca", str(ca or self._ca)]
-        twin.launch(command, self._secrets | ({"FITMATRIX_AGENT_TOKEN": token} if token else {}))
+        twin.launch(command, self._environment | ({"FITMATRIX_AGENT_TOKEN": token} if token else {}))
         code = twin.wait()
         return code, " ".join(twin.said().split())
 
@@ -241,22 +237,16 @@ class AgentHost(HostProcess):
 
     def part_bytes(self, sha256: str) -> int:
         """How much of a file has arrived that is not whole yet."""
-        return sum(part.stat().st_size for part in self.data.rglob(f"parts/{sha256}*") if part.is_file())
+        part = self.data / "cache" / "parts" / sha256
+        return part.stat().st_size if part.exists() else 0
 
     def forget(self, sha256: str) -> None:
         """Removes a file from the host's cache."""
-        for cached in self.data.rglob(f"{sha256}*"):
-            cached.unlink()
+        (self.data / "cache" / sha256[:2] / sha256).unlink(missing_ok=True)
 
-    def waiting_reports(self) -> list[Path]:
-        """What is spooled and not sent."""
-        return [report for report in self.data.rglob("report.json") if "rejected" not in report.parts]
-
-
-def _find_faketime() -> Path:
-    found = [path for library in ("lib", "lib64") for path in Path("/usr", library).glob("**/libfaketime.so.1")]
-    demand(bool(found), "libfaketime is missing: deploy/setup/network.sh")
-    return found[0]
+    def waiting_reports(self) -> list[str]:
+        """What is spooled and not sent, by device and attempt."""
+        return [str(entry.relative_to(self.data)) for entry in (self.data / "spool" / "pending").glob("*/*")]
 
 
 class HostsLab:

@@ -44,11 +44,14 @@ class Network:
         entered = ["nsenter", f"--net={_NAMESPACES / self._name(host)}", "unshare", "--uts"]
         return [*entered, "sh", "-c", f'hostname {host} && exec "$@"', "sh", *command]
 
-    def cut(self, host: str) -> None:
+    @contextmanager
+    def cut(self, host: str) -> Iterator[None]:
+        """Its cable is pulled out, and put back at the end."""
         _run("ip", "-n", self._name(_SWITCH), "link", "set", host, "down")
-
-    def mend(self, host: str) -> None:
-        _run("ip", "-n", self._name(_SWITCH), "link", "set", host, "up")
+        try:
+            yield
+        finally:
+            _run("ip", "-n", self._name(_SWITCH), "link", "set", host, "up")
 
     @contextmanager
     def slow(self, host: str, megabits: int) -> Iterator[None]:

@@ -74,7 +74,8 @@ def documented() -> Iterator[Documented]:
 
 def test_the_page_leads_to_an_agent_that_is_there(documented: Documented) -> None:
     documented.done("lab", documented.certificates, "certificates")
-    documented.run("lab", documented.broker, "broker")
+    broker = documented.run("lab", documented.broker, "broker")
+    wait_until(lambda: broker.running and "Ready to accept connections" in broker.said(), what="a broker")
     documented.token = "the-labs-token"
     here = documented.coordinator.replace("FITMATRIX_TOKEN=$(openssl rand -hex 24)", "FITMATRIX_TOKEN=…")
     assert here != documented.coordinator
@@ -94,7 +95,7 @@ def test_the_page_leads_to_an_agent_that_is_there(documented: Documented) -> Non
         for host in ("one", "desk"):
             (documented.directory / host).mkdir()
             shutil.copy(ca, documented.directory / host)
-        data = f"export FITMATRIX_AGENT_DATA={documented.directory / 'one' / 'agent'}\n"
-        documented.run("one", data + documented.agent, "agent")
+        apart = f"export FITMATRIX_AGENT_DATA={documented.directory / 'one' / 'agent'} FITMATRIX_AGENT_PHONES=false\n"
+        documented.run("one", apart + documented.agent, "agent")
         wait_until(client.devices, 60, "a device")
     assert documented.done("desk", documented.desk, "desk").count("this machine") == 2

@@ -90,11 +90,10 @@ def test_a_host_cut_off_in_the_middle_reports_late_and_is_not_counted(hosts: Hos
     job = submit(hosts, TINY, hosts.one, repetitions=100, generated_tokens=64)
     counted = cell_runs(hosts, TINY, hosts.one, label="tg64")
     in_the_browser(hosts, job, hosts.one)
-    hosts.network.cut("one")
-    wait_until(lambda: states(hosts, job) == [AttemptState.LOST], 60, "a lost attempt")
-    wait_until(hosts.one.waiting_reports, 90, "a report that nobody takes")
-    assert [run.attempts for run in hosts.finished(undisturbed)] == [1] * 3
-    hosts.network.mend("one")
+    with hosts.network.cut("one"):
+        wait_until(lambda: states(hosts, job) == [AttemptState.LOST], 60, "a lost attempt")
+        wait_until(hosts.one.waiting_reports, 90, "a report that nobody takes")
+        assert [run.attempts for run in hosts.finished(undisturbed)] == [1] * 3
     (run,) = hosts.finished(job)
     assert (run.state, run.verdict) == (RunState.FINISHED, Verdict.FITS)
     lost, reported = run.attempt_list
@@ -109,15 +108,14 @@ def test_a_host_cut_off_in_the_middle_reports_late_and_is_not_counted(hosts: Hos
 
 
 def test_a_host_that_comes_back_after_its_lease_expired_stops_what_it_was_doing(hosts: HostsLab) -> None:
-    job = submit(hosts, MINILM, hosts.one, length=256, repetitions=100)
+    job = submit(hosts, MINILM, hosts.one, length=256, repetitions=35)
     in_the_browser(hosts, job, hosts.one)
-    hosts.network.cut("one")
-    wait_until(lambda: states(hosts, job) == [AttemptState.LOST], 60, "a lost attempt")
-    browsers = hosts.one.browsers()
-    assert browsers, "it should still be measuring"
-    hosts.network.mend("one")
+    with hosts.network.cut("one"):
+        wait_until(lambda: states(hosts, job) == [AttemptState.LOST], 60, "a lost attempt")
+        browsers = hosts.one.browsers()
+        assert browsers, "it should still be measuring"
     wait_until(lambda: not any(browser.is_running() for browser in browsers), 30, "the end of the fenced attempt")
-    (run,) = hosts.finished(job, 150)
+    (run,) = hosts.finished(job)
     lost, reported = run.attempt_list
     assert (lost.state, lost.late_reports, reported.state) == (AttemptState.LOST, 1, AttemptState.REPORTED)
     assert lost.report is not None
@@ -158,10 +156,9 @@ def test_a_download_that_was_cut_off_is_taken_up_where_it_ended(hosts: HostsLab)
     with hosts.network.slow("two", megabits=24):
         job = submit(hosts, MINILM, hosts.two)
         wait_until(lambda: hosts.two.part_bytes(file.sha256) > file.bytes // 2, 60, "half of the model")
-        hosts.network.cut("two")
-        wait_until(lambda: states(hosts, job) == [AttemptState.LOST], 60, "a lost attempt")
-    assert hosts.two.part_bytes(file.sha256) > file.bytes // 2
-    hosts.network.mend("two")
+        with hosts.network.cut("two"):
+            wait_until(lambda: states(hosts, job) == [AttemptState.LOST], 60, "a lost attempt")
+            assert hosts.two.part_bytes(file.sha256) > file.bytes // 2
     (run,) = hosts.finished(job)
     assert run.verdict is Verdict.FITS
     assert run.attempt_list[-1].state is AttemptState.REPORTED

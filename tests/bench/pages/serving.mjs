@@ -3,4 +3,4 @@ const began = performance.now();
 const reader = (await fetch('model/model.bin', { cache: 'no-store' })).body.getReader();
 let bytes = 0;
 for (let part = await reader.read(); !part.done; part = await reader.read()) bytes += part.value.byteLength;
-document.title = `read ${bytes} ${(performance.now() - began) / 1000}`;
+document.title = `read ${location.search} ${bytes} ${(performance.now() - began) / 1000}`;

@@ -103,6 +103,8 @@ class Coordinator:
         self.takes_reports = True
         self.fails = False
         self.knows_ranges = True
+        self.forgets_before_pages = 0
+        """How many times it does not know the token of whom asks for a page build."""
         self.enrolments: list[dict[str, Any]] = []
         self.enrolment_tokens: list[str | None] = []
         self.heartbeats: list[dict[str, Any]] = []
@@ -231,6 +233,9 @@ class Coordinator:
         return web.Response(status=206, body=content[request.http_range])
 
     async def _page_build(self, _: web.Request) -> web.Response:
+        if self.forgets_before_pages:
+            self.forgets_before_pages -= 1
+            return problem(401, "unknown token")
         return web.json_response(self.build.model_dump(mode="json") | self.lies_about_build)
 
 

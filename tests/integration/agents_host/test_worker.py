@@ -41,6 +41,14 @@ def test_files_are_downloaded_once_for_many_attempts(lab: Lab) -> None:
     assert lab.coordinator.downloads == {sha256(PAGE): 1, sha256(MODEL): 1}
 
 
+def test_a_token_that_is_renewed_in_the_middle_spoils_no_attempt(lab: Lab) -> None:
+    lab.coordinator.forgets_before_pages = 1
+    lab.start()
+    lab.send("run-1")
+    assert lab.coordinator.report_of("run-1").fault is None
+    assert lab.coordinator.forgets_before_pages == 0
+
+
 def test_a_probe_needs_no_model(lab: Lab) -> None:
     lab.start()
     lab.send_probe("run-1")

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.phone.conftest import require
 from tests.phone.adb import AdbError, AdbServer
 from tests.phone.appium import appium_home
+from tests.phone.requirements import missing_for_appium
 from tests.phone.simulated import PhoneError, SimulatedPhone
 from tests.waiting import wait_until
 
@@ -111,6 +113,7 @@ def test_the_log_is_read_from_a_time_on_and_cleared(ask: Ask, phone: SimulatedPh
 
 
 def test_apps_are_installed_started_stopped_and_removed(ask: Ask, phone: SimulatedPhone, adb_server: AdbServer) -> None:
+    require(missing_for_appium())
     apks = appium_home() / "node_modules/appium-uiautomator2-driver/node_modules"
     apk = next(apks.rglob("settings_apk-debug.apk"))
     adb_server.adb("-s", phone.serial, "install", "-g", str(apk), seconds=60)
