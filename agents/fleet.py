@@ -10,6 +10,7 @@ from agents.browsers.discovery import BrowserUnusableError
 from agents.devices.adb import AdbSettings, find_adb
 from agents.devices.android import AndroidDevice
 from agents.devices.declared import discover_devices
+from agents.devices.protocol import Device
 from agents.faults import AgentError
 from agents.phones import Phones, Stranger, open_phone
 from agents.settings import AgentSettings
@@ -79,6 +80,19 @@ class HostFleet:
         phones = self._phones.known()
         members = [Member(phone.registration, phone.address, phone.absence) for phone in phones]
         return Roll([*self._desktops, *members], self._phones.strangers())
+
+    @property
+    def settled(self) -> bool:
+        """Whatever is there now has been looked at."""
+        return self._phones is None or self._phones.settled
+
+    def open(self, member: Member) -> Device:
+        """The device itself; raises `AgentError`."""
+        if member.phone is not None:
+            return self._open_phone(member.phone)
+        settings = self._settings
+        found = discover_devices(settings.devices, agent_id=self._agent_id, chrome=settings.chrome, notice=_log.debug)
+        return next(device for device in found if device.registration.id == member.registration.id)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -20,6 +20,8 @@ _AGAIN_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _REREAD_SECONDS: Final = 120.0
 """How often an idle phone's facts are read anew: browsers update themselves."""
 
+_OPENING: Final = "It is being opened."
+
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +67,7 @@ class _Entry:
     state: str = ""
     explanation: str = ""
     registration: DeviceRegistration | None = None
-    problem: str = "It is being opened."
+    problem: str = _OPENING
     plugged: int = 0
     """How often it came: what was begun before is about an earlier time."""
     opening: bool = False
@@ -89,6 +91,7 @@ class Phones:
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._stopping = threading.Event()
+        self._heard = False
         self._watch = AdbWatch(adb, self._on_states)
 
     def start(self) -> None:
@@ -98,6 +101,13 @@ class Phones:
     def stop(self) -> None:
         self._stopping.set()
         self._watch.stop()
+
+    @property
+    def settled(self) -> bool:
+        """Every phone that is there has been opened, or has refused to be."""
+        with self._lock:
+            waiting = [one for one in self._entries.values() if one.registration is None and one.state == "device"]
+            return self._heard and all(entry.problem != _OPENING for entry in waiting)
 
     def known(self) -> list[KnownPhone]:
         """One for each phone, however many ways lead to it: one that works, and a cable before the air."""
@@ -120,6 +130,7 @@ class Phones:
     def _on_states(self, states: dict[str, AdbState]) -> None:
         """Runs in adb's thread: nothing here waits for a phone."""
         with self._lock:
+            self._heard = True
             for serial, told in states.items():
                 address = PhoneAddress(serial=serial, adb=self._adb.binary, adb_port=self._adb.port)
                 entry = self._entries.setdefault(serial, _Entry(address))

@@ -25,7 +25,7 @@ from orchestrator.models.manifest import Manifest, write_manifest
 from orchestrator.models.packages import PackageError, fetch_package
 from orchestrator.models.runtimes import WEBPAYLOADS
 from orchestrator.models.workshop import Order, Product
-from orchestrator.models.workspace import build_folder
+from orchestrator.models.workspace import build_folder, replace_text
 
 STOP_SECONDS: Final = 5.0
 LAST_WORDS: Final = 400
@@ -107,7 +107,9 @@ class _Build:
 
     def run(self, force: bool) -> None:
         digest = self._definition.recipe_digest()
-        if not force and built_manifest(self._data_dir, self._blobs, self._variant.id, digest) is not None:
+        manifest = built_manifest(self._data_dir, self._blobs, self._variant.id, digest)
+        if not force and manifest is not None:
+            self._describe(manifest)
             self._say("already built", finished=True)
             return
         try:
@@ -121,22 +123,30 @@ class _Build:
             raise BuildError(f"{self._variant.id}: {error}") from error
         except OSError as error:
             raise BuildError(f"{self._variant.id}: cannot write below {self._data_dir}: {error}") from error
-        write_manifest(
-            self._data_dir,
-            Manifest(
-                variant=self._variant.id,
-                recipe_digest=digest,
-                built_at=datetime.now(UTC),
-                tools=product.tools,
-                files=files,
-                validation=product.validation,
-                licence=licence,
-            ),
+        manifest = Manifest(
+            variant=self._variant.id,
+            recipe_digest=digest,
+            built_at=datetime.now(UTC),
+            tools=product.tools,
+            files=files,
+            validation=product.validation,
+            licence=licence,
         )
+        write_manifest(self._data_dir, manifest)
+        self._describe(manifest)
         shutil.rmtree(self._shelf, ignore_errors=True)
         with suppress(OSError):
             self._shelf.parent.rmdir()
         self._say(f"built: {len(files)} files, {sum(file.bytes for file in files) / 1e6:.1f} MB", finished=True)
+
+    def _describe(self, manifest: Manifest) -> None:
+        """The built variant whole, for `fitmatrix-agent run-once`, which knows no catalog."""
+        variant = self._definition.unbuilt().model_copy(
+            update={"files": manifest.files, "validation": manifest.validation}
+        )
+        path = self._data_dir / "variants" / f"{variant.id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(path, variant.model_dump_json(indent=1))
 
     def _licence(self) -> Acceptance | None:
         terms = self._variant.licence_terms
