@@ -214,11 +214,16 @@ class Adb:
         return [int(port) for port in ports if port.isdecimal()]
 
     def state(self) -> str:
-        """`device` for a phone that can be used, `gone` for one that is not connected; the rest is adb's own words."""
+        """`device` for a phone that can be used, `gone` for one that is not connected; the rest is adb's own words.
+
+        Raises `DeviceUnreachableError` only where no adb server answers.
+        """
         done = self._spawn("get-state", seconds=COMMAND_SECONDS)
         if done.returncode == 0:
             return _text(done.stdout)
-        return self._lost_state(_text(done.stderr)) or "gone"
+        said = _text(done.stderr)
+        self._need_server(said)
+        return self._lost_state(said) or "gone"
 
     def boot_id(self) -> str:
         """Differs after each start of the phone."""
@@ -259,12 +264,15 @@ class Adb:
             state = self._lost_state(said)
             if state is not None:
                 raise DeviceUnreachableError(explain_state(self.serial, state))
-            if _NO_SERVER.search(said):
-                raise DeviceUnreachableError(
-                    f"No adb server answers at port {self.settings.server_port}: start the agent, or run "
-                    f"`adb -P {self.settings.server_port} start-server`."
-                )
+            self._need_server(said)
         return done
+
+    def _need_server(self, said: str) -> None:
+        if _NO_SERVER.search(said):
+            port = self.settings.server_port
+            raise DeviceUnreachableError(
+                f"No adb server answers at port {port}: start the agent, or run `adb -P {port} start-server`."
+            )
 
     def _spawn(self, *argv: str, seconds: float) -> "subprocess.CompletedProcess[bytes]":
         try:

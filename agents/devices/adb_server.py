@@ -81,6 +81,8 @@ class AdbServer:
                 return True
             if self._child.poll() is not None or halt.wait(_LOOK_SECONDS):
                 return False
+        # It runs and does not answer: the next call starts another one.
+        self.stop()
         return False
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """Which phones are plugged in, as adb's server tells it the moment it changes."""
 
 import re
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from agents.devices.adb_server import AdbServer, ask_server, receive_block
 from agents.faults import AgentError
 
 _AGAIN_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 2.0
+"""Older servers do not tell when a phone turns out to be unauthorized: hence a look at their list now and then."""
 _NETWORK_SERIAL: Final = re.compile(r".+:\d{1,5}")
 
 
@@ -73,9 +76,12 @@ class AdbWatch:
             with self._lock:
                 self._connection = connection
             try:
-                connection.settimeout(None)
                 while not self._stopping.is_set():
-                    states = parse_states(receive_block(connection))
+                    if select.select([connection], [], [], _LOOK_SECONDS)[0]:
+                        states = parse_states(receive_block(connection))
+                    else:
+                        with ask_server(self._settings, "host:devices") as asked:
+                            states = parse_states(receive_block(asked))
                     self._on_network = {serial for serial in states if _NETWORK_SERIAL.fullmatch(serial)}
                     self._say(states)
             finally:
@@ -90,6 +96,10 @@ class AdbWatch:
                 pass
 
     def _say(self, states: dict[str, AdbState]) -> None:
+        for serial, one in (self._said or {}).items():
+            # As long as nobody answers the dialog, adb tries its keys again and again.
+            if one.state == "unauthorized" and serial in states and states[serial].state == "authorizing":
+                states[serial] = one
         if states != self._said and not self._stopping.is_set():
             self._said = states
             self._on_change(states)

@@ -169,11 +169,14 @@ class Preparation:
         self._phone.shell("input", "keyevent", "KEYCODE_SLEEP")
 
     def _unlock(self) -> None:
+        """Wait until the screen is on and unlocked."""
         deadline = time.monotonic() + _UNLOCK_SECONDS
-        while self._is_locked():
+        while (dark := not self._is_awake()) or self._is_locked():
             if time.monotonic() > deadline:
                 raise DeviceNotReadyError(
-                    f"{self._phone.serial} is locked: unlock it, and choose no screen lock in its security settings."
+                    f"{self._phone.serial} does not turn its screen on: look whether it is broken."
+                    if dark
+                    else f"{self._phone.serial} is locked: unlock it, and turn its screen lock off in its settings."
                 )
             self._phone.shell("wm", "dismiss-keyguard")
             time.sleep(_LOOK_SECONDS)

@@ -1,7 +1,7 @@
 """Facts from the answers of phones, in the formats of the Android Open Source Project."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.devices.android_facts import PACKAGES, device_id, facts_from_answers
@@ -120,11 +120,13 @@ def test_a_phone_that_tells_little_is_still_a_device() -> None:
     assert (found.facts.cpu_count, found.facts.gpus, found.facts.browsers) == (1, [], [])
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
 def test_two_serial_numbers_never_give_one_id(one: str, other: str) -> None:
     assert (device_id(one) == device_id(other)) == (one == other)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=200))
 def test_every_serial_number_gives_an_id(serialno: str) -> None:
     facts = facts_from_answers("a", _answers()).facts

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.devices.adb import AdbCommandError, AdbError
@@ -42,6 +42,8 @@ class ModelPhone:
     serial: str = "R58M12ABCDE"
     locked: bool = False
     changes_until_crash: int | None = None
+    crashes_late: bool = False
+    """After the change was made, before the agent heard of it."""
     gone: bool = False
     refused: frozenset[str] = frozenset()
     has_dnd_command: bool = True
@@ -86,10 +88,17 @@ class ModelPhone:
         del self.forwarded[port]
 
     def _change(self, argv: tuple[str, ...]) -> None:
+        crashes = False
         if self.changes_until_crash is not None:
             self.changes_until_crash -= 1
-            if self.changes_until_crash == 0:
-                raise _CrashError
+            crashes = self.changes_until_crash == 0
+        if crashes and not self.crashes_late:
+            raise _CrashError
+        self._make(argv)
+        if crashes:
+            raise _CrashError
+
+    def _make(self, argv: tuple[str, ...]) -> None:
         state = self.state
         match argv:
             case ["settings", "put", space, key, value]:
@@ -164,12 +173,13 @@ def _prepare(phone: ModelPhone, journal: Journal) -> bool:
     return False
 
 
-@given(_STATES, st.integers(min_value=1, max_value=25), st.booleans())
+@settings(deadline=None)
+@given(_STATES, st.integers(min_value=1, max_value=25), st.booleans(), st.booleans())
 def test_a_crash_after_any_step_leaves_nothing_behind(
-    journals: Iterator[Journal], before: PhoneState, crash_at: int, has_dnd: bool
+    journals: Iterator[Journal], before: PhoneState, crash_at: int, late: bool, has_dnd: bool
 ) -> None:
     state, journal = deepcopy(before), next(journals)
-    phone = ModelPhone(state, changes_until_crash=crash_at, has_dnd_command=has_dnd)
+    phone = ModelPhone(state, changes_until_crash=crash_at, crashes_late=late, has_dnd_command=has_dnd)
     if not _prepare(phone, journal):
         _measure(state)
     assert Preparation(ModelPhone(state, has_dnd_command=has_dnd), _PACKAGES).restore(journal) == []
@@ -177,6 +187,7 @@ def test_a_crash_after_any_step_leaves_nothing_behind(
     assert journal.undos == []
 
 
+@settings(deadline=None)
 @given(_STATES, st.integers(min_value=1, max_value=25), st.integers(min_value=1, max_value=25))
 def test_a_crash_in_the_middle_of_restoring_leaves_nothing_behind(
     journals: Iterator[Journal], before: PhoneState, first: int, second: int
@@ -189,12 +200,14 @@ def test_a_crash_in_the_middle_of_restoring_leaves_nothing_behind(
     assert state == before
 
 
+@settings(deadline=None)
 @given(_STATES, st.integers(min_value=1, max_value=25))
 def test_preparing_again_without_restoring_forgets_nothing(
     journals: Iterator[Journal], before: PhoneState, crash_at: int
 ) -> None:
     state, journal = deepcopy(before), next(journals)
-    _prepare(ModelPhone(state, changes_until_crash=crash_at), journal)
+    if not _prepare(ModelPhone(state, changes_until_crash=crash_at), journal):
+        _measure(state)
     _prepare(ModelPhone(state), journal)
     assert Preparation(ModelPhone(state), _PACKAGES).restore(journal) == []
     assert state == before
@@ -261,6 +274,13 @@ def test_a_phone_with_a_screen_lock_is_not_ready(journal: Journal, monkeypatch: 
     monkeypatch.setattr(ModelPhone, "_change", lambda *_: None)
     with pytest.raises(DeviceNotReadyError, match="is locked"):
         Preparation(ModelPhone(PhoneState(), locked=True), _PACKAGES).prepare(journal, _PORT)
+
+
+def test_a_phone_with_a_broken_screen_is_not_ready(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.devices.android_preparation._UNLOCK_SECONDS", 0.0)
+    monkeypatch.setattr(ModelPhone, "_change", lambda *_: None)
+    with pytest.raises(DeviceNotReadyError, match="does not turn its screen on"):
+        Preparation(ModelPhone(PhoneState(awake=False)), _PACKAGES).prepare(journal, _PORT)
 
 
 def test_a_spoilt_journal_is_a_sentence(tmp_path: Path) -> None:
