@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.phone.devtools import DevToolsRelay, close_pages, open_page
+from tests.phone.devtools import DevToolsRelay, open_page
 from tests.phone.machine import Machine
 from tests.phone.processes import processes_of
 from tests.phone.profiles import CHROME, Profile
@@ -104,9 +104,7 @@ class Browser:
         """Bring the app to the front with a page. Raises RuntimeError when Chromium does not come up."""
         if self.running:
             if url is not None:
-                if not self._is_chrome:
-                    await close_pages(self.connect)
-                await open_page(self.connect, url)
+                await open_page(self.connect, url, alone=not self._is_chrome)
             return
         await self.stop()
         data = f"{self._machine.inside}/data/data/{self.package}/app_chrome"

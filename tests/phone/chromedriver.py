@@ -1,5 +1,6 @@
 """A bare chromedriver session in an app of a simulated phone: no agent and no Appium between."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -25,7 +26,7 @@ def open_app(
         options.add_experimental_option("androidActivity", ".MainActivity")
     for flag in flags:
         options.add_argument(flag)
-    service = Service("chromedriver", env=server.environment, service_args=[f"--adb-port={server.port}"])
+    service = Service(shutil.which("chromedriver"), env=server.environment, service_args=[f"--adb-port={server.port}"])
     driver = webdriver.Chrome(options=options, service=service)
     try:
         yield driver

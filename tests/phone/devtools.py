@@ -14,6 +14,8 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _CONNECTION = re.compile(rb"\r\nconnection:[^\r]*", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
+_DESKTOP_ONLY = "browser_ui"
+"""Targets of the desktop browser's own window, which no phone has."""
 _PIECE_BYTES = 64 * 1024
 
 
@@ -53,6 +55,9 @@ class DevToolsRelay:
         path = head.split(b" ", 2)[1].rstrip(b"/")
         if path == b"/json/version":
             answer = json.dumps(self._describe(json.loads(answer)), indent=3).encode()
+        elif path in (b"/json", b"/json/list"):
+            targets = [target for target in json.loads(answer) if target["type"] != _DESKTOP_ONLY]
+            answer = json.dumps(targets, indent=3).encode()
         status = answer_head.split(b"\r\n", 1)[0]
         kind = b"Content-Type: application/json; charset=UTF-8"
         return status + b"\r\nContent-Length: %d\r\n%s\r\n\r\n" % (len(answer), kind) + answer
@@ -84,22 +89,20 @@ async def ask(connect: Connect, path: str, method: str = "GET") -> Any:
             body = await reader.readexactly(int(length[1])) if length else await reader.read()
         finally:
             writer.close()
-        return json.loads(body)
+        return None if path.startswith("/json/close/") else json.loads(body)
     except (OSError, asyncio.IncompleteReadError, ValueError) as error:
         raise ConnectionError("The browser's DevTools did not answer.") from error
 
 
-async def open_page(connect: Connect, url: str) -> None:
-    """A new tab, which comes to the front."""
+async def open_page(connect: Connect, url: str, *, alone: bool) -> None:
+    """A new page, which comes to the front; `alone` closes those that were there."""
+    before = await ask(connect, "/json/list")
     await ask(connect, "/json/new?" + urllib.parse.quote(url, safe=""), method="PUT")
-
-
-async def close_pages(connect: Connect) -> None:
-    """Close every page there is."""
-    for target in await ask(connect, "/json/list"):
-        if target.get("type") == "page":
-            with suppress(ConnectionError):
-                await ask(connect, f"/json/close/{target['id']}")
+    if alone:
+        for target in before:
+            if target.get("type") == "page":
+                with suppress(ConnectionError):
+                    await ask(connect, f"/json/close/{target['id']}")
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -105,7 +105,9 @@ class Phone:
     async def stop(self) -> None:
         if self._rebooting is not None:
             self._rebooting.cancel()
-        self.daemon.go_away()
+        if self.daemon.listening:
+            self.daemon.go_away()
+            await self.cable.withdraw()
         await self._end_everything()
         if self._framework is not None:
             self._framework.close()

@@ -19,6 +19,7 @@ _CNXN, _OPEN, _OKAY, _CLSE, _WRTE, _AUTH = (
 )
 _VERSION_WITHOUT_CHECKSUM = 0x01000001
 _AUTH_TOKEN = 1
+_AUTH_PUBLIC_KEY = 3
 _TOKEN_BYTES = 20
 _MAX_DATA = 256 * 1024
 _CLOSE_SECONDS = 10.0
@@ -192,15 +193,17 @@ class Connection:
                 found.end()
                 self.forget(found)
 
-    def _greet(self, command: int, version: int, max_data: int) -> None:
+    def _greet(self, command: int, first: int, max_data: int) -> None:
         if self._link_state == "offline":
             return
         if self._link_state == "unauthorized":
+            if (command, first) == (_AUTH, _AUTH_PUBLIC_KEY):
+                return  # the phone asks its user now, who never answers
             self.send(_AUTH, _AUTH_TOKEN, 0, bytes(_TOKEN_BYTES))
         elif command == _CNXN:
             self.max_data = min(max_data, _MAX_DATA)
-            self.send(_CNXN, min(version, _VERSION_WITHOUT_CHECKSUM), _MAX_DATA, self._banner)
-            self._checksum = version < _VERSION_WITHOUT_CHECKSUM
+            self.send(_CNXN, min(first, _VERSION_WITHOUT_CHECKSUM), _MAX_DATA, self._banner)
+            self._checksum = first < _VERSION_WITHOUT_CHECKSUM
 
     def _add(self, remote_id: int) -> Stream:
         stream = Stream(self, self._next_id, remote_id)

@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -54,8 +54,10 @@ def test_a_pulled_cable_is_an_absent_phone(phone: SimulatedPhone, adb_server: Ad
     phone.plug()
     wait_until(lambda: listed(adb_server, phone) == "device")
     present = f"{phone.serial}\tdevice\n"
-    wait_until(lambda: tracked and tracked[-1] == present)
-    assert any(phone.serial not in devices for devices in tracked[tracked.index(present) :])
+    wait_until(lambda: tracked and present in tracked[-1])
+    seen = [present in devices for devices in tracked]
+    assert seen[0]
+    assert False in seen
 
 
 @pytest.mark.parametrize("state", ["offline", "unauthorized"])
@@ -134,7 +136,7 @@ def test_full_storage_takes_neither_files_nor_apps(
 
 
 def test_a_script_drains_and_heats_the_phone(phone: SimulatedPhone, adb_server: AdbServer) -> None:
-    steps = [
+    steps: list[tuple[float, dict[str, Any]]] = [
         (0.0, {"level": 60, "temperature_c": 31.0, "charging": False}),
         (0.2, {"level": 12}),
         (0.3, {"do": "set_thermal", "status": 4}),
