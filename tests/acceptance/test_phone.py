@@ -1,11 +1,16 @@
 """Real attempts on a simulated low-end phone, in Chrome and in the system's WebView, by full Appium sessions."""
 
 import json
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from agents.attempt import run_attempt
+from agents.page_server import PageServer
 from orchestrator.contract.vocabulary import Backend
+from tests.acceptance.test_attempt import MEDIA_TYPES, PAGE_FILES, make_spec
 from tests.phone_bench import PHONE, PhoneBench, phone_bench
 from tests.workbench import Tried, built
 
@@ -66,11 +71,33 @@ def test_evidence_is_kept(tried: Tried) -> None:
     assert all(artifact.bytes > 0 for artifact in tried.report.artifacts)
 
 
-def test_the_console_of_page_and_workers_is_heard(phone: PhoneBench, browser: str) -> None:
-    tried = phone.bench.run(built(VARIANT), Backend.WASM, PHONE, browser=browser, model_files={})
-    assert tried.report.fault is not None
-    entries = json.loads(tried.outcome.artifacts["console.json"].read_text())["entries"]
-    assert any("404" in entry["text"] for entry in entries), entries
+def test_page_and_nested_workers_are_heard_as_on_a_desktop(phone: PhoneBench, browser: str, tmp_path: Path) -> None:
+    sizes = {"weights/a.bin": 3_000_000, "weights/b.bin": 2_000_000, "config.json": 100}
+    files = {path: tmp_path / path.replace("/", "-") for path in sizes}
+    for path, file in files.items():
+        file.write_bytes(bytes(sizes[path]))
+    server = PageServer()
+    server.start()
+    outcome = run_attempt(
+        make_spec("complete", phone.device, files).model_copy(update={"browser": browser}),
+        device=phone.device,
+        page_server=server,
+        page_files=PAGE_FILES,
+        media_types=MEDIA_TYPES,
+        model_files=files,
+        scratch=phone.bench.scratch,
+        stop=threading.Event(),
+    )
+    server.stop()
+    assert outcome.report.fault is None
+    entries = json.loads(outcome.artifacts["console.json"].read_text())["entries"]
+    said = [(entry["target"], entry["text"]) for entry in entries]
+    assert ("page", "page fetched 3000000 workers fetched 2000100 range 206 10") in said
+    assert ("worker", "from the nested worker") in said
+    requests = json.loads(outcome.artifacts["network.json"].read_text())
+    seen = [request["url"].split("/model/")[1] for request in requests if "/model/" in request["url"]]
+    assert sorted(seen) == ["config.json", "weights/a.bin", "weights/a.bin", "weights/b.bin"]
+    assert {request["state"] for request in requests} == {"finished"}
     assert phone.leftovers() == []
 
 
