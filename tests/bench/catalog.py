@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from orchestrator.contract.catalog import Variant
-from tests.bench import build_memory, comparison, download, fidelity, load, serving
+from tests.bench import agent_memory, build_memory, comparison, download, fidelity, isolation, load, serving
 from tests.bench.trial import LeftOut, Trial
 
 Plan = Callable[[dict[str, Variant]], tuple[Sequence[Trial], Sequence[LeftOut]]]
@@ -16,6 +16,8 @@ PLANS: Final[tuple[Plan, ...]] = (
     load.trials,
     build_memory.trials,
     serving.trials,
+    agent_memory.trials,
+    isolation.trials,
 )
 
 
