@@ -71,7 +71,7 @@ def phone_in(qa: Submitter, state: str) -> Any:
 def measured(qa: Submitter) -> Any:
     job = qa.submit(variants=[VARIANT])
     runs = finished(qa, job, 240)
-    assert [run["state"] for run in runs] == ["finished"], runs
+    assert {run["state"] for run in runs} == {"finished"}, [(run["browser"], run["state"]) for run in runs]
     return runs
 
 
