@@ -16,6 +16,7 @@ import httpx
 
 from agents.browsers.appium_home import find_node, installation_problem
 from agents.browsers.chromedrivers import find_chromedriver
+from agents.browsers.webview import APK
 from agents.devices.adb import AdbSettings, find_adb
 from agents.devices.emulated import find_limit_driver
 from agents.disk import shortage
@@ -60,6 +61,7 @@ def check_host(settings: AgentSettings, coordinator: str | None) -> Iterator[Fin
     if adb is not None:
         yield from _udev()
         yield from _appium(settings)
+        yield _webview_host()
     yield from _disk(settings)
     yield from _shared_memory()
     yield _limits()
@@ -140,6 +142,17 @@ def _appium(settings: AgentSettings) -> Iterator[Finding]:
         yield Finding(check="appium", grade=Grade.OK, text=f"installed in {settings.appium_home}")
     else:
         yield Finding(check="appium", grade=Grade.FAIL, text=problem, mend="fitmatrix-agent install-appium")
+
+
+def _webview_host() -> Finding:
+    if APK.is_file():
+        return Finding(check="webview", grade=Grade.OK, text=f"the app that shows pages in a WebView is at {APK}")
+    return Finding(
+        check="webview",
+        grade=Grade.WARN,
+        text="the app that shows pages in a WebView is not built, so only Chrome is measured on phones",
+        mend="agents/webview_host/build.sh",
+    )
 
 
 def _disk(settings: AgentSettings) -> Iterator[Finding]:

@@ -42,8 +42,8 @@ def prepare(device: Wanted, data: Data = None, devices: Devices = None, chrome: 
             if problems:
                 raise AgentError(" ".join(problems))
             opened.prepare(journal, remembered_port(DataLayout(settings.data).page_port(member.registration.id)))
-            for undo in journal.undos:
-                typer.echo(f"  {undo.step}")
+            for step in dict.fromkeys(undo.step for undo in journal.undos):
+                typer.echo(f"  {step}")
             typer.echo(f"{member.registration.id} is prepared; put it back with: fitmatrix-agent release {device}")
 
 

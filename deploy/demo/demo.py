@@ -56,7 +56,14 @@ def _system(data: Path) -> Iterator[str]:
     command = [*CLI, "up", "--data", str(data), "--port", str(port), "--devices", str(HERE / "devices.yaml")]
     print(f"· starting the coordinator, the broker and an agent (log: {log})", flush=True)  # noqa: T201
     with log.open("w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # Whatever is plugged in, the demo shows the same.
+            env={**os.environ, "FITMATRIX_AGENT_PHONES": "off"},
+        )
         try:
             _wait_for_devices(server, process, log)
             yield server

@@ -60,7 +60,7 @@ class Lab:
         command = [sys.executable, "-m", "agents.cli", "run", "--coordinator", self.coordinator.url]
         with self.log.open("ab") as log:
             self._agent = subprocess.Popen(
-                [*command, "--data", str(self.directory / "agent"), "--devices", str(self.devices)],
+                [*command, "--data", str(self.directory / "agent"), "--devices", str(self.devices), "--no-phones"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -82,7 +82,7 @@ class Lab:
             raise AssertionError("the agent is not running")
         with suppress(psutil.NoSuchProcess):
             for process in psutil.Process(self._agent.pid).children(recursive=True):
-                if "agents.worker" in process.cmdline() and len(process.children(recursive=True)) > 1:
+                if any("chrom" in child.name() for child in process.children()):
                     return process
         return None
 

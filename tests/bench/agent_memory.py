@@ -10,8 +10,10 @@ from typing import Final
 
 import psutil
 
-from tests.bench.lab import Lab, MeasureError
+from orchestrator.contract.catalog import Variant
+from tests.bench.lab import Lab
 from tests.bench.record import Measurement
+from tests.bench.trial import LeftOut, Trial
 from tests.integration.agents_host.lab import Broker, Coordinator
 from tests.waiting import wait_until
 
@@ -80,8 +82,6 @@ def _settled(agent: int, coordinator: Coordinator, devices: int) -> int:
 
 
 def _pss_bytes(agent: int) -> int:
-    if not Path("/proc/self/smaps_rollup").exists():
-        raise MeasureError("only Linux tells the share of memory that processes have together")
     processes = [psutil.Process(agent)]
     processes += processes[0].children(recursive=True)
     return sum(_pss_of(process.pid) for process in processes)
@@ -93,3 +93,9 @@ def _pss_of(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+
+
+def trials(_variants: dict[str, Variant]) -> tuple[list[Trial], list[LeftOut]]:
+    if not Path("/proc/self/smaps_rollup").exists():
+        return [], [LeftOut(NAME, "only Linux tells the share of memory that processes have together")]
+    return [AgentMemory()], []

@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from orchestrator.contract.catalog import Variant
-from tests.bench import build_memory, comparison, download, fidelity, load, overhead, probe_cost, serving
+from tests.bench import (
+    agent_memory,
+    build_memory,
+    comparison,
+    download,
+    fidelity,
+    isolation,
+    load,
+    overhead,
+    probe_cost,
+    serving,
+)
 from tests.bench.trial import LeftOut, Trial
 
 Plan = Callable[[dict[str, Variant]], tuple[Sequence[Trial], Sequence[LeftOut]]]
@@ -18,6 +29,8 @@ PLANS: Final[tuple[Plan, ...]] = (
     serving.trials,
     overhead.trials,
     probe_cost.trials,
+    agent_memory.trials,
+    isolation.trials,
 )
 
 

@@ -56,7 +56,7 @@ def test_what_lies_on_disk_is_read_at_each_scrape() -> None:
 @pytest.mark.parametrize("command", [["devices"], ["run", "--coordinator", "http://127.0.0.1:9"]])
 def test_a_missing_browser_is_one_sentence(command: list[str], tmp_path: Path) -> None:
     missing = tmp_path / "no-chrome"
-    result = CliRunner().invoke(app, [*command, "--data", str(tmp_path), "--chrome", str(missing)])
+    result = CliRunner().invoke(app, [*command, "--no-phones", "--data", str(tmp_path), "--chrome", str(missing)])
     assert result.exit_code == 3
     assert str(missing) in result.output
     assert "Traceback" not in result.output
