@@ -91,7 +91,9 @@ class HostFleet:
         if member.phone is not None:
             return self._open_phone(member.phone)
         settings = self._settings
-        found = discover_devices(settings.devices, agent_id=self._agent_id, chrome=settings.chrome, notice=_log.debug)
+        found = discover_devices(
+            settings.devices, agent_id=self._agent_id, chrome=settings.chrome, data=settings.data, notice=_log.debug
+        )
         return next(device for device in found if device.registration.id == member.registration.id)
 
     def stop(self) -> None:
@@ -106,7 +108,9 @@ class HostFleet:
     def _open_desktops(self, adb: AdbSettings | None, notice: Callable[[str], None]) -> list[Member]:
         settings = self._settings
         try:
-            found = discover_devices(settings.devices, agent_id=self._agent_id, chrome=settings.chrome, notice=notice)
+            found = discover_devices(
+                settings.devices, agent_id=self._agent_id, chrome=settings.chrome, data=settings.data, notice=notice
+            )
         except BrowserUnusableError as error:
             # A host may be there for its phones alone, unless somebody has said otherwise.
             if adb is None or settings.devices is not None or settings.chrome is not None:

@@ -26,6 +26,7 @@ class MemorySampler:
         self._baseline: BytesByRole = {}
         self._pause_seconds = 0.0
         self._timed = False
+        self._wanted = False
         self._started = time.monotonic()
         self._condition = threading.Condition()
         self._stopping = False
@@ -39,8 +40,14 @@ class MemorySampler:
             self._thread.join()
 
     def pause_while_timed(self, timed: bool) -> None:
-        """Something is timed from now on, or no longer: a meter that disturbs is silent meanwhile."""
-        self._timed = timed
+        """Something is timed from now on, or no longer: a meter that disturbs is silent meanwhile.
+
+        Right after it, such a meter reads once: what was held while it was silent is still there.
+        """
+        with self._condition:
+            self._wanted = self._meter.disturbs and self._timed and not timed
+            self._timed = timed
+            self._condition.notify_all()
 
     def start(self, idle: IdleMemory, kind: str, stop: threading.Event) -> None:
         """Find the idle browser's memory, the baseline, and sample from now on.
@@ -131,8 +138,10 @@ class MemorySampler:
         pause = self._pause_seconds
         while True:
             with self._condition:
-                if self._condition.wait_for(lambda: self._stopping, pause) and self._samples:
+                self._condition.wait_for(lambda: self._stopping or self._wanted, pause)
+                if self._stopping and self._samples and not self._wanted:
                     return
+                self._wanted = False
             at = time.monotonic() - self._started
             roles = self._read()
             with self._condition:

@@ -60,7 +60,7 @@ class Lab:
         command = [sys.executable, "-m", "agents.cli", "run", "--coordinator", self.coordinator.url]
         with self.log.open("ab") as log:
             self._agent = subprocess.Popen(
-                [*command, "--data", str(self.directory / "agent"), "--devices", str(self.devices), "--no-phones"],
+                [*command, "--data", str(self.directory / "agent"), "--devices", str(self.devices)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

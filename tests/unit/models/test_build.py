@@ -46,7 +46,7 @@ def changed_catalog(directory: Path, source: str, **parameters: Any) -> Path:
 
 
 def leftovers(data: Path) -> list[str]:
-    return sorted(path.name for path in data.iterdir() if path.name not in ("blobs", "models", "packages"))
+    return sorted(path.name for path in data.iterdir() if path.name not in ("blobs", "models", "packages", "variants"))
 
 
 def test_a_build_is_complete_and_done_once(tmp_path: Path) -> None:
