@@ -80,6 +80,8 @@ test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
 	@deploy/setup/postgres.sh
 	@deploy/setup/network.sh
+	@deploy/setup/android.sh
+	@$(MAKE) webview-host
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)
 

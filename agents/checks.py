@@ -16,7 +16,7 @@ import httpx
 
 from agents.browsers.appium_home import find_node, installation_problem
 from agents.browsers.chromedrivers import find_chromedriver
-from agents.browsers.webview import APK
+from agents.browsers.webview_host import HOST_APP
 from agents.devices.adb import AdbSettings, find_adb
 from agents.devices.emulated import find_limit_driver
 from agents.disk import shortage
@@ -145,8 +145,8 @@ def _appium(settings: AgentSettings) -> Iterator[Finding]:
 
 
 def _webview_host() -> Finding:
-    if APK.is_file():
-        return Finding(check="webview", grade=Grade.OK, text=f"the app that shows pages in a WebView is at {APK}")
+    if HOST_APP.is_file():
+        return Finding(check="webview", grade=Grade.OK, text=f"the app that shows pages in a WebView is at {HOST_APP}")
     return Finding(
         check="webview",
         grade=Grade.WARN,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psutil
 
 from agents.browsers.appium_home import install, is_installed
-from agents.browsers.webview import APK
+from agents.browsers.webview_host import HOST_APP
 from agents.devices.adb import Adb, AdbSettings
 from agents.devices.android import AndroidDevice, open_android
 from tests.phone.adb import AdbServer
@@ -70,7 +70,7 @@ def provide_appium() -> None:
 def phone_bench(**phone: Any) -> Iterator[PhoneBench]:
     """A phone that is plugged in, and everything of it gone afterwards. `phone` are `SimulatedPhone`'s arguments."""
     provide_appium()
-    assert APK.is_file(), "run `make webview-host`"
+    assert HOST_APP.is_file(), "run `make webview-host`"
     adb = shutil.which("adb")
     assert adb is not None
     directory = Path(tempfile.mkdtemp(prefix="fm-phone-"))

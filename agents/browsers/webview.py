@@ -3,21 +3,18 @@
 import re
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from agents.browsers.appium_server import AppiumServer
 from agents.browsers.appium_session import AndroidApp, AndroidSession
 from agents.browsers.chromedrivers import find_chromedriver
 from agents.browsers.protocol import LaunchPlan
+from agents.browsers.webview_host import HOST_APP, HOST_PACKAGE, HOST_SOURCES, NOT_BUILT
 from agents.devices.adb import Adb, AdbError
 from agents.faults import BrowserStartError
 from orchestrator.contract.device import Browser
 
-HOST_PACKAGE: Final = "dev.fitmatrix.webviewhost"
-_SOURCES: Final = Path(__file__).parent.parent / "webview_host"
-APK: Final = _SOURCES / "dist" / "webviewhost.apk"
-_MANIFEST: Final = _SOURCES / "AndroidManifest.xml"
+_MANIFEST: Final = HOST_SOURCES / "AndroidManifest.xml"
 _SOCKET: Final = re.compile(r"webview_devtools_remote_\d+")
 _VERSION: Final = re.compile(r"versionCode=(\d+)")
 _DECLARED_VERSION: Final = re.compile(r'android:versionCode="(\d+)"')
@@ -67,11 +64,8 @@ class WebViewDriver:
 
     def provide_host(self) -> None:
         """Install the app where it is missing or another version than this agent's."""
-        if not APK.is_file():
-            raise BrowserStartError(
-                "The app that shows pages in a WebView is not built: run `make webview-host`, "
-                "or agents/webview_host/build.sh where there is no make."
-            )
+        if not HOST_APP.is_file():
+            raise BrowserStartError(NOT_BUILT[0].upper() + NOT_BUILT[1:])
         installed = _VERSION.search(self.adb.shell("dumpsys", "package", HOST_PACKAGE))
         declared = _DECLARED_VERSION.search(_MANIFEST.read_text(encoding="utf-8"))
         if installed is not None and declared is not None and installed[1] == declared[1]:
@@ -86,13 +80,13 @@ class WebViewDriver:
 
     def _install_host(self) -> None:
         try:
-            self.adb.install(APK)
+            self.adb.install(HOST_APP)
         except AdbError as error:
             # One that another machine has signed can only be replaced as a whole.
             if _OTHER_KEY.search(str(error)) is None:
                 raise
             self.adb.uninstall(HOST_PACKAGE)
-            self.adb.install(APK)
+            self.adb.install(HOST_APP)
 
     def _clear_host(self) -> None:
         """A fresh profile, which for a WebView is its app's data."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agents.browsers.protocol import BrowserDriver
+from agents.browsers.webview_host import HOST_APP, HOST_PACKAGE, NOT_BUILT
 from agents.devices.adb import Adb, AdbSettings, explain_state
 from agents.devices.android_facts import AndroidFacts, device_id, read_facts
 from agents.devices.android_health import Gates, read_health, unreadiness
@@ -24,8 +25,6 @@ from orchestrator.contract.device import DeviceHealth, DeviceRegistration
 if TYPE_CHECKING:
     from agents.browsers.appium_server import AppiumServer
 
-WEBVIEW_HOST: Final = "dev.fitmatrix.webviewhost"
-"""Our app that shows a page in the system's WebView."""
 _CLOCK_SECONDS: Final = 300.0
 _PICTURE_SECONDS: Final = 10.0
 _PNG: Final = (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82")
@@ -56,6 +55,9 @@ def open_android(
     if appium_home is None and browsers:
         browsers = []
         notices.append(f"{found.model}: nothing can be measured on phones without Appium: install it for this agent.")
+    if not HOST_APP.is_file() and any(browser.name == "webview" for browser in browsers):
+        browsers = [browser for browser in browsers if browser.name != "webview"]
+        notices.append(f"{found.model}: its WebView is left out, since {NOT_BUILT}")
     registration = DeviceRegistration(
         id=device_id(found.serialno),
         name=f"{found.model} {found.serialno}"[:120],
@@ -102,7 +104,7 @@ class AndroidDevice:
         self._appium: AppiumServer | None = None
         self._browsers: dict[str, BrowserDriver] = {}
         driven = [package for browser, package in found.packages.items() if browser != "webview"]
-        self._preparation = Preparation(adb, [*driven, WEBVIEW_HOST])
+        self._preparation = Preparation(adb, [*driven, HOST_PACKAGE])
         self._prepared: tuple[str, int] | None = None
         """The boot id and the page server's port of the last preparation."""
 
@@ -161,7 +163,7 @@ class AndroidDevice:
         return None
 
     def recorders(self) -> list[Recorder]:
-        return [LogcatRecorder(self.adb, [*self._found.packages.values(), WEBVIEW_HOST]), EnergyRecorder(self.adb)]
+        return [LogcatRecorder(self.adb, [*self._found.packages.values(), HOST_PACKAGE]), EnergyRecorder(self.adb)]
 
     def screenshot(self, file: Path, /) -> bool:
         with suppress(AgentError, OSError):
