@@ -3,6 +3,7 @@
 import re
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from agents.browsers.appium_server import AppiumServer

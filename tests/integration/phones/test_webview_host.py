@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.browsers.appium_server import AppiumServer
-from agents.browsers.webview import APK, HOST_PACKAGE, WebViewDriver
+from agents.browsers.webview import WebViewDriver
+from agents.browsers.webview_host import HOST_APP, HOST_PACKAGE
 from agents.devices.adb import AdbError
 from agents.faults import BrowserStartError
 from orchestrator.contract.device import Browser
@@ -60,7 +61,9 @@ def test_the_same_sources_give_the_same_app_whoever_signs_it(tmp_path: Path) -> 
 
 
 def test_the_app_asks_for_the_network_alone() -> None:
-    badging = subprocess.run(["aapt", "dump", "badging", str(APK)], check=True, capture_output=True, text=True).stdout
+    badging = subprocess.run(
+        ["aapt", "dump", "badging", str(HOST_APP)], check=True, capture_output=True, text=True
+    ).stdout
     assert f"name='{HOST_PACKAGE}'" in badging
     assert "sdkVersion:'26'" in badging
     assert [line for line in badging.splitlines() if line.startswith("uses-permission:")] == [
@@ -93,7 +96,7 @@ def test_one_that_another_key_has_signed_is_replaced(
     monkeypatch.setattr(type(phone.adb), "install", refuse_once)
     monkeypatch.setattr(type(phone.adb), "uninstall", lambda _self, _package: None)
     driver.provide_host()
-    assert refused == [APK]
+    assert refused == [HOST_APP]
     assert installed(phone) is not None
 
 
