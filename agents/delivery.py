@@ -75,10 +75,14 @@ class Delivery:
         scratch: Path,
         lease_seconds: float,
         take: Callable[[float], AbstractContextManager[None]],
+        doubt: Callable[[str], None],
         on_begin: Callable[[AttemptSpec, datetime], None],
         on_end: Callable[[str], None],
     ) -> None:
-        """`take` has the device for one attempt, within so many seconds; it raises `AgentError` where it should not."""
+        """`take` has the device for one attempt, within so many seconds; it raises `AgentError` where it should not.
+
+        `doubt` is told when an attempt has lost the device, before anybody else hears of it.
+        """
         self._coordinator = coordinator
         self._cache = cache
         self._spool = spool
@@ -88,6 +92,7 @@ class Delivery:
         self._scratch = scratch
         self._lease_seconds = lease_seconds
         self._take = take
+        self._doubt = doubt
         self._due_at: float | None = None
         self._on_begin = on_begin
         self._on_end = on_end
@@ -146,7 +151,11 @@ class Delivery:
         try:
             if self._start(attempt, stop):
                 _log.info("attempt %s: %s on %s", _name(spec), spec.variant.id, spec.backend)
-                ending = self._keep(self._measure(spec, began, stop))
+                outcome = self._measure(spec, began, stop)
+                fault = outcome.report.fault
+                if fault is not None and fault.code is FaultCode.DEVICE_UNREACHABLE:
+                    self._doubt(fault.detail)
+                ending = self._keep(outcome)
         finally:
             with self._lock:
                 self._current, self._due_at = None, None

@@ -123,6 +123,11 @@ class Upkeep:
         self._put_back_at = 0.0
         self._wanted.set()
 
+    def doubt(self, reason: str) -> None:
+        """An attempt has lost the device: until somebody has looked, it counts as offline, and gets no other one."""
+        self._conclude(Verdict(Condition.OFFLINE, reason))
+        self.look()
+
     @contextmanager
     def in_use(self, seconds: float) -> Iterator[None]:
         """An attempt has the device in the block; raises what keeps it from being measured now."""

@@ -121,6 +121,7 @@ class DeviceWorker:
             scratch=layout.scratch(config.device_id),
             lease_seconds=config.lease_seconds,
             take=self._upkeep.in_use,
+            doubt=self._upkeep.doubt,
             on_begin=self._on_begin,
             on_end=self._on_end,
         )

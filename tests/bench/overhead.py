@@ -155,6 +155,7 @@ def delivering(workbench: Workbench, variant: Variant) -> Iterator[Worker]:
         lease_seconds=PAGE_PATIENCE.whole,
         on_begin=lambda _attempt, _at: None,
         take=care.in_use,
+        doubt=care.doubt,
         on_end=lambda _ending: None,
     )
     worker = Worker(workbench, variant, delivery, coordinator.build)
