@@ -75,13 +75,18 @@ def run_once(
             if member is None:
                 raise AgentError("this host has no device")
             registration = member.registration
-            if not registration.facts.browsers:
+            browsers = [one.id for one in registration.facts.browsers]
+            if not browsers:
                 raise AgentError(f"{registration.id} has no browser to measure in: see `fitmatrix-agent doctor`")
+            if browser is not None and browser not in browsers:
+                raise AgentError(f"{registration.id} has no browser {browser}: it has {', '.join(browsers)}")
+            if backend is not None and backend not in built.backends:
+                raise AgentError(f"{built.id} does not run on {backend}: it runs on {', '.join(built.backends)}")
             spec = AttemptSpec(
                 run_id=f"once-{datetime.now(UTC):%Y%m%d%H%M%S}",
                 number=1,
                 device_id=registration.id,
-                browser=browser or registration.facts.browsers[0].id,
+                browser=browser or browsers[0],
                 variant=built,
                 backend=backend or (Backend.WASM if Backend.WASM in built.backends else built.backends[0]),
                 workload=Workloads().of(built.task),
@@ -118,9 +123,9 @@ class _LoudPages(PageServer):
             with suppress(NameError):
                 events = page.events
                 for received in events[said:]:
-                    typer.echo(
-                        f"  {received.event.kind} {received.event.phase} {received.event.detail}".rstrip(), err=True
-                    )
+                    event = received.event
+                    detail = "" if event.detail == event.phase else f": {event.detail}"
+                    typer.echo(f"  {event.phase}{detail}", err=True)
                 said = len(events)
             news()
 
