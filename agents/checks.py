@@ -27,7 +27,6 @@ from agents.fleet import Roll
 from agents.layout import DataLayout
 from agents.settings import AgentSettings
 from orchestrator.contract.base import Message
-from orchestrator.contract.wire import API_PREFIX
 
 _ANSWER_SECONDS: Final = 10.0
 _CLOCK_SECONDS: Final = 5.0
@@ -232,7 +231,7 @@ def _limits() -> Finding:
 
 
 def _coordinator(url: str, ca: Path | None) -> Iterator[Finding]:
-    address = url.rstrip("/") + API_PREFIX + "/health"
+    address = url.rstrip("/") + "/readyz"
     began = time.monotonic()
     try:
         answer = httpx.get(address, timeout=_ANSWER_SECONDS, follow_redirects=True, verify=trusted(ca))
@@ -250,7 +249,7 @@ def _coordinator(url: str, ca: Path | None) -> Iterator[Finding]:
         yield Finding(
             check="coordinator",
             grade=Grade.FAIL,
-            text=f"{url} answers, but not as a coordinator that is well: {answer.status_code} {answer.reason_phrase}",
+            text=f"{url} answers, but not as a coordinator that is ready: {answer.status_code} {answer.text[:200]}",
             mend="check the address, and on that machine the log of: fitmatrix serve",
         )
         return

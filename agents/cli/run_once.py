@@ -3,7 +3,8 @@
 import mimetypes
 import statistics
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -29,9 +30,11 @@ from agents.cli.frame import (
     looked_at,
 )
 from agents.cli.maintenance import held, opened_device
+from agents.devices.protocol import Device
 from agents.faults import AgentError
 from agents.layout import DataLayout
 from agents.page_server import PageServer
+from agents.upkeep import Closable
 from agents.worker_process import remembered_port
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec
 from orchestrator.contract.catalog import Variant
@@ -95,10 +98,10 @@ def run_once(
             )
             Console(stderr=True).print(f"{built.id} on {spec.backend}, {registration.id} in {spec.browser}")
             layout = DataLayout(settings.data)
-            with held(settings, member):
+            with held(settings, member), _ended(opened_device(fleet, member)) as opened:
                 outcome = _measure(
                     spec,
-                    device=opened_device(fleet, member),
+                    device=opened,
                     page_server=_LoudPages(port=remembered_port(layout.page_port(registration.id))),
                     model_files=_model_files(models, built),
                     scratch=layout.scratch(registration.id),
@@ -109,6 +112,16 @@ def run_once(
             typer.echo(f"left behind: {problem}", err=True)
         if outcome.report.fault is not None or outcome.problems:
             raise typer.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _ended(device: Device) -> Iterator[Device]:
+    """What the device keeps running for its next attempt is ended with the block."""
+    try:
+        yield device
+    finally:
+        if isinstance(device, Closable):
+            device.close()
 
 
 class _LoudPages(PageServer):
