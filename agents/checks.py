@@ -175,6 +175,8 @@ def _ports(settings: AgentSettings) -> Iterator[Finding]:
             text=f"port {port}, for metrics, is taken by another program",
             mend=f"sudo ss -ltnp 'sport = :{port}' names it; or give another --metrics-port",
         )
+    elif port:
+        yield Finding(check="ports", grade=Grade.OK, text=f"port {port} is free for metrics")
     moved = [str(port) for port in layout.page_ports() if not _is_free(port)]
     if moved:
         yield Finding(

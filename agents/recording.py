@@ -42,7 +42,7 @@ _SECRET_PROPERTY: Final = re.compile(
     re.IGNORECASE,
 )
 _PATTERNS: Final = (
-    ("e-mail address", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+    ("e-mail address", re.compile(r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}")),
     ("hardware address", re.compile(r"\b(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}\b")),
     ("network name", re.compile(r"(?i)(?<=ssid[=:])\s*(?:\"[^\"\n]*\"|[^\s,]+)")),
     ("account", re.compile(r"(?<=Account \{name=)[^,}\n]+")),

@@ -1,11 +1,14 @@
 """The maintainer's commands, as a maintainer runs them: each a process of its own, beside a simulated phone."""
 
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +102,26 @@ def test_release_puts_back_what_was_there_before_prepare(bench: Bench) -> None:
     assert "is as it was: browsers" in bench.said("release", bench.phone.serial)
     assert settled(bench.phone) == before
     assert "nothing had to be undone" in bench.said("release", bench.phone.serial)
+
+
+def test_the_live_table_ends_on_ctrl_c_and_gives_the_cursor_back(bench: Bench) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "devices", "--watch"], env=bench.environment, stdout=theirs, stderr=theirs
+    ) as watch:
+        os.close(theirs)
+        seen = b""
+        interrupted = False
+        with suppress(OSError):  # how a terminal says that nobody writes to it any more
+            while said := os.read(ours, 65536):
+                seen += said
+                if bench.phone.serial.encode() in seen and not interrupted:
+                    interrupted = True
+                    watch.send_signal(signal.SIGINT)
+    os.close(ours)
+    assert watch.returncode == 0
+    assert b"Traceback" not in seen
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
 
 
 def test_a_device_that_is_not_there_is_named_with_those_that_are(bench: Bench) -> None:
