@@ -41,13 +41,13 @@ class Bench:
         settings = {"FITMATRIX_AGENT_DATA": str(self.data), "FITMATRIX_AGENT_APPIUM": str(APPIUM_HOME)}
         return self.server.environment | settings | WORDS
 
-    def run(self, *words: str, seconds: float = 90, **settings: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*COMMAND, *words],
             env=self.environment | settings,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=90,
             check=False,
         )
 
