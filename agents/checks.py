@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -17,14 +18,15 @@ import httpx
 from agents.browsers.appium_home import find_node, installation_problem
 from agents.browsers.chromedrivers import find_chromedriver
 from agents.browsers.webview_host import HOST_APP
+from agents.coordinator import trusted
 from agents.devices.adb import AdbSettings, find_adb
 from agents.devices.emulated import find_limit_driver
 from agents.disk import shortage
 from agents.faults import AgentError
 from agents.fleet import Roll
+from agents.layout import DataLayout
 from agents.settings import AgentSettings
 from orchestrator.contract.base import Message
-from orchestrator.contract.wire import API_PREFIX
 
 _ANSWER_SECONDS: Final = 10.0
 _CLOCK_SECONDS: Final = 5.0
@@ -62,11 +64,12 @@ def check_host(settings: AgentSettings, coordinator: str | None) -> Iterator[Fin
         yield from _udev()
         yield from _appium(settings)
         yield _webview_host()
+    yield from _ports(settings)
     yield from _disk(settings)
     yield from _shared_memory()
     yield _limits()
     if coordinator is not None:
-        yield from _coordinator(coordinator)
+        yield from _coordinator(coordinator, settings.ca)
 
 
 def check_devices(roll: Roll, notices: list[str], drivers: Path) -> Iterator[Finding]:
@@ -155,6 +158,36 @@ def _webview_host() -> Finding:
     )
 
 
+def _ports(settings: AgentSettings) -> Iterator[Finding]:
+    """The ports that the agent has promised to somebody; all others are whatever is free."""
+    layout = DataLayout(settings.data)
+    if layout.root.exists():
+        lock = layout.supervisor_lock()
+        if not lock.try_acquire():
+            yield Finding(check="ports", grade=Grade.OK, text="an agent runs here and has them")
+            return
+        lock.release()
+    port = settings.metrics_port
+    if port and not _is_free(port):
+        yield Finding(
+            check="ports",
+            grade=Grade.FAIL,
+            text=f"port {port}, for metrics, is taken by another program",
+            mend=f"sudo ss -ltnp 'sport = :{port}' names it; or give another --metrics-port",
+        )
+    elif port:
+        yield Finding(check="ports", grade=Grade.OK, text=f"port {port} is free for metrics")
+    moved = [str(port) for port in layout.page_ports() if not _is_free(port)]
+    if moved:
+        yield Finding(
+            check="ports",
+            grade=Grade.WARN,
+            text=f"pages were at port {', '.join(moved)}, which another program has now: "
+            "they move to another, and browsers fetch anew what they had kept",
+            mend=f"sudo ss -ltnp 'sport = :{moved[0]}' names the program",
+        )
+
+
 def _disk(settings: AgentSettings) -> Iterator[Finding]:
     try:
         short = shortage([settings.data])
@@ -199,12 +232,12 @@ def _limits() -> Finding:
     return Finding(check="cgroups", grade=Grade.OK, text=f"emulated devices by {type(driver).__name__}")
 
 
-def _coordinator(url: str) -> Iterator[Finding]:
-    address = url.rstrip("/") + API_PREFIX + "/health"
+def _coordinator(url: str, ca: Path | None) -> Iterator[Finding]:
+    address = url.rstrip("/") + "/readyz"
     began = time.monotonic()
     try:
-        answer = httpx.get(address, timeout=_ANSWER_SECONDS, follow_redirects=True)
-    except httpx.HTTPError as error:
+        answer = httpx.get(address, timeout=_ANSWER_SECONDS, follow_redirects=True, verify=trusted(ca))
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         said = str(error) or type(error).__name__
         yield Finding(
             check="coordinator",
@@ -214,6 +247,14 @@ def _coordinator(url: str) -> Iterator[Finding]:
         )
         return
     took = time.monotonic() - began
+    if not answer.is_success:
+        yield Finding(
+            check="coordinator",
+            grade=Grade.FAIL,
+            text=f"{url} answers, but not as a coordinator that is ready: {answer.status_code} {answer.text[:200]}",
+            mend="check the address, and on that machine the log of: fitmatrix serve",
+        )
+        return
     yield Finding(check="coordinator", grade=Grade.OK, text=f"{url} answers in {took * 1000:.0f} ms")
     try:
         told = parsedate_to_datetime(answer.headers["Date"])
@@ -228,6 +269,14 @@ def _coordinator(url: str) -> Iterator[Finding]:
         text=f"this host's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the coordinator's",
         mend="" if grade is Grade.OK else "sudo timedatectl set-ntp true",
     )
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _first_line(command: list[str]) -> str | None:

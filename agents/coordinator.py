@@ -67,7 +67,7 @@ class CoordinatorClient:
         self.url = url.rstrip("/")
         self.token = token
         self._http = httpx.Client(
-            base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=_trusted(ca)
+            base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=trusted(ca)
         )
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class CoordinatorClient:
 
 
 @cache
-def _trusted(ca: Path | None) -> ssl.SSLContext:
+def trusted(ca: Path | None) -> ssl.SSLContext:
     """The certificates that are trusted: megabytes, so one for all clients, and for workers that are forked later."""
     try:
         return httpx.create_ssl_context(trust(ca))

@@ -36,6 +36,11 @@ class DataLayout:
     def page_port(self, device_id: str) -> Path:
         return self.root / "devices" / device_id / "page-port"
 
+    def page_ports(self) -> list[int]:
+        """Those that are remembered for any device."""
+        files = sorted((self.root / "devices").glob("*/page-port"))
+        return [int(text) for text in (file.read_text().strip() for file in files) if text.isdecimal()]
+
     def scratch(self, device_id: str) -> Path:
         return self.root / "devices" / device_id / "scratch"
 

@@ -34,17 +34,20 @@ COMMANDS: Final = (
 )
 """All that agents ask of phones without changing them, whole instead of the lines they need."""
 _SECONDS: Final = 30.0
+_SHORTEST_SERIAL: Final = 4
 _PROPERTY: Final = re.compile(r"^\[([^\]]+)\]: \[(.*?)\]$", re.MULTILINE | re.DOTALL)
 _SECRET_PROPERTY: Final = re.compile(
     r"serial|imei|meid|msisdn|iccid|imsi|phone|wifi|wlan|ssid|bssid|bluetooth|btmac|mac(addr|$|\.)|account|hostname"
-    r"|operator\.(alpha|numeric)|gsm\.sim|dhcp|net\.(dns|bt)",
+    r"|operator\.(alpha|numeric)|gsm\.sim|dhcp|net\.(dns|bt)|device_?name|cpuid|chip_?id|uuid|android_?id|\.uid$|\.did$",
     re.IGNORECASE,
 )
 _PATTERNS: Final = (
-    ("e-mail address", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
-    ("network name", re.compile(r"(?i)(?<=ssid[=:])\s*\"?[^\s,\"]+\"?")),
-    ("hardware address", re.compile(r"\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b")),
-    ("telephone or SIM number", re.compile(r"(?<![\d.])\+?\d{14,20}(?![\d.])")),
+    ("e-mail address", re.compile(r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}")),
+    ("hardware address", re.compile(r"\b(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}\b")),
+    ("network name", re.compile(r"(?i)(?<=ssid[=:])\s*(?:\"[^\"\n]*\"|[^\s,]+)")),
+    ("account", re.compile(r"(?<=Account \{name=)[^,}\n]+")),
+    ("telephone or SIM number", re.compile(r"(?<![\d.])\d{14,20}(?![\d.])|\+\d(?:[ -]?\d){6,18}(?!\d)")),
+    ("telephone or SIM number", re.compile(r"(?i)(?<=tel:)\d+|(?<=number=)\d{5,}")),
     ("address", re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b(?=/|:|\s)")),
 )
 
@@ -58,7 +61,7 @@ class Redaction:
 
     def clean(self, text: str) -> str:
         for serial in self.serials:
-            if serial and serial in text:
+            if serial in text:
                 self._count("serial number", text.count(serial))
                 text = text.replace(serial, "REDACTED")
         for kind, pattern in _PATTERNS:
@@ -83,7 +86,9 @@ class Redaction:
 def record(adb: Adb, file: Path, report: Callable[[str], None]) -> Redaction:
     """Asks the phone and writes the file; `report` hears each command. Raises `DeviceUnreachableError`."""
     properties = dict(_PROPERTY.findall(adb.shell("getprop", seconds=_SECONDS)))
-    serials = {adb.serial, properties.get("ro.serialno", ""), properties.get("ro.boot.serialno", "")} - {""}
+    told = {adb.serial, properties.get("ro.serialno", ""), properties.get("ro.boot.serialno", "")}
+    # A word such as "unknown", or a digit or two, is in many a text.
+    serials = {serial for serial in told if len(serial) >= _SHORTEST_SERIAL and serial != "unknown"}
     redaction = Redaction(tuple(sorted(serials, key=len, reverse=True)), {})
     commands = []
     for argv in COMMANDS:

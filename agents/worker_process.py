@@ -339,7 +339,8 @@ def _cause(code: int | None) -> str:
 
 def remembered_port(path: Path) -> int:
     """The port of the last time, so that a device's pages keep their address; a free one when that is taken."""
-    port = int(path.read_text()) if path.exists() else 0
+    text = path.read_text().strip() if path.exists() else ""
+    port = int(text) if text.isdecimal() else 0
     try:
         port = _bindable(port)
     except OSError:

@@ -1,7 +1,7 @@
 """`fitmatrix-agent devices`: this host's devices in a table."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -69,7 +69,8 @@ def show_devices(
         notices: list[str] = []
         with looked_at(settings, notices) as fleet:
             opened: dict[str, Device] = {}
-            console.print(_of_host(fleet, opened))
+            if not watch:
+                console.print(_of_host(fleet, opened))
             for notice in notices:
                 console.print(f"note: {notice}", style="yellow", highlight=False, markup=False)
             if watch:
@@ -101,7 +102,7 @@ def _watch(console: Console, draw: Callable[[], RenderableType]) -> None:
 def _of_agent(status: HostStatus | None) -> RenderableType:
     if status is None:
         return Text("The running agent has said nothing of its devices yet.")
-    table = _new_table("now")
+    table = _new_table("now", [device.registration for device in status.devices])
     for device in status.devices:
         _add(table, device)
     rows: list[RenderableType] = [table]
@@ -113,7 +114,7 @@ def _of_agent(status: HostStatus | None) -> RenderableType:
 
 def _of_host(fleet: HostFleet, opened: dict[str, Device]) -> RenderableType:
     roll = fleet.roll()
-    table = _new_table("limits and flags")
+    table = _new_table("limits and flags", [member.registration for member in roll.members])
     for member in roll.members:
         view = DeviceView(
             registration=member.registration,
@@ -143,9 +144,11 @@ def _asked(fleet: HostFleet, member: Member, opened: dict[str, Device]) -> Devic
     return DeviceStatus(id=device_id, condition=condition, reason=reason or "", health=health)
 
 
-def _new_table(last: str) -> Table:
+def _new_table(last: str, devices: Sequence[DeviceRegistration]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("device", "is", "browsers", "health", last):
+    # Ids are copied into other commands: they are not broken.
+    table.add_column("device", overflow="fold", min_width=max((len(device.id) for device in devices), default=0))
+    for column in ("is", "browsers", "health", last):
         table.add_column(column, overflow="fold")
     return table
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from agents.checks import Finding, Grade, check_devices, check_host
 from agents.cli.frame import (
     EXIT_CODES,
+    CaFile,
     Chrome,
     Data,
     Devices,
@@ -32,7 +33,11 @@ _COLOURS = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
     "`fitmatrix-agent doctor --json`. " + EXIT_CODES
 )
 def doctor(
-    coordinator: Annotated[str | None, typer.Option(help="Also check that this one answers, and its clock.")] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(help="Also check that this one answers, and its clock.", envvar="FITMATRIX_AGENT_COORDINATOR"),
+    ] = None,
+    ca: CaFile = None,
     data: Data = None,
     devices: Devices = None,
     chrome: Chrome = None,
@@ -44,7 +49,7 @@ def doctor(
     Exit code 1 when anything fails; warnings are about what one may do without.
     """
     with friendly_errors():
-        settings = local_settings(data=data, devices=devices, chrome=chrome, phones=phones)
+        settings = local_settings(data=data, devices=devices, chrome=chrome, phones=phones, ca=ca)
         findings = [*check_host(settings, coordinator), *_of_devices(settings)]
     if as_json:
         typer.echo(json.dumps([finding.model_dump(mode="json") for finding in findings], indent=1))

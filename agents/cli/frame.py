@@ -19,10 +19,11 @@ from agents.identity import agent_id
 from agents.layout import DataLayout
 from agents.settings import AgentSettings
 
-EXIT_CODES: Final = """
-Exit codes: 0 ended as asked; 1 it did not go well: a check or the measurement failed; 2 wrong usage; 3 something on
-this host is missing or taken, such as Chrome; 4 the coordinator refused this agent.
-"""
+EXIT_CODES: Final = (
+    "Exit codes: 0 ended as asked; 1 it did not go well: a check or the measurement failed; 2 wrong usage; "
+    "3 something on this host is missing or taken, such as Chrome; 4 the coordinator refused this agent; "
+    "130 ended by Ctrl-C."
+)
 _SETTLE_SECONDS: Final = 25.0
 
 

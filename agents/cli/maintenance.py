@@ -69,7 +69,7 @@ def record_phone(
     out: Annotated[Path, typer.Option(help="The folder to write recording.json into.", file_okay=False)] = Path(),
     data: Data = None,
 ) -> None:
-    """Write down what a real phone answers, in the form that the tests' simulated phone gives again.
+    """Write down what a phone answers, in the form that the tests' simulated phone gives again.
 
     Serial numbers, accounts, network names, telephone and SIM numbers are taken out, and counted.
     """

@@ -3,7 +3,8 @@
 import mimetypes
 import statistics
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -29,9 +30,11 @@ from agents.cli.frame import (
     looked_at,
 )
 from agents.cli.maintenance import held, opened_device
+from agents.devices.protocol import Device
 from agents.faults import AgentError
 from agents.layout import DataLayout
 from agents.page_server import PageServer
+from agents.upkeep import Closable
 from agents.worker_process import remembered_port
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec
 from orchestrator.contract.catalog import Variant
@@ -75,13 +78,18 @@ def run_once(
             if member is None:
                 raise AgentError("this host has no device")
             registration = member.registration
-            if not registration.facts.browsers:
+            browsers = [one.id for one in registration.facts.browsers]
+            if not browsers:
                 raise AgentError(f"{registration.id} has no browser to measure in: see `fitmatrix-agent doctor`")
+            if browser is not None and browser not in browsers:
+                raise AgentError(f"{registration.id} has no browser {browser}: it has {', '.join(browsers)}")
+            if backend is not None and backend not in built.backends:
+                raise AgentError(f"{built.id} does not run on {backend}: it runs on {', '.join(built.backends)}")
             spec = AttemptSpec(
                 run_id=f"once-{datetime.now(UTC):%Y%m%d%H%M%S}",
                 number=1,
                 device_id=registration.id,
-                browser=browser or registration.facts.browsers[0].id,
+                browser=browser or browsers[0],
                 variant=built,
                 backend=backend or (Backend.WASM if Backend.WASM in built.backends else built.backends[0]),
                 workload=Workloads().of(built.task),
@@ -90,10 +98,10 @@ def run_once(
             )
             Console(stderr=True).print(f"{built.id} on {spec.backend}, {registration.id} in {spec.browser}")
             layout = DataLayout(settings.data)
-            with held(settings, member):
+            with held(settings, member), _ended(opened_device(fleet, member)) as opened:
                 outcome = _measure(
                     spec,
-                    device=opened_device(fleet, member),
+                    device=opened,
                     page_server=_LoudPages(port=remembered_port(layout.page_port(registration.id))),
                     model_files=_model_files(models, built),
                     scratch=layout.scratch(registration.id),
@@ -104,6 +112,16 @@ def run_once(
             typer.echo(f"left behind: {problem}", err=True)
         if outcome.report.fault is not None or outcome.problems:
             raise typer.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _ended(device: Device) -> Iterator[Device]:
+    """What the device keeps running for its next attempt is ended with the block."""
+    try:
+        yield device
+    finally:
+        if isinstance(device, Closable):
+            device.close()
 
 
 class _LoudPages(PageServer):
@@ -118,9 +136,9 @@ class _LoudPages(PageServer):
             with suppress(NameError):
                 events = page.events
                 for received in events[said:]:
-                    typer.echo(
-                        f"  {received.event.kind} {received.event.phase} {received.event.detail}".rstrip(), err=True
-                    )
+                    event = received.event
+                    detail = "" if event.detail == event.phase else f": {event.detail}"
+                    typer.echo(f"  {event.phase}{detail}", err=True)
                 said = len(events)
             news()
 

@@ -100,7 +100,8 @@ class AgentRegistry:
             tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_token(token), now))
             for record in tx.devices.of_agent(request.agent_id):
                 if record.registration.id not in names:
-                    gone = replace(record, condition=Condition.OFFLINE, reason="Its agent no longer has it.")
+                    reason = f"Agent {request.agent_id} no longer sees it: plug it in on {request.hostname}."
+                    gone = replace(record, condition=Condition.OFFLINE, reason=reason)
                     tx.devices.put(gone)
             leases = {lease.device_id: lease for lease in tx.leases.all()}
             for registration in request.devices:

@@ -85,3 +85,18 @@ def test_a_device_moves_from_a_silent_agent_when_its_lease_has_ended(
     wait_until(lambda: refusals(claim()) == {}, what="the end of the lease")
     assert owner(qa, agent) != agent.agent_id
     assert agent.report(spec).status_code == 409, "what the former agent says of it counts no more"
+
+
+def test_a_device_that_is_missing_when_its_agent_starts_again_is_offline_until_it_is_back(
+    agent: HandAgent, coordinator: RunningCoordinator, qa: Submitter
+) -> None:
+    agent.beat()
+    restarted = HandAgent(coordinator, device(f"{agent.agent_id}.other"), agent_id=agent.agent_id)
+    assert restarted.enrol().status_code == 200
+    shown = qa.get(f"/api/v1/devices/{agent.device_id}")
+    assert shown["state"] == "offline"
+    assert shown["reason"].startswith(f"Agent {agent.agent_id} no longer sees it: plug it in on ")
+    restarted.close()
+    assert agent.enrol().status_code == 200
+    agent.beat()
+    assert qa.get(f"/api/v1/devices/{agent.device_id}")["state"] == "idle"
