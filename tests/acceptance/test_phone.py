@@ -105,6 +105,6 @@ def test_nothing_is_left_on_the_phone(phone: PhoneBench, tried: Tried) -> None:
     assert tried.outcome.problems == []
     assert phone.leftovers() == []
     state = phone.phone.state()
-    assert state["reverse"] == []
+    assert state["reverse"] == {}
     assert state["debug_app"] in (None, "")
     assert phone.phone.unknown_commands() == []
