@@ -216,6 +216,7 @@ class Control:
             "processes": [{"pid": p.pid, "name": p.name, "rss_kb": p.resident_kb} for p in processes],
             "foreground": believed.foreground,
             "debug_app": believed.debug_app,
+            "stay_awake_apps": sorted(believed.stay_awake_apps),
             "reverse": phone.daemon.reverse.list(),
             "battery": asdict(believed.battery),
             "thermal_status": believed.thermal_status,
