@@ -40,7 +40,7 @@ class PhoneBench:
     @property
     def appium_process(self) -> psutil.Process:
         """Raises AssertionError while there is none."""
-        appium = self.device._appium
+        appium = self.device.appium
         assert appium is not None
         assert appium.process is not None
         return psutil.Process(appium.process)
