@@ -62,20 +62,12 @@ export class NetworkSource implements FileSource {
       throw new Error(`Failed to fetch model: ${url} (${response.status})`);
     }
     const reader = response.body.getReader();
-    let ahead: Promise<ReadableStreamReadResult<Chunk>> | null = null;
     return {
       from: 'network',
       read: async () => {
-        const { done, value } = await (ahead ?? inTime(reader.read()));
-        ahead = null;
+        const { done, value } = await inTime(reader.read());
         if (done) return null;
         received += value.byteLength;
-        // Who knows the format reads no further, and DevTools lose bytes of a download that is broken off before its
-        // end, even when all of them have come.
-        if (received === bytes) {
-          ahead = inTime(reader.read());
-          await ahead;
-        }
         return value;
       },
       cancel: (reason) => reader.cancel(reason),
