@@ -110,13 +110,15 @@ class Preparation:
         return problems
 
     def _steps(self, page_port: int) -> Iterator[Step]:
-        """The steps in order. Each reads what is there now just before it is done."""
+        """The steps in order; each of them is told what was there before."""
+        # One by one, a phone would take longer to tell than to be prepared.
+        told = {namespace: self._listed(namespace) for namespace in ("global", "system")}
         for step, namespace, key, value in _SETTINGS:
-            before = self._setting(namespace, key)
+            before = told[namespace].get(key, _NOTHING)
             if before != value:
                 undo = Undo(step=step, action="setting", arguments=[namespace, key, before])
                 yield undo, partial(self._put_setting, namespace, key, value)
-        before = self._setting("global", "zen_mode")
+        before = told["global"].get("zen_mode", _NOTHING)
         if before != _QUIET:
             undo = Undo(step="do not disturb", action="do-not-disturb", arguments=[before])
             yield undo, partial(self._put_do_not_disturb, _QUIET)
@@ -126,10 +128,10 @@ class Preparation:
         # From here on chromedriver and Appium do the steps; what they leave is undone all the same.
         for file in _COMMAND_LINES:
             yield Undo(step="browser flags", action="file", arguments=[file, *self._content(file)]), _nothing
-        debug_app = self._setting("global", "debug_app")
+        debug_app = told["global"].get("debug_app", _NOTHING)
         yield Undo(step="debug app", action="debug-app", arguments=[debug_app]), _nothing
         for key in _HIDDEN_API:
-            before = self._setting("global", key)
+            before = told["global"].get(key, _NOTHING)
             yield Undo(step="hidden interfaces", action="others-setting", arguments=["global", key, before]), _nothing
         if sleeping := self._sleeping():
             yield Undo(step="apps that stay awake", action="may-sleep", arguments=sleeping), _nothing
@@ -145,6 +147,11 @@ class Preparation:
         action(*undo.arguments)
 
     # What steps and their undoing are made of.
+
+    def _listed(self, namespace: str) -> dict[str, str]:
+        """All settings of a namespace; of a value with several lines, the first."""
+        lines = self._phone.shell("settings", "list", namespace).splitlines()
+        return {key: value for key, equals, value in (line.partition("=") for line in lines) if equals}
 
     def _setting(self, namespace: str, key: str) -> str:
         return self._phone.shell("settings", "get", namespace, key).strip()

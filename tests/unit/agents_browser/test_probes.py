@@ -60,9 +60,7 @@ def test_a_request_that_broke_off_counts_with_what_had_arrived() -> None:
 
 
 @pytest.mark.parametrize(("encoding", "counted"), [({}, 244_329), ({"Content-Encoding": "gzip"}, 69_632)])
-def test_a_download_whose_reader_needs_no_end_counts_with_what_was_read(
-    encoding: dict[str, str], counted: int
-) -> None:
+def test_a_download_whose_reader_needs_no_end_counts_with_what_was_read(encoding: dict[str, str], counted: int) -> None:
     probe = NetworkProbe(ORIGIN)
     request(probe, "1", f"{ORIGIN}/model")
     response = {"status": 200, "encodedDataLength": 617, "headers": {"Content-Length": "243712", **encoding}}

@@ -59,8 +59,11 @@ class ModelPhone:
             raise AdbCommandError("refused", 255, "java.lang.SecurityException: no permission")
         state = self.state
         match argv:
-            case ["settings", "get", "global", "debug_app"]:
-                return state.debug_app or "null"
+            case ["settings", "list", space]:
+                kept = {key: value for (held, key), value in state.settings.items() if held == space}
+                if space == "global" and state.debug_app is not None:
+                    kept["debug_app"] = state.debug_app
+                return "".join(f"{key}={value}\n" for key, value in sorted(kept.items()))
             case ["settings", "get", space, key]:
                 return state.settings.get((space, key), "null") + "\n"
             case ["dumpsys", "power"]:
