@@ -230,7 +230,7 @@ class Preparation:
     def _sleeping(self) -> list[str]:
         """Appium's apps, without those that were let stay awake already."""
         listed = self._phone.shell("dumpsys", "deviceidle", "whitelist").splitlines()
-        awake = {line.split(",")[1] for line in listed if line.count(",") == 2}  # noqa: PLR2004 - kind, app, user
+        awake = {line.split(",")[1] for line in listed if line.count(",") == 2}
         return [package for package in _AUTOMATION if package not in awake]
 
     def _let_sleep(self, *packages: str) -> None:
