@@ -105,6 +105,12 @@ def phone() -> Iterator[PhoneBench]:
         yield bench
 
 
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session ends in half a second; one that hangs, or has no phone, is waited for in vain."""
+    monkeypatch.setattr("agents.browsers.appium_session._QUIT_SECONDS", 2.0)
+
+
 @pytest.fixture
 def stage(phone: PhoneBench, tmp_path: Path) -> Iterator[Stage]:
     server = PageServer()
@@ -173,9 +179,8 @@ def test_a_phone_that_is_unplugged_at_the_end_is_put_in_order_later(
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
-def test_a_run_survives_whatever_drives_it(stage: Stage, browser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_survives_whatever_drives_it(stage: Stage, browser: str) -> None:
     """Each attempt begins where the one before has killed its helper."""
-    monkeypatch.setattr("agents.browsers.appium_session._QUIT_SECONDS", 2.0)
     stage.run_well(browser, Phase.WARMUP, lambda: stage.phone.appium_process.kill())
     stage.run_well(browser, Phase.WARMUP, lambda: stage.phone.appium_process.suspend())
     stage.run_well(browser, Phase.WARMUP, lambda: kill_chromedriver(stage))
@@ -216,7 +221,7 @@ def test_a_page_that_is_killed_for_memory_is_out_of_memory(stage: Stage, browser
 @pytest.mark.parametrize("browser", BROWSERS)
 def test_a_start_can_be_stopped(stage: Stage, browser: str) -> None:
     outcome = stage.run(browser, Phase.LAUNCH, stage.stop.set)
-    assert fault_of(outcome).code is FaultCode.AGENT_ERROR
+    assert fault_of(outcome).code is FaultCode.AGENT_STOPPED
     assert is_infrastructure(fault_of(outcome))
     assert outcome.problems == []
     assert stage.phone.leftovers() == []

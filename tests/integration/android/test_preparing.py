@@ -83,9 +83,7 @@ def test_what_chromedriver_leaves_is_swept(device: AndroidDevice, phone: Simulat
     assert forwarded not in [port for port, _ in device.adb.forwards()]
 
 
-def test_what_a_dead_appium_leaves_is_put_back(
-    device: AndroidDevice, phone: SimulatedPhone, journal: Journal
-) -> None:
+def test_what_a_dead_appium_leaves_is_put_back(device: AndroidDevice, phone: SimulatedPhone, journal: Journal) -> None:
     shell = device.adb.shell
     shell("settings", "put", "global", "hidden_api_policy", "2")
     before = phone.state()["settings"]
@@ -100,7 +98,9 @@ def test_what_a_dead_appium_leaves_is_put_back(
     assert phone.state()["stay_awake_apps"] == ["com.android.settings"]
 
 
-def test_an_app_that_stayed_awake_before_goes_on(device: AndroidDevice, phone: SimulatedPhone, journal: Journal) -> None:
+def test_an_app_that_stayed_awake_before_goes_on(
+    device: AndroidDevice, phone: SimulatedPhone, journal: Journal
+) -> None:
     phone.ask("let_stay_awake", package="io.appium.settings")
     device.prepare(journal, _PORT)
     assert device.restore(journal) == []
