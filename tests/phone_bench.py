@@ -40,10 +40,16 @@ class PhoneBench:
     @property
     def appium_process(self) -> psutil.Process:
         """Raises AssertionError while there is none."""
-        appium = self.device._appium
+        appium = self.device.appium
         assert appium is not None
         assert appium.process is not None
         return psutil.Process(appium.process)
+
+    @property
+    def appium_works(self) -> bool:
+        """Whether it runs and has started something."""
+        appium = self.device.appium
+        return appium is not None and appium.process is not None and bool(self.appium_process.children(recursive=True))
 
     @property
     def chromedrivers(self) -> list[psutil.Process]:
@@ -56,7 +62,10 @@ class PhoneBench:
         left = [f"chromedriver {process.pid}" for process in self.chromedrivers]
         left += [f"forward {port} to {remote}" for port, remote in self.adb.forwards()]
         left += [f"reverse of {port}" for port in self.adb.reverses()]
-        left += [f"{package} runs" for package in self.phone.state()["running"]]
+        state = self.phone.state()
+        left += [f"{package} runs" for package in state["running"]]
+        left += [f"{package} works while the phone sleeps" for package in state["stay_awake_apps"]]
+        left += [f"{key} is {value}" for key, value in state["settings"]["global"].items() if "hidden_api" in key]
         return left
 
 

@@ -101,7 +101,8 @@ class AndroidDevice:
         self._folder = data / "devices" / registration.id
         self._recovery = AndroidRecovery(adb, found.serialno, self._folder / "recovery.json")
         self._lock = threading.Lock()
-        self._appium: AppiumServer | None = None
+        self.appium: AppiumServer | None = None
+        """The phone's own, once a browser of it was asked for."""
         self._browsers: dict[str, BrowserDriver] = {}
         driven = [package for browser, package in found.packages.items() if browser != "webview"]
         self._preparation = Preparation(adb, [*driven, HOST_PACKAGE])
@@ -188,18 +189,18 @@ class AndroidDevice:
     def close(self) -> None:
         """End the phone's Appium server, if one was started."""
         with self._lock:
-            if self._appium is not None:
-                self._appium.close()
-            self._appium, self._browsers = None, {}
+            if self.appium is not None:
+                self.appium.close()
+            self.appium, self._browsers = None, {}
 
     def _driver(self, browser_id: str, appium_home: Path) -> BrowserDriver:
         from agents.browsers.android_chrome import AndroidChromeDriver
         from agents.browsers.appium_server import AppiumServer
         from agents.browsers.webview import WebViewDriver
 
-        if self._appium is None:
-            self._appium = AppiumServer(appium_home, self.adb.settings, self.adb.serial, self._folder)
+        if self.appium is None:
+            self.appium = AppiumServer(appium_home, self.adb.settings, self.adb.serial, self._folder)
         facts = self._registration.facts
         browser = next(one for one in facts.browsers if one.id == browser_id)
         kind = WebViewDriver if browser.name == "webview" else AndroidChromeDriver
-        return kind(self.adb, browser, self._found.packages[browser_id], self._appium, tuple(facts.chrome_flags))
+        return kind(self.adb, browser, self._found.packages[browser_id], self.appium, tuple(facts.chrome_flags))

@@ -33,6 +33,10 @@ _SETTINGS: Final = (
     ("fixed rotation", "system", "accelerometer_rotation", "0"),
     ("fixed rotation", "system", "user_rotation", "0"),
 )
+_HIDDEN_API: Final = ("hidden_api_policy_pre_p_apps", "hidden_api_policy_p_apps", "hidden_api_policy")
+"""Settings that Appium changes for a session, and deletes after one that ends well."""
+_AUTOMATION: Final = ("io.appium.settings", "io.appium.uiautomator2.server", "io.appium.uiautomator2.server.test")
+"""Apps that Appium lets run while the phone sleeps, from its first session on."""
 _QUIET: Final = "2"
 _DO_NOT_DISTURB: Final = {"0": "off", "1": "priority", "2": "none", "3": "alarms"}
 """`cmd notification set_dnd` by the value of the setting `zen_mode`."""
@@ -68,10 +72,12 @@ class Preparation:
         self._packages = packages
         self._undoing: dict[str, Callable[..., None]] = {
             "setting": self._put_setting,
+            "others-setting": self._put_others_setting,
             "do-not-disturb": self._put_do_not_disturb,
             "screen": self._darken,
             "file": self._put_file,
             "debug-app": self._put_debug_app,
+            "may-sleep": self._let_sleep,
             "sweep": self._sweep,
             "reverse": self._remove_reverse,
             "stop": self._stop,
@@ -104,13 +110,15 @@ class Preparation:
         return problems
 
     def _steps(self, page_port: int) -> Iterator[Step]:
-        """The steps in order. Each reads what is there now just before it is done."""
+        """The steps in order; each of them is told what was there before."""
+        # One by one, a phone would take longer to tell than to be prepared.
+        told = {namespace: self._listed(namespace) for namespace in ("global", "system")}
         for step, namespace, key, value in _SETTINGS:
-            before = self._setting(namespace, key)
+            before = told[namespace].get(key, _NOTHING)
             if before != value:
                 undo = Undo(step=step, action="setting", arguments=[namespace, key, before])
                 yield undo, partial(self._put_setting, namespace, key, value)
-        before = self._setting("global", "zen_mode")
+        before = told["global"].get("zen_mode", _NOTHING)
         if before != _QUIET:
             undo = Undo(step="do not disturb", action="do-not-disturb", arguments=[before])
             yield undo, partial(self._put_do_not_disturb, _QUIET)
@@ -120,8 +128,13 @@ class Preparation:
         # From here on chromedriver and Appium do the steps; what they leave is undone all the same.
         for file in _COMMAND_LINES:
             yield Undo(step="browser flags", action="file", arguments=[file, *self._content(file)]), _nothing
-        debug_app = self._setting("global", "debug_app")
+        debug_app = told["global"].get("debug_app", _NOTHING)
         yield Undo(step="debug app", action="debug-app", arguments=[debug_app]), _nothing
+        for key in _HIDDEN_API:
+            before = told["global"].get(key, _NOTHING)
+            yield Undo(step="hidden interfaces", action="others-setting", arguments=["global", key, before]), _nothing
+        if sleeping := self._sleeping():
+            yield Undo(step="apps that stay awake", action="may-sleep", arguments=sleeping), _nothing
         yield Undo(step="files and ports", action="sweep"), _nothing
         undo = Undo(step="page server", action="reverse", arguments=[str(page_port)])
         yield undo, partial(self._phone.reverse, page_port)
@@ -134,6 +147,11 @@ class Preparation:
         action(*undo.arguments)
 
     # What steps and their undoing are made of.
+
+    def _listed(self, namespace: str) -> dict[str, str]:
+        """All settings of a namespace; of a value with several lines, the first."""
+        lines = self._phone.shell("settings", "list", namespace).splitlines()
+        return {key: value for key, equals, value in (line.partition("=") for line in lines) if equals}
 
     def _setting(self, namespace: str, key: str) -> str:
         return self._phone.shell("settings", "get", namespace, key).strip()
@@ -151,6 +169,11 @@ class Preparation:
                 f"{self._phone.serial} does not let adb change its settings: turn on `USB debugging (Security "
                 "settings)` or `Disable permission monitoring` in its developer options."
             ) from error
+
+    def _put_others_setting(self, namespace: str, key: str, value: str) -> None:
+        """One that may well be as it was: then nothing is asked of a phone that lets nobody change it."""
+        if self._setting(namespace, key) != value:
+            self._put_setting(namespace, key, value)
 
     def _put_do_not_disturb(self, value: str) -> None:
         try:
@@ -203,6 +226,15 @@ class Preparation:
             self._phone.shell("am", "clear-debug-app")
         else:
             self._phone.shell("am", "set-debug-app", "--persistent", package)
+
+    def _sleeping(self) -> list[str]:
+        """Appium's apps, without those that were let stay awake already."""
+        listed = self._phone.shell("dumpsys", "deviceidle", "whitelist").splitlines()
+        awake = {line.split(",")[1] for line in listed if line.count(",") == 2}
+        return [package for package in _AUTOMATION if package not in awake]
+
+    def _let_sleep(self, *packages: str) -> None:
+        self._phone.shell("dumpsys", "deviceidle", "whitelist", *(f"-{package}" for package in packages))
 
     def _sweep(self) -> None:
         """Files of ours, and forwards to this phone, which end with every session and so are leaks."""

@@ -1,5 +1,6 @@
 """A browser's memory over time: its baseline, its peak, and every sample."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ _SETTLED_SHARE = 0.01
 _REST_SECONDS = 1.0
 _SETTLE_SECONDS = 5.0
 _FEWEST_SAMPLES = 3
+_FEWEST_COSTLY_SAMPLES = 2
 
 
 class MemorySampler:
@@ -25,6 +27,9 @@ class MemorySampler:
         self._samples: list[tuple[float, BytesByRole]] = []
         self._baseline: BytesByRole = {}
         self._pause_seconds = 0.0
+        self._settling = False
+        # A browser goes on starting for less than a costly meter takes for three readings.
+        self._fewest = _FEWEST_COSTLY_SAMPLES if meter.disturbs else _FEWEST_SAMPLES
         self._timed = False
         self._wanted = False
         self._started = time.monotonic()
@@ -62,6 +67,7 @@ class MemorySampler:
             self._baseline = idle.recall(kind, main_bytes) or {}
         # With a baseline the first reading waits: it would only hold up a page that is about to be opened.
         self._pause_seconds = self._meter.sample_seconds if self._baseline else 0.0
+        self._settling = not self._baseline
         self._thread.start()
         if not self._baseline:
             self._settle(idle, kind, main_bytes, stop)
@@ -73,11 +79,9 @@ class MemorySampler:
         self._thread.start()
 
     def _settle(self, idle: IdleMemory, kind: str, main_bytes: int, stop: threading.Event) -> None:
-        patience = max(_SETTLE_SECONDS, _FEWEST_SAMPLES * self._meter.sample_seconds)
-
         def saw(done: Callable[[], bool]) -> bool:
             # Looked at after every sample, which is often enough for `stop`.
-            self._condition.wait_for(lambda: self._stopping or stop.is_set() or done(), timeout=patience)
+            self._condition.wait_for(lambda: self._stopping or stop.is_set() or done(), _SETTLE_SECONDS)
             return not self._stopping and not stop.is_set() and done()
 
         with self._condition:
@@ -88,14 +92,15 @@ class MemorySampler:
                 idle.keep(kind, main_bytes, self._samples[-1][1])
             if not self._baseline and self._samples:
                 self._baseline = self._samples[-1][1]
+            self._settling = False
 
     def _rests(self) -> bool:
-        if len(self._samples) < _FEWEST_SAMPLES:
+        if len(self._samples) < self._fewest:
             return False
         last = self._samples[-1][0]
         if last - self._samples[0][0] < self._rest_seconds:
             return False
-        since = min(last - self._rest_seconds, self._samples[-_FEWEST_SAMPLES][0])
+        since = min(last - self._rest_seconds, self._samples[-self._fewest][0])
         totals = [sum(roles.values()) for at, roles in self._samples if at >= since]
         return max(totals) - min(totals) <= _SETTLED_SHARE * max(totals)
 
@@ -150,4 +155,5 @@ class MemorySampler:
                     self._condition.notify_all()
                 if self._stopping:
                     return
-            pause = self._meter.sample_seconds
+                # While it settles nothing is timed, and somebody waits.
+                pause = min(self._meter.sample_seconds, self._rest_seconds if self._settling else math.inf)

@@ -15,7 +15,9 @@ class _Request:
     status: int | None = None
     received_bytes: int = 0
     state: str = "open"
+    head_bytes: int = 0
     decoded_bytes: int = 0
+    compressed: bool = False
     body_bytes: int | None = None
     """As sent, by the answer's own word."""
 
@@ -48,8 +50,11 @@ class NetworkProbe:
             return
         if method == "Network.responseReceived":
             request.status = parameters["response"]["status"]
-            request.received_bytes = max(0, int(parameters["response"]["encodedDataLength"]))
-            request.body_bytes = _content_length(parameters["response"].get("headers", {}))
+            headers = parameters["response"].get("headers", {})
+            request.head_bytes = max(0, int(parameters["response"]["encodedDataLength"]))
+            request.received_bytes = request.head_bytes
+            request.body_bytes = _content_length(headers)
+            request.compressed = _header(headers, "content-encoding") is not None
         elif method == "Network.dataReceived":
             request.received_bytes += int(parameters["encodedDataLength"])
             request.decoded_bytes += int(parameters["dataLength"])
@@ -65,6 +70,10 @@ class NetworkProbe:
             # An answer without a body (204) ends as aborted although all of it has come.
             whole = request.status == _NO_CONTENT
             request.state = "finished" if whole else f"failed: {parameters.get('errorText', '')}"
+            if not request.compressed:
+                # Its bytes as sent are told after its bytes as read, and no longer once the reader is content with
+                # what has come: as a library is that knows how long the file is.
+                request.received_bytes = max(request.received_bytes, request.head_bytes + request.decoded_bytes)
 
     @property
     def total_bytes(self) -> int:
@@ -92,9 +101,11 @@ class NetworkProbe:
             self._requests.setdefault(request_id, _Request(url=url.split("#")[0]))
 
 
+def _header(headers: dict[str, str], wanted: str) -> str | None:
+    return next((value for name, value in headers.items() if name.lower() == wanted), None)
+
+
 def _content_length(headers: dict[str, str]) -> int | None:
     """Null where the answer does not say it, or says nonsense."""
-    for name, value in headers.items():
-        if name.lower() == "content-length" and value.isascii() and value.isdigit():
-            return int(value)
-    return None
+    value = _header(headers, "content-length")
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -9,7 +9,7 @@ import pytest
 
 from agents.attempt import run_attempt
 from agents.page_server import PageServer
-from orchestrator.contract.vocabulary import Backend
+from orchestrator.contract.vocabulary import Backend, FaultCode
 from tests.acceptance.test_attempt import MEDIA_TYPES, PAGE_FILES, make_spec
 from tests.phone_bench import PHONE, PhoneBench, phone_bench
 from tests.workbench import Tried, built
@@ -61,7 +61,10 @@ def test_memory_is_told_apart_by_process(tried: Tried) -> None:
     assert memory is not None
     assert "meminfo" in memory.method
     assert {"browser", "renderer"} <= memory.baseline_by_role.keys()
-    assert memory.peak_bytes >= memory.baseline_bytes > 0
+    assert {"browser", "renderer"} <= memory.peak_by_role.keys()
+    assert memory.peak_bytes > memory.baseline_bytes > 0
+    # Read once nothing is timed any more, if not before: the model is in the page's own process.
+    assert memory.peak_by_role["renderer"] > memory.baseline_by_role["renderer"]
 
 
 def test_evidence_is_kept(tried: Tried) -> None:
@@ -101,10 +104,25 @@ def test_page_and_nested_workers_are_heard_as_on_a_desktop(phone: PhoneBench, br
     assert phone.leftovers() == []
 
 
+def test_a_missing_model_file_is_heard_and_seen(phone: PhoneBench, browser: str) -> None:
+    variant = built(VARIANT)
+    files = phone.bench.files_of(variant)
+    missing = next(path for path in files if path.endswith(".onnx"))
+    del files[missing]
+    outcome = phone.bench.attempt(variant, Backend.WASM, PHONE, browser=browser, model_files=files)
+    assert outcome.report.fault is not None
+    assert outcome.report.fault.code is FaultCode.DOWNLOAD
+    entries = json.loads(outcome.artifacts["console.json"].read_text())["entries"]
+    heard = [entry for entry in entries if missing in entry["text"]]
+    assert [(entry["target"], entry["level"]) for entry in heard] == [("worker", "exception")]
+    requests = json.loads(outcome.artifacts["network.json"].read_text())
+    assert [request["status"] for request in requests if request["url"].endswith(missing)] == [404]
+
+
 def test_nothing_is_left_on_the_phone(phone: PhoneBench, tried: Tried) -> None:
     assert tried.outcome.problems == []
     assert phone.leftovers() == []
     state = phone.phone.state()
-    assert state["reverse"] == []
+    assert state["reverse"] == {}
     assert state["debug_app"] in (None, "")
     assert phone.phone.unknown_commands() == []

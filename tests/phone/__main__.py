@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tests.phone.browser import chromium_version
@@ -12,7 +13,7 @@ from tests.phone.control import Control
 from tests.phone.group import GroupError
 from tests.phone.machine import MachineError
 from tests.phone.phone import Make, Phone
-from tests.phone.profiles import PROFILES
+from tests.phone.profiles import MIB, PROFILES
 from tests.phone.replay import RecordingError, read_recording
 
 NO_CHROME = "none"
@@ -22,6 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.phone", description=__doc__)
     parser.add_argument("directory", type=Path, help="where the phone's files lie; made if need be")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="low-end")
+    parser.add_argument("--memory", type=int, help="in MiB, in place of the profile's")
     parser.add_argument("--serial", default="SIM0001", help="what ro.serialno says")
     parser.add_argument("--port", type=int, default=0, help="of adb; a free one by default")
     parser.add_argument("--chrome", default="", help=f"Chrome's version, or '{NO_CHROME}'; Chromium's own by default")
@@ -36,10 +38,13 @@ def main() -> int:
         return 2
     given.directory.mkdir(parents=True, exist_ok=True)
     version = chromium_version()
+    profile = PROFILES[given.profile]
+    if given.memory is not None:
+        profile = replace(profile, memory_bytes=given.memory * MIB)
     try:
         make = Make(
             directory=given.directory.resolve(),
-            profile=PROFILES[given.profile],
+            profile=profile,
             serial=given.serial,
             port=given.port,
             chrome=None if given.chrome == NO_CHROME else given.chrome or version,

@@ -152,6 +152,10 @@ class Control:
     async def set_clock(self, offset_s: float) -> None:
         self._phone.state.clock_offset_s = offset_s
 
+    async def let_stay_awake(self, package: str) -> None:
+        """As if the app had been let work while the phone sleeps, installed or not."""
+        self._phone.state.stay_awake_apps.add(package)
+
     async def fill_storage(self, on: bool = True) -> None:
         self._phone.fill_storage(on)
 
@@ -216,6 +220,7 @@ class Control:
             "processes": [{"pid": p.pid, "name": p.name, "rss_kb": p.resident_kb} for p in processes],
             "foreground": believed.foreground,
             "debug_app": believed.debug_app,
+            "stay_awake_apps": sorted(believed.stay_awake_apps),
             "reverse": phone.daemon.reverse.list(),
             "battery": asdict(believed.battery),
             "thermal_status": believed.thermal_status,

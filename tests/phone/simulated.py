@@ -35,6 +35,7 @@ class SimulatedPhone:
         directory: Path,
         *,
         profile: Literal["low-end", "high-end"] = "low-end",
+        memory_mib: int | None = None,
         serial: str = "SIM0001",
         chrome: str | None = CHROMIUM,
         webview: bool = True,
@@ -42,8 +43,11 @@ class SimulatedPhone:
         host_app_installed: bool = False,
         recording: Path | None = None,
     ) -> None:
+        """`memory_mib` replaces the profile's."""
         self._directory = directory
         self._arguments = ["--profile", profile, "--serial", serial, "--clock-offset", str(clock_offset_s)]
+        if memory_mib is not None:
+            self._arguments += ["--memory", str(memory_mib)]
         if chrome != CHROMIUM:
             self._arguments += ["--chrome", chrome or "none"]
         if not webview:

@@ -96,6 +96,7 @@ class PhoneState:
     locked: bool = False
     foreground: str = LAUNCHER
     debug_app: str | None = None
+    stay_awake_apps: set[str] = field(default_factory=set)
     clock_offset_s: float = 0.0
     permissions: dict[str, set[str]] = field(default_factory=dict)
     battery_statistics: BatteryStatistics = field(default_factory=lambda: BatteryStatistics(time.time()))

@@ -83,6 +83,30 @@ def test_what_chromedriver_leaves_is_swept(device: AndroidDevice, phone: Simulat
     assert forwarded not in [port for port, _ in device.adb.forwards()]
 
 
+def test_what_a_dead_appium_leaves_is_put_back(device: AndroidDevice, phone: SimulatedPhone, journal: Journal) -> None:
+    shell = device.adb.shell
+    shell("settings", "put", "global", "hidden_api_policy", "2")
+    before = phone.state()["settings"]
+    device.prepare(journal, _PORT)
+    for key in ("hidden_api_policy_pre_p_apps", "hidden_api_policy_p_apps", "hidden_api_policy"):
+        shell("settings", "put", "global", key, "1")
+    # Apps that are on the phone: those of Appium's are not on this one.
+    for package in ("io.appium.settings", "com.android.settings"):
+        phone.ask("let_stay_awake", package=package)
+    assert device.restore(journal) == []
+    assert phone.state()["settings"] == before
+    assert phone.state()["stay_awake_apps"] == ["com.android.settings"]
+
+
+def test_an_app_that_stayed_awake_before_goes_on(
+    device: AndroidDevice, phone: SimulatedPhone, journal: Journal
+) -> None:
+    phone.ask("let_stay_awake", package="io.appium.settings")
+    device.prepare(journal, _PORT)
+    assert device.restore(journal) == []
+    assert phone.state()["stay_awake_apps"] == ["io.appium.settings"]
+
+
 def test_a_maintainers_own_flags_are_put_back(device: AndroidDevice, journal: Journal) -> None:
     own = "chrome --user-agent='it'\\''s mine; $(reboot)' \n"
     shell = device.adb.shell

@@ -73,9 +73,25 @@ async def dump_notification(call: Call) -> None:
 
 @DUMPS.add("deviceidle")
 async def dump_device_idle(call: Call) -> None:
-    """The whitelist is taken and not looked at."""
-    if call.word(0) == "whitelist":
-        await call.say("".join(f"Added: {word[1:]}\n" for word in call.words[1:] if word.startswith("+")))
+    """`whitelist [+PACKAGE|-PACKAGE …]`: apps that may work while the phone sleeps."""
+    if call.word(0) != "whitelist":
+        call.unknown()
+        return
+    awake = call.phone.state.stay_awake_apps
+    if len(call.words) == 1:
+        await call.say("system,com.android.shell,2000\n")
+        await call.say("".join(f"user,{package},10150\n" for package in sorted(awake)))
+    for word in call.words[1:]:
+        package = word[1:]
+        if word.startswith("+"):
+            if package not in call.phone.state.packages:
+                await call.say(f"Unknown package: {package}\n")
+                continue
+            awake.add(package)
+            await call.say(f"Added: {package}\n")
+        elif package in awake:
+            awake.discard(package)
+            await call.say(f"Removed: {package}\n")
 
 
 @DUMPS.add("diskstats")

@@ -59,6 +59,18 @@ def test_a_request_that_broke_off_counts_with_what_had_arrived() -> None:
     ]
 
 
+@pytest.mark.parametrize(("encoding", "counted"), [({}, 244_329), ({"Content-Encoding": "gzip"}, 69_632)])
+def test_a_download_whose_reader_needs_no_end_counts_with_what_was_read(encoding: dict[str, str], counted: int) -> None:
+    probe = NetworkProbe(ORIGIN)
+    request(probe, "1", f"{ORIGIN}/model")
+    response = {"status": 200, "encodedDataLength": 617, "headers": {"Content-Length": "243712", **encoding}}
+    probe.hear("Network.responseReceived", {"requestId": "1", "response": response}, "s")
+    # As Chromium 156 told it of a worker's download.
+    probe.hear("Network.dataReceived", {"requestId": "1", "dataLength": 243_712, "encodedDataLength": 69_015}, "s")
+    probe.hear("Network.loadingFailed", {"requestId": "1", "errorText": "net::ERR_ABORTED"}, "s")
+    assert probe.total_bytes == counted
+
+
 def test_a_workers_script_counts_with_the_body_that_devtools_leaves_out() -> None:
     probe = NetworkProbe(ORIGIN)
     request(probe, "1", f"{ORIGIN}/worker.js")

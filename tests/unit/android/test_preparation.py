@@ -18,6 +18,7 @@ from agents.faults import AgentError, DeviceNotReadyError, DeviceUnreachableErro
 
 _PORT = 18450
 _PACKAGES = ["com.android.chrome", "dev.fitmatrix.webviewhost"]
+_SETTINGS_APP = "io.appium.settings"
 _DND = {"off": "0", "priority": "1", "none": "2", "alarms": "3"}
 
 
@@ -31,6 +32,8 @@ class PhoneState:
     files: dict[str, str] = field(default_factory=dict)
     awake: bool = True
     debug_app: str | None = None
+    awake_apps: set[str] = field(default_factory=set)
+    """Those that may work while the phone sleeps."""
     reverses: set[int] = field(default_factory=set)
 
 
@@ -56,12 +59,18 @@ class ModelPhone:
             raise AdbCommandError("refused", 255, "java.lang.SecurityException: no permission")
         state = self.state
         match argv:
-            case ["settings", "get", "global", "debug_app"]:
-                return state.debug_app or "null"
+            case ["settings", "list", space]:
+                kept = {key: value for (held, key), value in state.settings.items() if held == space}
+                if space == "global" and state.debug_app is not None:
+                    kept["debug_app"] = state.debug_app
+                return "".join(f"{key}={value}\n" for key, value in sorted(kept.items()))
             case ["settings", "get", space, key]:
                 return state.settings.get((space, key), "null") + "\n"
             case ["dumpsys", "power"]:
                 return f"  mWakefulness={'Awake' if state.awake else 'Asleep'}\n"
+            case ["dumpsys", "deviceidle", "whitelist"]:
+                apps = "".join(f"user,{app},10157\n" for app in sorted(state.awake_apps))
+                return f"system-excidle,com.android.shell,2000\nsystem,com.android.shell,2000\n{apps}"
             case ["dumpsys", "window", "policy"]:
                 return f"    KeyguardServiceDelegate\n      showing={str(self.locked).lower()}\n"
             case ["cat", file]:
@@ -105,6 +114,8 @@ class ModelPhone:
                 state.settings[space, key] = value
             case ["settings", "delete", space, key]:
                 state.settings.pop((space, key), None)
+            case ["dumpsys", "deviceidle", "whitelist", *apps]:
+                state.awake_apps -= {app.removeprefix("-") for app in apps}
             case ["cmd", "notification", "set_dnd", mode]:
                 state.settings["global", "zen_mode"] = _DND[mode]
             case ["input", "keyevent", key]:
@@ -128,9 +139,11 @@ class ModelPhone:
 
 
 def _measure(state: PhoneState) -> None:
-    """What chromedriver leaves behind."""
+    """What chromedriver and Appium leave behind."""
     state.files["/data/local/tmp/chrome-command-line"] = "chrome --disable-fre"
     state.debug_app = "com.android.chrome"
+    state.settings["global", "hidden_api_policy"] = "1"
+    state.awake_apps |= {_SETTINGS_APP, "io.appium.uiautomator2.server"}
 
 
 _VALUES = st.sampled_from(["null", "0", "1", "2", "1.0", "7", "128", "30000"])
@@ -145,6 +158,7 @@ _STATES = st.builds(
                 ("system", "screen_brightness_mode"),
                 ("system", "accelerometer_rotation"),
                 ("system", "screen_off_timeout"),
+                ("global", "hidden_api_policy"),
             ]
         ),
         _VALUES.filter(lambda value: value != "null"),
@@ -154,6 +168,7 @@ _STATES = st.builds(
     files=st.dictionaries(st.just("/data/local/tmp/chrome-command-line"), st.sampled_from(["", "chrome --flag='a b'"])),
     awake=st.booleans(),
     debug_app=st.sampled_from([None, "com.example.mine"]),
+    awake_apps=st.sets(st.sampled_from([_SETTINGS_APP, "com.example.mine"])),
 )
 
 
