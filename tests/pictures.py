@@ -1,7 +1,7 @@
 """`python -m tests.pictures`: what a maintainer sees, made anew for docs/images beside a simulated phone.
 
-The commands are the real ones, run on a terminal of their own; what they wrote becomes an SVG. With `--pages` a whole lab
-measures a tiny model, and its pages are photographed too. Needs what simulated phones need, and Appium.
+The commands are the real ones, run on a terminal of their own; what they wrote becomes an SVG. With `--pages` a whole
+lab measures a tiny model, and its pages are photographed too. Needs what simulated phones need, and Appium.
 """
 
 import argparse

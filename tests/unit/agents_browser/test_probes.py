@@ -373,9 +373,13 @@ class Disturbing(Steps):
         self.asked = self.readings = 0
 
     @property
-    def disturbs(self) -> bool:  # type: ignore[override]  # as a property, to see when it is looked at
+    def disturbs(self) -> bool:
         self.asked += 1
         return True
+
+    @disturbs.setter
+    def disturbs(self, _value: bool) -> None:
+        raise AssertionError("nobody sets it")
 
     def read(self) -> dict[str, int]:
         self.readings += 1
