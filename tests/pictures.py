@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,8 @@ class Studio:
     directory: Path
     server: AdbServer
     phone: SimulatedPhone
+    wanted: Collection[str]
+    """Pictures by name; all of them when empty."""
 
     @property
     def data(self) -> Path:
@@ -74,6 +76,8 @@ class Studio:
 
     def picture(self, name: str, *commands: str, ends: int = 0) -> None:
         """One terminal, with commands of `fitmatrix-agent` that were typed into it; the last one's exit code."""
+        if self.wanted and name not in self.wanted:
+            return
         console = Console(record=True, width=_COLUMNS, file=Path(os.devnull).open("w"))  # noqa: SIM115 - till the end
         for number, command in enumerate(commands):
             code, said = _on_terminal(
@@ -97,11 +101,12 @@ class Studio:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.pictures", description=__doc__)
+    parser.add_argument("only", nargs="*", metavar="NAME", help="such as devices-hot; by default every terminal")
     parser.add_argument("--pages", action="store_true", help="the coordinator's pages as well")
     given = parser.parse_args()
     provide_appium()
     IMAGES.mkdir(exist_ok=True)
-    with studio() as place:
+    with studio(given.only) as place:
         draw_terminals(place)
         if given.pages:
             draw_pages(place)
@@ -109,11 +114,11 @@ def main() -> int:
 
 
 @contextmanager
-def studio() -> Iterator[Studio]:
+def studio(wanted: Collection[str]) -> Iterator[Studio]:
     directory = Path(tempfile.mkdtemp(prefix="fm-"))
     try:
         with AdbServer() as server, SimulatedPhone(directory / "phone", profile="low-end") as phone:
-            place = Studio(directory, server, phone)
+            place = Studio(directory, server, phone, wanted)
             identity = DataLayout(place.data).agent_id
             identity.parent.mkdir(parents=True)
             identity.write_text("lab-1\n")
