@@ -28,13 +28,14 @@ from rich.text import Text
 
 from agents.browsers.discovery import find_browsers
 from agents.layout import DataLayout
+from orchestrator.models.build import build_variants
 from tests.acceptance.lab import Lab, finished, provide_models
 from tests.integration.coordinator.lab import Submitter
 from tests.phone.adb import AdbServer
 from tests.phone.simulated import SimulatedPhone
 from tests.phone_bench import APPIUM_HOME, provide_appium
 from tests.waiting import wait_until
-from tests.workbench import ROOT, SHORT
+from tests.workbench import CACHE, ROOT, SHORT
 
 IMAGES: Final = ROOT / "docs" / "images"
 VARIANT: Final = "llama-tiny.q8"
@@ -123,7 +124,8 @@ def studio(wanted: Collection[str]) -> Iterator[Studio]:
             identity.parent.mkdir(parents=True)
             identity.write_text("lab-1\n")
             (place.data / "appium").symlink_to(APPIUM_HOME.resolve())
-            provide_models(directory / "DATA", VARIANT)
+            build_variants([VARIANT], CACHE, report=lambda _progress: None)
+            (directory / "DATA").symlink_to(CACHE)
             yield place
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -141,7 +143,7 @@ def draw_terminals(place: Studio) -> None:
     place.picture("devices", "devices")
     place.picture("run-once", f"run-once {VARIANT} --models DATA --device {phone.serial} --browser chrome")
     place.picture("prepare", f"prepare {phone.serial}", f"release {phone.serial}")
-    place.picture("record", f"record {phone.serial} --out pixel-8a")
+    place.picture("record", f"record {phone.serial} --out recorded")
     phone.set_battery(temperature_c=43.5)
     phone.set_thermal(3)
     place.picture("devices-hot", "devices")
