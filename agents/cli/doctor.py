@@ -63,7 +63,7 @@ def _of_devices(settings: AgentSettings) -> list[Finding]:
     notices: list[str] = []
     try:
         with looked_at(settings, notices) as fleet:
-            return list(check_devices(fleet.roll(), notices, settings.data / "chromedrivers"))
+            return list(check_devices(fleet.roll(), notices, settings.appium_home.parent / "chromedrivers"))
     except AgentError as error:
         return [Finding(check="devices", grade=Grade.FAIL, text=str(error))]
 

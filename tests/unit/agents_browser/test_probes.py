@@ -16,6 +16,7 @@ from agents.probes.memory import PssMeter, role_of
 from agents.probes.memory_sampler import MemorySampler
 from agents.probes.network import NetworkProbe
 from orchestrator.contract.device import Browser, DeviceFacts
+from tests.waiting import wait_until
 
 ORIGIN = "http://localhost:8000"
 
@@ -374,6 +375,42 @@ def test_while_something_is_timed_only_what_is_resident_is_read(
         # Growth is seen without a walk; one process has ended, one has shrunk below what it had in all.
         assert meter.read_known() == {"browser": 0, "renderer": 21 * 1024 + 2_000 * mmap.PAGESIZE}
     assert meter.read() == {"browser": 51 * 1024, "renderer": 1_000 * 1024, "utility": 41 * 1024}
+
+
+class Disturbing(Steps):
+    """A meter that must not read while something is timed; counts how often that is asked, and its readings."""
+
+    def __init__(self, *totals: int) -> None:
+        super().__init__(*totals)
+        self.asked = self.readings = 0
+
+    @property
+    def disturbs(self) -> bool:
+        self.asked += 1
+        return True
+
+    @disturbs.setter
+    def disturbs(self, _value: bool) -> None:
+        raise AssertionError("nobody sets it")
+
+    def read(self) -> dict[str, int]:
+        self.readings += 1
+        return super().read()
+
+
+def test_what_disturbs_is_silent_while_something_is_timed_and_reads_right_after() -> None:
+    meter = Disturbing(100, 900)
+    sampler = MemorySampler(meter)
+    sampler.pause_while_timed(True)
+    sampler.start_at_once()
+    wait_until(lambda: meter.asked > 5, what="some samples' time")
+    assert (meter.readings, sampler.figure) == (1, None)
+    # Only the end of what is timed can bring a reading now.
+    meter.sample_seconds = 600
+    sampler.pause_while_timed(False)
+    figure = wait_until(lambda: sampler.figure, what="a reading right after")
+    sampler.stop()
+    assert (figure.baseline_bytes, figure.peak_bytes) == (100, 900)
 
 
 def test_the_main_process_can_be_read_alone(proc: FakeProc) -> None:
