@@ -86,6 +86,7 @@ class AttemptWatch:
 
     def pause_while_timed(self, timed: bool) -> None:
         """Something is timed from now on, or no longer: what would disturb it waits."""
+        self._health_watch.pause_while_timed(timed)
         if self._witness is not None:
             self._witness.pause_while_timed(timed)
 

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -88,13 +88,22 @@ class Tried:
         return self.page
 
 
-class _Pages(PageServer):
+class Pages(PageServer):
     """A page server that may tell its pages to do without their instruments, which no agent ever does."""
 
     instruments = True
+    on_word: Callable[[AttemptPage], None] | None = None
+    """Hears of everything that a page says, before its attempt does."""
 
-    def open_attempt(self, spec: PageSpec, **files: Any) -> AttemptPage:
-        return super().open_attempt(spec.model_copy(update={"instruments": self.instruments}), **files)
+    def open_attempt(self, spec: PageSpec, *, on_news: Callable[[], None] = lambda: None, **files: Any) -> AttemptPage:
+        def hear() -> None:
+            if self.on_word is not None:
+                self.on_word(page)
+            on_news()
+
+        spec = spec.model_copy(update={"instruments": self.instruments})
+        page = super().open_attempt(spec, on_news=hear, **files)
+        return page
 
 
 class Workbench:
@@ -102,7 +111,7 @@ class Workbench:
 
     def __init__(self, directory: Path, devices: str = DEVICES) -> None:
         self._directory = directory
-        self._server = _Pages()
+        self._server = Pages()
         self._blobs = BlobStore(CACHE / "blobs")
         self._compressed = CompressedFiles(CACHE / "gzip")
         self._numbers = count(1)
@@ -120,7 +129,7 @@ class Workbench:
         return {path: media_type(file) for path, file in self.page_files.items()}
 
     @property
-    def server(self) -> PageServer:
+    def server(self) -> Pages:
         return self._server
 
     @property
@@ -143,7 +152,7 @@ class Workbench:
         """Where the variant's files lie, by their path in the variant."""
         return {file.path: self._blobs.path(file.sha256) for file in variant.files}
 
-    def _with_compressed(self, variant: Variant) -> dict[str, Path]:
+    def served_files(self, variant: Variant) -> dict[str, Path]:
         """The page's files, compressed as an agent's cache has them."""
         files = dict(self.page_files)
         for path in loaded_with(self.page_files, variant.runtime, variant.runtime_version):
@@ -221,7 +230,7 @@ class Workbench:
             spec,
             device=self.devices[device],
             page_server=self._server,
-            page_files=self._with_compressed(variant),
+            page_files=self.served_files(variant),
             media_types=self.media_types,
             model_files=self.files_of(variant) if model_files is None else model_files,
             scratch=self.scratch,

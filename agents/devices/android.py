@@ -10,7 +10,7 @@ from agents.browsers.protocol import BrowserDriver
 from agents.browsers.webview_host import HOST_APP, HOST_PACKAGE, NOT_BUILT
 from agents.devices.adb import Adb, AdbSettings, explain_state
 from agents.devices.android_facts import AndroidFacts, device_id, read_facts
-from agents.devices.android_health import Gates, read_health, unreadiness
+from agents.devices.android_health import Gates, read_brief_health, read_health, unreadiness
 from agents.devices.android_preparation import Preparation
 from agents.devices.android_recovery import AndroidRecovery, Recovery
 from agents.devices.journal import Journal
@@ -131,8 +131,8 @@ class AndroidDevice:
     def limited_group(self, _name: str, /) -> LimitedGroup | None:
         return None
 
-    def health(self) -> DeviceHealth:
-        return read_health(self.adb)
+    def health(self, *, brief: bool = False) -> DeviceHealth:
+        return read_brief_health(self.adb) if brief else read_health(self.adb)
 
     def unreadiness(self, health: DeviceHealth, /) -> str | None:
         return unreadiness(health, self._gates)

@@ -18,9 +18,13 @@ _ANSWER_SECONDS: Final = 10.0
 _STATUSES: Final = list(ThermalStatus)
 _CHARGING: Final = ("2", "5")
 """BatteryManager's `charging` and `full`."""
-_QUESTIONS: Final = {
+_UNDER_LOAD: Final = {
     "battery": "dumpsys battery",
     "thermal": "dumpsys thermalservice | grep -m1 'Thermal Status'",
+}
+"""What a measurement itself may change."""
+_QUESTIONS: Final = {
+    **_UNDER_LOAD,
     "storage": "df -k /data",
     "network": "dumpsys connectivity | grep -m1 'Active default network'",
     "power": "dumpsys power | grep -m1 mWakefulness=",
@@ -54,15 +58,20 @@ def read_health(adb: Adb) -> DeviceHealth:
     )
 
 
+def read_brief_health(adb: Adb) -> DeviceHealth:
+    """Heat and battery in one round trip, for while something is timed; raises `DeviceUnreachableError`."""
+    return health_from_answers(ask(adb, _UNDER_LOAD, seconds=_ANSWER_SECONDS))
+
+
 def health_from_answers(answers: Mapping[str, str]) -> DeviceHealth:
-    """What `read_health` makes of the phone's answers; None for what it does not tell."""
+    """What is made of the phone's answers; None for what it does not tell or was not asked."""
     battery = dict(re.findall(r"^\s*([\w ]+): (\S+)", answers["battery"], re.MULTILINE))
     level, scale = _number(battery.get("level")), _number(battery.get("scale")) or 100
     tenths = _number(battery.get("temperature"))
     powered = any(battery.get(f"{source} powered") == "true" for source in ("AC", "USB", "Wireless", "Dock"))
     thermal = re.search(r"Thermal Status: (\d+)", answers["thermal"])
-    network = re.search(r"Active default network: (\S+)", answers["network"])
-    awake = re.search(r"mWakefulness=(\w+)", answers["power"])
+    network = re.search(r"Active default network: (\S+)", answers.get("network", ""))
+    awake = re.search(r"mWakefulness=(\w+)", answers.get("power", ""))
     present = battery.get("present") != "false" and level is not None
     return DeviceHealth(
         checked_at=datetime.now(UTC),
@@ -70,7 +79,7 @@ def health_from_answers(answers: Mapping[str, str]) -> DeviceHealth:
         battery_temperature_celsius=tenths / 10 if present and tenths is not None else None,
         charging=battery.get("status") in _CHARGING and powered if battery else None,
         thermal_status=_STATUSES[min(int(thermal[1]), len(_STATUSES) - 1)] if thermal else None,
-        free_storage_bytes=_free_bytes(answers["storage"]),
+        free_storage_bytes=_free_bytes(answers.get("storage", "")),
         network=network[1] != "none" if network else None,
         screen_on=awake[1] in ("Awake", "Dreaming") if awake else None,
     )

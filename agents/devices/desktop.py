@@ -52,7 +52,7 @@ class DesktopDevice:
             return None
         return self.limit_driver.plan(name, self.limits)
 
-    def health(self) -> DeviceHealth:
+    def health(self, *, brief: bool = False) -> DeviceHealth:  # noqa: ARG002 - all of it takes 0.1 ms here
         return self.host.ask()
 
     def unreadiness(self, health: DeviceHealth, /) -> str | None:

@@ -1,9 +1,10 @@
 """What an attempt needs of a device."""
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from agents.browsers.protocol import BrowserDriver
 from agents.devices.journal import Journal
@@ -12,6 +13,9 @@ from agents.faults import AgentError
 from agents.probes.cdp import CdpListener
 from orchestrator.contract.attempt import EnergyFigure
 from orchestrator.contract.device import DeviceHealth, DeviceRegistration
+
+_TIMED_PACE: Final = 2
+"""While something is timed, a device is asked after so many times the usual wait."""
 
 
 class Recorder(Protocol):
@@ -53,8 +57,11 @@ class Device(Protocol):
     def limited_group(self, name: str, /) -> LimitedGroup | None:
         """The group to open a browser of this host in, yet to be made; None where there is nothing to limit."""
 
-    def health(self) -> DeviceHealth:
-        """How it is right now; raises `DeviceUnreachableError`."""
+    def health(self, *, brief: bool = False) -> DeviceHealth:
+        """How it is right now; raises `DeviceUnreachableError`.
+
+        In `brief` only heat and battery, where all the rest would take the device work: for while something is timed.
+        """
 
     def unreadiness(self, health: DeviceHealth, /) -> str | None:
         """Why nothing should be measured in this state, in a sentence; None when all is well."""
@@ -82,29 +89,57 @@ class Device(Protocol):
 
 
 class HealthWatch:
-    """Asks a device for its health while an attempt runs; its thread ends with `stop`."""
+    """Asks a device for its health while an attempt runs; its thread ends with `stop`.
+
+    While something is timed it asks half as often and in brief, and after it at once for everything.
+    """
 
     def __init__(self, device: Device, seconds: float) -> None:
         self._device = device
         self._seconds = seconds
-        self._stopping = threading.Event()
+        self._condition = threading.Condition()
+        self._timed = False
+        self._wanted = False
+        self._stopping = False
         self._samples: list[DeviceHealth] = []
         self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def pause_while_timed(self, timed: bool) -> None:
+        """Something is timed from now on, or no longer."""
+        with self._condition:
+            self._wanted = self._timed and not timed
+            self._timed = timed
+            self._condition.notify_all()
+
     def stop(self) -> list[DeviceHealth]:
         """The samples, in order."""
-        self._stopping.set()
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
         return self._samples
 
     def _watch(self) -> None:
-        while not self._stopping.wait(self._seconds):
+        while True:
+            with self._condition:
+                self._await_turn()
+                if self._stopping:
+                    return
+                self._wanted, timed = False, self._timed
             try:
-                self._samples.append(self._device.health())
+                self._samples.append(self._device.health(brief=timed))
             except AgentError:
                 # Whether the device is lost is asked when the attempt ends; one answer too late is no reason.
                 continue
+
+    def _await_turn(self) -> None:
+        asked = time.monotonic()
+        while not (self._stopping or self._wanted):
+            left = asked + self._seconds * (_TIMED_PACE if self._timed else 1) - time.monotonic()
+            if left <= 0:
+                return
+            self._condition.wait(left)

@@ -145,7 +145,7 @@ class BenchDevice(DesktopDevice):
             (self.place / f"hung-{name}").touch()
             time.sleep(0.02)
 
-    def health(self) -> DeviceHealth:
+    def health(self, *, brief: bool = False) -> DeviceHealth:
         self.call("health")
         unreachable = self.told("unreachable")
         if unreachable is not None:
