@@ -29,6 +29,7 @@ from orchestrator.contract.vocabulary import Condition
 _TICK_SECONDS: Final = 0.5
 _REST_SECONDS: Final = 300.0
 _LOW_BATTERY: Final = 0.3
+_LITTLE_STORAGE_BYTES: Final = 1 << 30
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Patience:
 class Verdict:
     condition: Condition
     reason: str = ""
+    curable: bool = True
+    """Something done to the device itself may help."""
 
 
 class Tenant(Protocol):
@@ -195,8 +198,10 @@ class Upkeep:
         problems = self._put_back()
         if problems:
             return Verdict(Condition.QUARANTINED, " ".join(problems))
-        unready = unready or shortage(self._disks)
-        return Verdict(Condition.RESTING, unready) if unready else Verdict(Condition.READY)
+        if unready:
+            return Verdict(Condition.RESTING, unready)
+        short = shortage(self._disks)
+        return Verdict(Condition.RESTING, short, curable=False) if short else Verdict(Condition.READY)
 
     def _help(self, verdict: Verdict) -> Verdict:
         """Does what a device in trouble can be helped with, and says so."""
@@ -207,8 +212,14 @@ class Upkeep:
             self._device.recovered()
             return verdict
         level = self._health.battery_level if self._health else None
-        # Nothing but time charges a battery, and nothing but a person plugs in a phone.
-        hopeless = self._absent or (level is not None and level < _LOW_BATTERY)
+        free = self._health.free_storage_bytes if self._health else None
+        # Nothing but time charges a battery, and nothing but a person plugs in a phone or makes room on it.
+        hopeless = (
+            self._absent
+            or not verdict.curable
+            or (level is not None and level < _LOW_BATTERY)
+            or (free is not None and free < _LITTLE_STORAGE_BYTES)
+        )
         now = datetime.now(UTC)
         if hopeless or (self._recover_at is not None and now < self._recover_at):
             return verdict
