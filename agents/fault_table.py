@@ -244,6 +244,14 @@ CAUSES: Final = (
     _row(
         FaultCode.STORAGE_QUOTA, FaultOrigin.BROWSER, r"quota ?exceeded", _TOLD, "QuotaExceededError: Quota exceeded."
     ),
+    # A file that meets its quota in the middle of a write: Chrome's storage hangs up, and the page hears of that first.
+    _row(
+        FaultCode.STORAGE_QUOTA,
+        FaultOrigin.BROWSER,
+        r"failed to write data to data pipe",
+        _TOLD,
+        "AbortError: Failed to write data to data pipe",
+    ),
     _download(
         r"failed to fetch model: \S+ \(\d+\)|could not locate file",
         _TOLD,
