@@ -62,7 +62,7 @@ def test_a_probe_reaches_the_device_record_and_no_cell(qa: Submitter) -> None:
     run = only_run(qa, variants=["probe"], backends=["wasm"], devices=DESK)
     assert run["verdict"] == "fits", run
     device = next(one for one in qa.get("/api/v1/devices")["items"] if one["registration"]["name"] == "desk")
-    probe = device["probe"]
+    (probe,) = device["probes"].values()
     assert probe["run_id"] == run["id"]
     assert probe["adapter"]["architecture"] == "swiftshader"
     assert {one["backend"] for one in probe["result"]["matrix_products"]} == {"wasm", "webgpu"}
