@@ -116,7 +116,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(bench: Workbench) -> Iterator[Browser]:
-    chrome = bench.devices["desk"].browser
+    device = bench.devices["desk"]
+    chrome = device.browser(device.registration.facts.browsers[0].id)
     assert isinstance(chrome, ChromeDriver)
     with tempfile.TemporaryDirectory(prefix="fm-", ignore_cleanup_errors=True) as profile:
         options = Options()

@@ -7,19 +7,23 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
-from tests.acceptance.lab import MINILM, TINY, Lab, finished, provide_models
+from tests.acceptance.lab import GEMMA_BIN, MINILM, SMOLLM2, TINY, Lab, finished, provide_models
 from tests.integration.coordinator.lab import Submitter
 from tests.phone.adb import AdbServer
 from tests.phone.simulated import SimulatedPhone
 from tests.phone_bench import APPIUM_HOME, provide_appium
 from tests.waiting import wait_until
-from tests.workbench import SHORT
+from tests.workbench import ROOT, SHORT
 
 DEVICES = """
 devices:
   - name: desk
+    chrome_flags: ["--enable-unsafe-webgpu"]
 """
+DEMO = ROOT / "deploy" / "demo" / "job.yaml"
+CELLS = [(MINILM, "wasm"), (MINILM, "webgpu"), (SMOLLM2, "wasm"), (TINY, "wasm"), (GEMMA_BIN, "webgpu")]
 CHROME = 'os == "android" && browser.name == "chrome"'
 LONG = {"text-generation": {"prompt_tokens": 16, "generated_tokens": 64, "warmups": 1, "repetitions": 60}}
 """Long enough for something to happen to the phone in the middle."""
@@ -36,7 +40,7 @@ def adb() -> Iterator[AdbServer]:
 def lab(adb: AdbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     provide_appium()
     directory = tmp_path_factory.mktemp("phones")
-    provide_models(directory / "data", TINY, MINILM)
+    provide_models(directory / "data", MINILM, SMOLLM2, TINY, GEMMA_BIN)
     phones = {"FITMATRIX_AGENT_PHONES": "true", "FITMATRIX_AGENT_APPIUM": str(APPIUM_HOME)}
     lab = Lab(directory, DEVICES, adb.environment | phones)
     with ExitStack() as stack:
@@ -103,28 +107,30 @@ def codes_of(qa: Submitter, job: str) -> list[str | None]:
     return [attempt["fault"] and attempt["fault"]["code"] for attempt in attempts_of(qa, job)]
 
 
-def test_a_phone_that_is_plugged_in_takes_part_beside_the_desk(qa: Submitter, phone: SimulatedPhone) -> None:
+def test_the_demos_job_runs_on_a_phone_that_is_plugged_in_and_on_the_desk(qa: Submitter, phone: SimulatedPhone) -> None:
     wait_for(qa, "idle")
     before = phone.state()["settings"]
-    job = qa.submit(
-        variants=[MINILM, TINY], backends=["wasm"], devices="true", workload=SHORT, criteria=EASY, repeats=1
-    )
-    runs = finished(qa, job, 300)
-    assert {run["verdict"] for run in runs} == {"fits"}, runs
-    assert {(run["variant"], run["browser"], run["emulated"]) for run in runs} == {
-        (variant, browser, emulated)
-        for variant in (MINILM, TINY)
+    job = qa.submit(**yaml.safe_load(DEMO.read_text()) | {"devices": "true", "repeats": 1})
+    runs = finished(qa, job, 480)
+    assert {run["state"] for run in runs} == {"finished"}, runs
+    assert {(run["variant"], run["backend"], run["browser"], run["emulated"]) for run in runs} == {
+        (variant, backend, browser, emulated)
+        for variant, backend in CELLS
         for browser, emulated in (("chromium", False), ("chrome", True), ("webview", True))
     }
+    on_phone = [run for run in runs if run["emulated"]]
+    assert {run["fault"]["code"] for run in on_phone if run["backend"] == "webgpu"} == {"no-webgpu"}
+    assert {run["fault"] for run in runs if run["backend"] == "wasm"} == {None}, runs
+    assert {run["verdict"] for run in on_phone if run["variant"] == TINY} == {"fits"}
     sizes = {one["variant"]["id"]: one["total_bytes"] for one in qa.get("/api/v1/models")["items"]}
-    for run in runs:
+    for run in (run for run in runs if run["backend"] == "wasm"):
         report = qa.run(run["id"])["attempt_list"][-1]["report"]
         assert report["download"]["model_file_bytes"] >= sizes[run["variant"]]
         assert report["memory"]["peak_bytes"] > report["memory"]["baseline_bytes"] > 0
         assert {"screenshot.png", "console.json", "network.json"} <= {one["name"] for one in report["artifacts"]}
     cells = [cell for cell in qa.get("/api/v1/matrix")["cells"] if cell["device"].startswith("android.")]
-    assert {(cell["variant"], cell["browser"].split()[0]) for cell in cells} == {
-        (variant, browser) for variant in (MINILM, TINY) for browser in ("chrome", "webview")
+    assert {(cell["variant"], cell["backend"], cell["browser"].split()[0]) for cell in cells} == {
+        (variant, backend, browser) for variant, backend in CELLS for browser in ("chrome", "webview")
     }
     assert all(cell["emulated"] for cell in cells)
     assert phone.state()["settings"] == before
