@@ -39,6 +39,7 @@ def test_each_run_loads_its_own_version_and_no_other(bench: Workbench) -> None:
         assert "Paris" in page.validation.texts[0]
         assert tried.report.download is not None
         runtime_bytes[version] = tried.report.download.page_server_bytes - tried.report.download.model_file_bytes
-        assert runtime_bytes[version] > own[f"{FAMILY}{version}/wllama.wasm"].stat().st_size
+        # It comes compressed, to about a third.
+        assert runtime_bytes[version] > own[f"{FAMILY}{version}/wllama.wasm"].stat().st_size / 5
     bench.page_files = everything
     assert runtime_bytes["3.8.1"] != runtime_bytes["3.6.1"]
