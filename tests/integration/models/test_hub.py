@@ -97,7 +97,7 @@ def test_files_come_from_one_commit_with_bytes_counted(hub: Hub, bench: Bench) -
     assert {path.split("/")[4] for method, path, _ in hub.asked if method == "GET"} == {COMMIT}
     counted = [step for step in bench.steps if step.done_bytes is not None]
     assert (len(WEIGHTS), len(WEIGHTS)) in {(step.done_bytes, step.total_bytes) for step in counted}
-    assert {path.name for path in bench.data.iterdir()} == {"blobs", "models"}
+    assert {path.name for path in bench.data.iterdir()} == {"blobs", "models", "variants"}
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(hub: Hub, bench: Bench) -> None:
