@@ -77,7 +77,7 @@ class Lab:
             cpu=facts.cpu_model,
             cores=facts.cpu_count,
             ram_gib=round(facts.ram_bytes / _GIB),
-            os=f"{facts.os} {facts.os_version}",
+            os=facts.os_version if facts.os == "linux" else f"{facts.os} {facts.os_version}",
             browser=f"{browser.name} {browser.version}",
             gpu_adapter=told["adapter"],
         )
