@@ -74,6 +74,23 @@ FAMILIES: Final = (
         "Speed of the page server, which counts every byte, ÷ speed of nginx with sendfile on the same machine: one "
         "file, one client, in turn. Target: at least 0.8. And the page server's memory while it serves.",
     ),
+    Family(
+        "run_overhead",
+        "What a run adds",
+        "Wall time from taking the device to its being free again, less that of a bare Selenium script that opens the "
+        "same page in the same browser, in turn; Selenium Grid 4 beside it.",
+    ),
+    Family(
+        "probe_cost",
+        "What looking from outside costs",
+        "Speed with DevTools, memory sampling, health and recorders ÷ speed without. Target: at least 0.99.",
+    ),
+    Family(
+        "isolation",
+        "Ten devices, one of which hangs",
+        "Pace of nine devices beside a tenth that hangs in every phase ÷ their pace without it. Target: at least 0.95.",
+    ),
+    Family("agent_memory", "Idle devices", "What each idle device beyond the first adds to an agent's memory (PSS)."),
     Family("build_memory", "Building", "Largest resident memory of a model's build, and its ratio to the built files."),
     Family("demo", "Whole runs", "Wall time of one command."),
 )
