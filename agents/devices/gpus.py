@@ -34,12 +34,12 @@ class Nvml(Protocol):
     """The functions of the module `pynvml` that are used for facts."""
 
     def nvmlInit(self) -> None: ...  # noqa: N802 - NVML's own names
-    def nvmlShutdown(self) -> None: ...  # noqa: N802
-    def nvmlSystemGetDriverVersion(self) -> Any: ...  # noqa: N802
-    def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802
-    def nvmlDeviceGetHandleByIndex(self, index: int, /) -> Any: ...  # noqa: N802
-    def nvmlDeviceGetName(self, handle: Any, /) -> Any: ...  # noqa: N802
-    def nvmlDeviceGetMemoryInfo(self, handle: Any, /) -> Any: ...  # noqa: N802
+    def nvmlShutdown(self) -> None: ...  # noqa: N802 - NVML's own name
+    def nvmlSystemGetDriverVersion(self) -> Any: ...  # noqa: N802 - NVML's own name
+    def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802 - NVML's own name
+    def nvmlDeviceGetHandleByIndex(self, index: int, /) -> Any: ...  # noqa: N802 - NVML's own name
+    def nvmlDeviceGetName(self, handle: Any, /) -> Any: ...  # noqa: N802 - NVML's own name
+    def nvmlDeviceGetMemoryInfo(self, handle: Any, /) -> Any: ...  # noqa: N802 - NVML's own name
 
 
 def host_gpus() -> list[Gpu]:
