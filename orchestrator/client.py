@@ -172,7 +172,7 @@ class Client:
         return _read(model, self._send("GET", API_PREFIX + path))
 
     def _list(self, model: type[Parsed], path: str, params: Mapping[str, Any] | None = None) -> list[Parsed]:
-        return _read(Listing[model], self._send("GET", API_PREFIX + path, params=params)).items  # type: ignore[valid-type]
+        return _read(Listing[model], self._send("GET", API_PREFIX + path, params=params)).items  # type: ignore[valid-type]  # made at run time
 
     def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
         response = self._request(method, path, **how)

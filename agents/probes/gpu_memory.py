@@ -19,10 +19,10 @@ class NvmlProcesses(Protocol):
     """The functions of the module `pynvml` that tell of processes."""
 
     def nvmlInit(self) -> None: ...  # noqa: N802 - NVML's own names
-    def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802
-    def nvmlDeviceGetHandleByIndex(self, index: int, /) -> Any: ...  # noqa: N802
-    def nvmlDeviceGetGraphicsRunningProcesses(self, handle: Any, /) -> Any: ...  # noqa: N802
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: Any, /) -> Any: ...  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802 - NVML's own name
+    def nvmlDeviceGetHandleByIndex(self, index: int, /) -> Any: ...  # noqa: N802 - NVML's own name
+    def nvmlDeviceGetGraphicsRunningProcesses(self, handle: Any, /) -> Any: ...  # noqa: N802 - NVML's own name
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: Any, /) -> Any: ...  # noqa: N802 - NVML's own name
 
 
 @dataclass

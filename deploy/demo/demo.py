@@ -33,10 +33,10 @@ def main() -> int:
             target = data / "matrix.json"
             exported = [*CLI, "matrix", "--server", server, "--format", "json", "--output", str(target)]
             subprocess.run(exported, check=True)
-            print(f"\nThe matrix is in {target}. Look around with: make up")  # noqa: T201
+            print(f"\nThe matrix is in {target}. Look around with: make up")  # noqa: T201 - a program that talks
             return 0
     except DemoError as error:
-        print(f"demo: {error}", file=sys.stderr)  # noqa: T201
+        print(f"demo: {error}", file=sys.stderr)  # noqa: T201 - a program that talks
         return 1
     except KeyboardInterrupt:
         return 130
@@ -54,7 +54,7 @@ def _system(data: Path) -> Iterator[str]:
     server = f"http://127.0.0.1:{port}"
     log = data / "demo.log"
     command = [*CLI, "up", "--data", str(data), "--port", str(port), "--devices", str(HERE / "devices.yaml")]
-    print(f"· starting the coordinator, the broker and an agent (log: {log})", flush=True)  # noqa: T201
+    print(f"· starting the coordinator, the broker and an agent (log: {log})", flush=True)  # noqa: T201 - a program that talks
     with log.open("w") as stream:
         process = subprocess.Popen(
             command,
@@ -87,7 +87,7 @@ def _wait_for_devices(server: str, process: subprocess.Popen[bytes], log: Path) 
             if any(device["state"] == "idle" for device in devices):
                 for device in devices:
                     registration = device["registration"]
-                    print(f"· device: {registration['name']} ({registration['kind']})", flush=True)  # noqa: T201
+                    print(f"· device: {registration['name']} ({registration['kind']})", flush=True)  # noqa: T201 - a program that talks
                 return
         time.sleep(0.2)
     raise DemoError(f"no device came up within {START_SECONDS} s; see {log}")

@@ -56,11 +56,11 @@ def up(
         )
     with needing_extra("coordinator"):
         import celery  # noqa: F401 - better missed here than in a child process
-        import fastapi  # noqa: F401
+        import fastapi  # noqa: F401 - only whether it is installed
     if agent:
         with needing_extra("agent"):
-            import aiohttp  # noqa: F401
-            import selenium  # noqa: F401
+            import aiohttp  # noqa: F401 - only whether it is installed
+            import selenium  # noqa: F401 - only whether it is installed
     code = run_tree(TreePlan(port=port, data=data_directory(data), devices=devices, agent=agent))
     raise typer.Exit(code)
 

@@ -25,7 +25,7 @@ STOP_SECONDS: Final = 30.0
 """Longest time a child may take to stop before it is killed: an agent has a browser to close."""
 POLL_SECONDS: Final = 0.1
 TOKEN: Final = "FITMATRIX_TOKEN"  # noqa: S105 - a name, not a secret
-AGENT_TOKEN: Final = "FITMATRIX_AGENT_TOKEN"  # noqa: S105
+AGENT_TOKEN: Final = "FITMATRIX_AGENT_TOKEN"  # noqa: S105 - a name, not a secret
 """What an agent enrols with: the coordinator's own token."""
 
 

@@ -29,7 +29,7 @@ PAGE_MESSAGES: tuple[tuple[type[Message], JsonSchemaMode], ...] = (
 class _ForCodeGeneration(GenerateJsonSchema):
     """Titles become names of types, so that only models and enums get one; what the page reads is complete."""
 
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - Pydantic's signature
         return False
 
     def field_is_required(

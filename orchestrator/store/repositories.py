@@ -78,7 +78,7 @@ class JobRepository:
             key = RunRow.variant_id + " " + RunRow.backend + " " + RunRow.device_id + " " + RunRow.browser
             query = select(func.count(distinct(key))).where(RunRow.job_id == job_id, OF_A_MODEL)
             for condition in conditions:
-                query = query.where(condition)  # type: ignore[arg-type]
+                query = query.where(condition)  # type: ignore[arg-type]  # `object` keeps the signature short
             return self._session.scalar(query) or 0
 
         total = count()

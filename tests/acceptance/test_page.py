@@ -247,7 +247,7 @@ def test_a_spec_that_the_page_cannot_run(
 )
 def test_a_spec_that_is_none(opened: Opened, browser: Browser, body: str | None, message: str, code: FaultCode) -> None:
     page = opened.page(PROBE)
-    page.spec = SpecInTheWay(page.spec, body)  # type: ignore[assignment]
+    page.spec = SpecInTheWay(page.spec, body)  # type: ignore[assignment]  # stands in for the spec
     assert browser.open(page.url) == "failed"
     assert message in browser.text
     fault = fault_of(reported(page))
@@ -373,7 +373,7 @@ def test_a_worker_cannot_leave_the_origin(
     opened: Opened, browser: Browser, elsewhere: tuple[str, list[str]], tmp_path: Path
 ) -> None:
     address, visits = elsewhere
-    with socket.create_connection(tuple(address.split(":"))):  # type: ignore[arg-type]
+    with socket.create_connection(tuple(address.split(":"))):  # type: ignore[arg-type]  # host and port
         pass
     script = tmp_path / "rogue.js"
     script.write_text(ROGUE)

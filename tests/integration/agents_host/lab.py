@@ -182,7 +182,7 @@ class Coordinator:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not request.path.endswith("/enrol") and bearer != self.token:
             return problem(401, "unknown token")
-        return await handler(request)  # type: ignore[no-any-return]
+        return await handler(request)  # type: ignore[no-any-return]  # aiohttp leaves the handler untyped
 
     async def _enrol(self, request: web.Request) -> web.Response:
         if self.refuses_enrolment:

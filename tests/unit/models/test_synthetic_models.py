@@ -185,5 +185,5 @@ def test_the_catalog_has_the_true_shapes() -> None:
         parameters = definitions[variant].variant.recipe.parameters
         if variant.startswith("distilbert"):
             continue
-        shape = LlamaShape(**{name: parameters[name] for name in asdict(LLAMA)})  # type: ignore[arg-type]
+        shape = LlamaShape(**{name: parameters[name] for name in asdict(LLAMA)})  # type: ignore[arg-type]  # fields by name
         assert shape.parameters == count
