@@ -103,7 +103,7 @@ class HostFleet:
 
     def _open_phone(self, address: PhoneAddress) -> AndroidDevice:
         settings = self._settings
-        return open_phone(address, data=settings.data, appium_home=settings.appium_home)
+        return open_phone(address, data=settings.data, appium_home=settings.appium_home, declaration=settings.devices)
 
     def _open_desktops(self, adb: AdbSettings | None, notice: Callable[[str], None]) -> list[Member]:
         settings = self._settings
@@ -136,5 +136,3 @@ class HostFleet:
                     continue
                 self._desktops = found
             on_change()
-        if self._phones is not None:
-            pass

@@ -11,6 +11,7 @@ from agents.browsers.appium_home import is_installed
 from agents.devices.adb import AdbSettings, explain_state
 from agents.devices.adb_watch import AdbState, AdbWatch
 from agents.devices.android import AndroidDevice, open_android
+from agents.devices.declared import PhonesDeclaration, read_devices_file
 from agents.faults import AgentError
 from agents.worker_link import PhoneAddress
 from orchestrator.contract.device import DeviceRegistration
@@ -36,10 +37,21 @@ OpenPhone = Callable[[PhoneAddress], OpenedPhone]
 """Raises `AgentError`; every question it asks is bounded in time."""
 
 
-def open_phone(address: PhoneAddress, *, data: Path, appium_home: Path) -> AndroidDevice:
-    """The phone at an address; without browsers while Appium is not installed."""
+def open_phone(
+    address: PhoneAddress, *, data: Path, appium_home: Path, declaration: Path | None = None
+) -> AndroidDevice:
+    """The phone at an address, as the devices file `declaration` wants phones; without browsers while Appium is not
+    installed."""
     usable = appium_home if is_installed(appium_home) else None
-    return open_android(address.serial, AdbSettings(address.adb, address.adb_port), data=data, appium_home=usable)
+    declared = PhonesDeclaration() if declaration is None else read_devices_file(declaration).phones
+    return open_android(
+        address.serial,
+        AdbSettings(address.adb, address.adb_port),
+        data=data,
+        appium_home=usable,
+        gates=declared.gates,
+        flags=tuple(declared.chrome_flags),
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -110,6 +110,7 @@ class Upkeep:
         self._looking_since: float | None = None
         self._absent = False
         self._recover_at: datetime | None = None
+        self._recovery = ""
         self._used_at: float | None = None
         self._problems: list[str] = []
         self._failures = 0
@@ -208,7 +209,7 @@ class Upkeep:
         if not isinstance(self._device, Recoverable):
             return verdict
         if verdict.condition is Condition.READY:
-            self._recover_at = None
+            self._recover_at, self._recovery = None, ""
             self._device.recovered()
             return verdict
         level = self._health.battery_level if self._health else None
@@ -220,13 +221,13 @@ class Upkeep:
             or (level is not None and level < _LOW_BATTERY)
             or (free is not None and free < _LITTLE_STORAGE_BYTES)
         )
-        now = datetime.now(UTC)
-        if hopeless or (self._recover_at is not None and now < self._recover_at):
+        if hopeless:
             return verdict
-        recovery = self._device.recover()
-        self._recover_at = recovery.again_at
-        _log.warning("%s", recovery.text)
-        return verdict
+        if self._recover_at is None or datetime.now(UTC) >= self._recover_at:
+            recovery = self._device.recover()
+            self._recover_at, self._recovery = recovery.again_at, recovery.text
+            _log.warning("%s", recovery.text)
+        return replace(verdict, reason=f"{verdict.reason} {self._recovery}")
 
     def _rest(self) -> None:
         """Ends what a device keeps running for its next attempt, when that is long in coming."""

@@ -281,7 +281,7 @@ def find_device(config: WorkerConfig) -> Device | None:
     Raises `AgentError` when it is known but cannot be opened now.
     """
     if config.phone is not None:
-        return open_phone(config.phone, data=config.data, appium_home=config.appium_home)
+        return open_phone(config.phone, data=config.data, appium_home=config.appium_home, declaration=config.devices)
     devices = discover_devices(
         config.devices, agent_id=config.agent_id, chrome=config.chrome, data=config.data, notice=_log.debug
     )

@@ -1,5 +1,6 @@
 """`fitmatrix-agent run-once`: one measurement without a coordinator."""
 
+import hashlib
 import mimetypes
 import statistics
 import threading
@@ -30,6 +31,7 @@ from agents.cli.frame import (
     looked_at,
 )
 from agents.cli.maintenance import held, opened_device
+from agents.compressed_files import SUFFIX, CompressedFiles, loaded_with
 from agents.devices.protocol import Device
 from agents.faults import AgentError
 from agents.layout import DataLayout
@@ -103,6 +105,7 @@ def run_once(
                     spec,
                     device=opened,
                     page_server=_LoudPages(port=remembered_port(layout.page_port(registration.id))),
+                    cache=layout.cache,
                     model_files=_model_files(models, built),
                     scratch=layout.scratch(registration.id),
                 )
@@ -146,18 +149,26 @@ class _LoudPages(PageServer):
         return page
 
 
-def _measure(spec: AttemptSpec, *, page_server: PageServer, **rest: Any) -> AttemptOutcome:
+def _measure(spec: AttemptSpec, *, page_server: PageServer, cache: Path, **rest: Any) -> AttemptOutcome:
     pages = {path.relative_to(PAGES).as_posix(): path for path in PAGES.rglob("*") if path.is_file()}
     if "index.html" not in pages:
         raise AgentError("the model pages are not built: run `make pages`")
+    stop = threading.Event()
+    compressed = CompressedFiles(cache / "gzip")
+    packed = {}
+    for path in loaded_with(pages, spec.variant.runtime, spec.variant.runtime_version):
+        with pages[path].open("rb") as file:
+            packed[f"{path}{SUFFIX}"] = compressed.of(
+                path, pages[path], hashlib.file_digest(file, "sha256").hexdigest(), stop
+            )
     page_server.start()
     try:
         return run_attempt(
             spec,
             page_server=page_server,
-            page_files=pages,
+            page_files=pages | {path: file for path, file in packed.items() if file is not None},
             media_types={path: _media_type(file) for path, file in pages.items()},
-            stop=threading.Event(),
+            stop=stop,
             **rest,
         )
     finally:

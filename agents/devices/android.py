@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CLOCK_SECONDS: Final = 300.0
 _PICTURE_SECONDS: Final = 10.0
+_GATES: Final = Gates()
 _PNG: Final = (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82")
 
 
@@ -36,7 +37,7 @@ def open_android(
     *,
     data: Path,
     appium_home: Path | None,
-    gates: Gates | None = None,
+    gates: Gates = _GATES,
     flags: tuple[str, ...] = (),
 ) -> "AndroidDevice":
     """The phone with this adb serial, after about a second and at most 20 s.
@@ -74,7 +75,7 @@ def open_android(
             f"{found.model}: its clock is {abs(offset) / 60:.0f} min {direction} this host's. "
             "No figure depends on it, but pages with https may fail: set it in the phone's settings."
         )
-    return AndroidDevice(adb, found, registration, notices, appium_home=appium_home, gates=gates or Gates(), data=data)
+    return AndroidDevice(adb, found, registration, notices, appium_home=appium_home, gates=gates, data=data)
 
 
 class AndroidDevice:

@@ -3,9 +3,10 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.devices.adb import Adb
 from agents.devices.android_questions import ask
@@ -31,17 +32,18 @@ _QUESTIONS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Gates:
+class Gates(BaseModel):
     """Outside of these bounds nothing is measured."""
 
-    battery_level: float = 0.3
-    charging_battery_level: float = 0.2
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    battery_level: float = Field(default=0.3, ge=0, le=1)
+    charging_battery_level: float = Field(default=0.2, ge=0, le=1)
     """Enough while the phone is being charged."""
-    battery_celsius: float = 38.0
+    battery_celsius: float = Field(default=38.0, ge=0, le=60)
     thermal_status: ThermalStatus = ThermalStatus.MODERATE
     """From this one on the phone slows itself down."""
-    free_storage_bytes: int = _GIB
+    free_storage_bytes: int = Field(default=_GIB, ge=0)
 
 
 def read_health(adb: Adb) -> DeviceHealth:

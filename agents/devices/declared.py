@@ -7,6 +7,9 @@ devices:
     emulated: {memory_mib: 512, cpu_quota: 0.5, webgpu: false}
   - name: small buffers
     emulated: {webgpu_limits: {maxBufferSize: 67108864}}
+phones:
+  chrome_flags: ["--enable-unsafe-webgpu"]
+  gates: {battery_level: 0.5, battery_celsius: 35}
 """
 
 import re
@@ -15,11 +18,21 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from agents.browsers.chrome import ChromeDriver, runs_as_root
 from agents.browsers.discovery import ChromeInstallation, find_browsers
 from agents.browsers.emulated_webgpu import BELOW_DEFAULT, DEFAULT_LIMITS
+from agents.devices.android_health import Gates
 from agents.devices.desktop import DesktopDevice
 from agents.devices.emulated import find_limit_driver
 from agents.devices.host import host_class, host_facts, host_model
@@ -35,7 +48,16 @@ _MIB = 2**20
 _LONGEST_SLUG = 100
 _OWN_FLAGS = ("--user-data-dir", "--remote-debugging", "--headless", "--no-sandbox", "--disable-dev-shm-usage")
 
-Flag = Annotated[str, StringConstraints(pattern=r"^--[a-z0-9][^\s]*$", max_length=120)]
+
+def _is_not_the_agents(flag: str) -> str:
+    if flag.startswith(_OWN_FLAGS):
+        raise ValueError(f"the agent sets {flag.split('=')[0]} itself")
+    return flag
+
+
+Flag = Annotated[
+    str, StringConstraints(pattern=r"^--[a-z0-9][^\s]*$", max_length=120), AfterValidator(_is_not_the_agents)
+]
 
 
 class DevicesFileError(AgentError):
@@ -88,16 +110,19 @@ class DeviceDeclaration(_Declaration):
             raise ValueError("name: it has no letter or digit to make an identifier of")
         return self
 
-    @model_validator(mode="after")
-    def _leaves_the_agents_flags_alone(self) -> Self:
-        for flag in self.chrome_flags:
-            if flag.startswith(_OWN_FLAGS):
-                raise ValueError(f"chrome_flags: the agent sets {flag.split('=')[0]} itself")
-        return self
+
+class PhonesDeclaration(_Declaration):
+    """What holds for every phone that is plugged into this host."""
+
+    chrome_flags: list[Flag] = Field(default_factory=list, max_length=30)
+    gates: Gates = Gates()
 
 
 class DevicesFile(_Declaration):
-    devices: list[DeviceDeclaration] = Field(min_length=1, max_length=100)
+    devices: list[DeviceDeclaration] = Field(
+        default_factory=lambda: [DeviceDeclaration(name=THIS_MACHINE)], min_length=1, max_length=100
+    )
+    phones: PhonesDeclaration = PhonesDeclaration()
 
     @model_validator(mode="after")
     def _has_distinct_names(self) -> Self:
@@ -140,7 +165,7 @@ def discover_devices(
     limits are left out, and `notice` is told so once; so is each browser that cannot be used. Raises
     `DevicesFileError`, or `BrowserUnusableError` where there is no usable browser.
     """
-    declared = [DeviceDeclaration(name=THIS_MACHINE)] if declaration is None else read_devices_file(declaration).devices
+    declared = (DevicesFile() if declaration is None else read_devices_file(declaration)).devices
     installations = find_browsers(chrome, notice=notice)
     if runs_as_root():
         notice("The agent runs as root, so Chrome runs without its sandbox (--no-sandbox).")

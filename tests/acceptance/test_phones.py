@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import pytest
@@ -220,15 +220,38 @@ def test_a_phone_that_heats_up_in_the_middle_marks_its_run(lab: Lab, qa: Submitt
     assert run["state"] == "finished"
 
 
-def test_a_phone_that_says_no_is_told_apart_from_one_that_is_gone(qa: Submitter, phone: SimulatedPhone) -> None:
+@pytest.mark.parametrize(("state", "advice"), [("unauthorized", "allow"), ("offline", "cable")])
+def test_a_phone_that_adb_sees_and_cannot_use_is_offline_with_what_to_do(
+    qa: Submitter, phone: SimulatedPhone, state: Literal["unauthorized", "offline"], advice: str
+) -> None:
     wait_for(qa, "idle")
-    phone.set_state("unauthorized")
+    phone.set_state(state)
     try:
-        wait_until(lambda: "allow" in device_of(qa)["reason"].lower(), 60, "a reason that says what to do")
+        wait_until(lambda: advice in device_of(qa)["reason"].lower(), 60, "a reason that says what to do")
         assert device_of(qa)["state"] == "offline"
+        job = qa.submit(variants=[TINY], devices=CHROME, workload=SHORT, criteria=EASY)
+        assert qa.runs(job)[0]["state"] == "queued"
     finally:
         phone.set_state("device")
+    (run,) = finished(qa, job, 180)
+    assert (run["state"], run["verdict"]) == ("finished", "fits")
+
+
+def test_a_chrome_that_updated_itself_costs_attempts_until_it_can_be_driven(
+    qa: Submitter, phone: SimulatedPhone
+) -> None:
     wait_for(qa, "idle")
+    current = device_of(qa)["registration"]["facts"]["browsers"][0]["version"]
+    phone.install_chrome("151.0.7000.1")
+    try:
+        job = qa.submit(variants=[TINY], devices=CHROME, workload=SHORT, criteria=EASY)
+        wait_until(partial(_has_failed_first, qa, job), 120, "an attempt with the other Chrome")
+        assert codes_of(qa, job)[0] == "browser-start"
+        assert f"no longer version {current}" in attempts_of(qa, job)[0]["fault"]["detail"]
+    finally:
+        phone.install_chrome(current)
+    (run,) = finished(qa, job, 300)
+    assert (run["state"], run["verdict"]) == ("finished", "fits"), codes_of(qa, job)
 
 
 def test_a_bad_cable_quarantines_the_phone_until_a_health_run_passes(
@@ -250,6 +273,11 @@ def test_a_bad_cable_quarantines_the_phone_until_a_health_run_passes(
     assert device_of(qa)["quarantine"] is None
     health = [one for one in qa.get("/api/v1/runs?all=true")["items"] if one["purpose"] == "health"]
     assert [one["verdict"] for one in health] == ["fits"]
+
+
+def _has_failed_first(qa: Submitter, job: str) -> bool:
+    codes = codes_of(qa, job)
+    return bool(codes) and codes[0] is not None
 
 
 def _has_begun(qa: Submitter, job: str, number: int) -> bool:

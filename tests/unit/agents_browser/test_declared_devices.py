@@ -7,11 +7,12 @@ import pytest
 from agents.browsers.chrome import ChromeDriver
 from agents.browsers.discovery import ChromeInstallation
 from agents.devices import declared
+from agents.devices.android_health import Gates
 from agents.devices.cgroup_v1 import V1LimitDriver
 from agents.devices.declared import DevicesFileError, discover_devices, read_devices_file
 from agents.devices.limits import LimitDriver
 from orchestrator.contract.device import Browser
-from orchestrator.contract.vocabulary import DeviceKind
+from orchestrator.contract.vocabulary import DeviceKind, ThermalStatus
 
 FILE = """
 devices:
@@ -135,14 +136,18 @@ def test_running_as_root_is_said(monkeypatch: pytest.MonkeyPatch, notices: list[
         ("devices: [", "not YAML"),
         ("", "the file: Input should be"),
         ("devices: []", "devices: List should have at least 1 item"),
-        ("phones: []", "phones: Extra inputs are not permitted"),
+        ("phones: []", "phones: Input should be a valid dictionary"),
+        ("phones: {gates: {battery_level: 30}}", "phones.gates.battery_level: Input should be less than or equal to 1"),
+        ("phones: {gates: {moon: full}}", "phones.gates.moon: Extra inputs are not permitted"),
+        ("phones: {chrome_flags: ['--headless=new']}", "phones.chrome_flags.0: Value error, the agent sets --headless"),
+        ("tablets: {}", "tablets: Extra inputs are not permitted"),
         ("devices: [{name: 5}]", "devices.0.name: Input should be a valid string"),
         ("devices: [{name: a, flags: []}]", "devices.0.flags: Extra inputs"),
         ("devices: [{name: a}, {name: A}]", "two of them would be called a"),
         ("devices: [{name: a, chrome_flags: ['enable x']}]", "devices.0.chrome_flags.0: String should match"),
         (
             "devices: [{name: a, chrome_flags: ['--user-data-dir=/tmp']}]",
-            "chrome_flags: the agent sets --user-data-dir itself",
+            "devices.0.chrome_flags.0: Value error, the agent sets --user-data-dir itself",
         ),
         (
             "devices: [{name: a, emulated: {webgpu_limits: {maxWarp: 9}}}]",
@@ -195,3 +200,13 @@ def test_a_name_without_letters_is_refused(tmp_path: Path) -> None:
     (tmp_path / "devices.yaml").write_text("devices: [{name: '???'}]")
     with pytest.raises(DevicesFileError, match="has no letter or digit"):
         read_devices_file(tmp_path / "devices.yaml")
+
+
+def test_phones_have_flags_and_gates_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text(
+        "phones: {chrome_flags: ['--enable-unsafe-webgpu'], gates: {battery_celsius: 35, thermal_status: light}}"
+    )
+    read = read_devices_file(tmp_path / "devices.yaml")
+    assert [device.name for device in read.devices] == ["this machine"]
+    assert read.phones.chrome_flags == ["--enable-unsafe-webgpu"]
+    assert read.phones.gates == Gates(battery_celsius=35, thermal_status=ThermalStatus.LIGHT)
