@@ -1,8 +1,5 @@
 """A phone is plugged into a running agent: real adb, Appium and coordinator, and a simulated phone."""
 
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,29 +9,13 @@ import pytest
 from tests.acceptance.lab import finished, provide_models
 from tests.integration.coordinator.lab import RunningCoordinator, Submitter
 from tests.phone.adb import AdbServer
+from tests.phone.agent import PhoneAgent
 from tests.phone.simulated import SimulatedPhone
-from tests.phone_bench import APPIUM_HOME, provide_appium
+from tests.phone_bench import provide_appium
 from tests.waiting import wait_until
 
 VARIANT = "llama-tiny.q8"
 PHONES = 'os == "android"'
-
-
-class Agent:
-    """`fitmatrix-agent run` with the phones of one adb server and nothing else."""
-
-    def __init__(self, coordinator: RunningCoordinator, server: AdbServer, data: Path) -> None:
-        settings = {"COORDINATOR": coordinator.url, "DATA": str(data), "APPIUM": str(APPIUM_HOME)}
-        environment = server.environment | {f"FITMATRIX_AGENT_{name}": value for name, value in settings.items()}
-        self.log = data.with_suffix(".log")
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "agents.cli", "run"], env=environment, stderr=log, start_new_session=True
-            )
-
-    def stop(self) -> int:
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,7 +62,7 @@ def test_a_phone_is_measured_when_it_is_plugged_in_and_when_it_returns(
     coordinator: RunningCoordinator, qa: Submitter, tmp_path: Path
 ) -> None:
     with AdbServer() as server, SimulatedPhone(tmp_path / "phone") as phone:
-        agent = Agent(coordinator, server, tmp_path / "agent")
+        agent = PhoneAgent(coordinator.url, server, tmp_path / "agent")
         try:
             wait_until(lambda: qa.get("/api/v1/devices")["items"], 60, "the host's own device")
             phone.connect(server)
@@ -101,10 +82,10 @@ def test_a_second_agent_with_the_same_phone_is_refused_it(
 ) -> None:
     with AdbServer() as server, SimulatedPhone(tmp_path / "phone") as phone:
         phone.connect(server)
-        one = Agent(coordinator, server, tmp_path / "one")
+        one = PhoneAgent(coordinator.url, server, tmp_path / "one")
         try:
             phone_in(qa, "idle")
-            other = Agent(coordinator, server, tmp_path / "other")
+            other = PhoneAgent(coordinator.url, server, tmp_path / "other")
             try:
                 wait_until(lambda: "is not taken by the coordinator" in other.log.read_text(), 60, "a refusal")
             finally:

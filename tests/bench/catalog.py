@@ -13,6 +13,7 @@ from tests.bench import (
     isolation,
     load,
     overhead,
+    plugging_in,
     probe_cost,
     serving,
 )
@@ -28,6 +29,7 @@ PLANS: Final[tuple[Plan, ...]] = (
     build_memory.trials,
     serving.trials,
     overhead.trials,
+    plugging_in.trials,
     probe_cost.trials,
     agent_memory.trials,
     isolation.trials,

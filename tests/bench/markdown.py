@@ -91,6 +91,12 @@ FAMILIES: Final = (
         "Pace of nine devices beside a tenth that hangs in every phase ÷ their pace without it. Target: at least 0.95.",
     ),
     Family("agent_memory", "Idle devices", "What each idle device beyond the first adds to an agent's memory (PSS)."),
+    Family(
+        "plugging_in",
+        "A new phone",
+        "From a phone that appears at adb to the first result of its browser, without any configuration. The phone is "
+        "simulated; adb, Appium, its drivers and chromedriver are real. Target: at most 60 s.",
+    ),
     Family("build_memory", "Building", "Largest resident memory of a model's build, and its ratio to the built files."),
     Family("demo", "Whole runs", "Wall time of one command."),
 )
