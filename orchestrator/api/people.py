@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 
-from orchestrator.api.access import State, require_user
+from orchestrator.api.access import CallingUser, State, require_user
 from orchestrator.api.examples import (
     DEVICE_VIEW,
     JOB_EXAMPLES,
@@ -42,11 +42,12 @@ Identifier = Annotated[str, Path(max_length=200)]
 def submit_job(
     spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)],
     state: State,
+    caller: CallingUser,
     response: Response,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> JobView:
     """Expands the job to runs in one transaction; the same `Idempotency-Key` again makes no second job."""
-    job, created = state.submission.submit(spec, idempotency_key)
+    job, created = state.submission.submit(spec, caller.name, idempotency_key)
     if not created:
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"

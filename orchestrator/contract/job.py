@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from orchestrator.contract.base import Label, Message, Slug
-from orchestrator.contract.vocabulary import Backend, Protocol, Task
+from orchestrator.contract.vocabulary import Backend, Phase, Protocol, Task
 
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+"""CEL."""
 Repetitions = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -127,9 +129,21 @@ class Criteria(Message):
 class Timeouts(Message):
     """Bounds on one attempt, in seconds."""
 
+    queue: float | None = Field(default=None, gt=0, le=31_536_000, allow_inf_nan=False)
+    """Longest time that a run may wait for its first attempt; after that it is expired. Null: as long as it takes."""
+    phases: dict[Phase, Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """Longest time in each phase that is named."""
     whole: float = Field(default=600, gt=0, le=86_400, allow_inf_nan=False)
     silence: float = Field(default=300, gt=0, le=86_400, allow_inf_nan=False)
     """Longest time without a page event."""
+
+
+class Reuse(Message):
+    """A result counts instead of a run when everything that decides it is the same: variant files, backend, workload,
+    criteria, device model, browser build."""
+
+    days: float = Field(gt=0, le=3_650, allow_inf_nan=False)
+    """How old it may be."""
 
 
 Repeats = Annotated[int, Field(ge=1, le=100)] | Literal["auto"]
@@ -143,9 +157,10 @@ class JobSpec(Message):
     """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=120)]
-    variants: list[Slug] = Field(min_length=1, max_length=200)
+    variants: Annotated[list[Slug], Field(min_length=1, max_length=200)] | Expression
+    """Ids, or a CEL expression over the catalog such as `task == "text-generation" && size_mb < 500`."""
     backends: list[Backend] = Field(default=[Backend.WEBGPU, Backend.WASM], min_length=1, max_length=2)
-    devices: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = "true"
+    devices: Expression = "true"
     """A CEL expression over device facts; `true` selects every device."""
     workload: Workloads = Field(default_factory=Workloads)
     criteria: Criteria = Field(default_factory=Criteria)
@@ -153,4 +168,10 @@ class JobSpec(Message):
     """Runs per cell; `auto` adds runs until the cell settles."""
     timeouts: Timeouts = Field(default_factory=Timeouts)
     priority: int = Field(default=50, ge=0, le=100)
+    expires: AwareDatetime | None = None
+    """What has not begun by then is expired."""
+    reuse: Reuse | None = None
+    """Null: everything is run anew."""
+    notify: list[Slug] = Field(default_factory=list, max_length=10)
+    """Names of webhooks that are told of this job's end."""
     labels: dict[Label, Label] = Field(default_factory=dict, max_length=32)

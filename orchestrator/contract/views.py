@@ -20,6 +20,7 @@ from orchestrator.contract.vocabulary import (
     Purpose,
     RunState,
     Verdict,
+    WaitCode,
 )
 
 Item = TypeVar("Item")
@@ -29,6 +30,8 @@ class Listing(Answer, Generic[Item]):
     """A list, newest first where time matters."""
 
     items: list[Item]
+    next: str | None = None
+    """Give it as `cursor` for what follows; null at the end."""
 
 
 class ProblemField(Answer):
@@ -58,15 +61,19 @@ class RunCounts(Answer):
     running: int = 0
     finished: int = 0
     inconclusive: int = 0
+    cancelled: int = 0
+    expired: int = 0
 
     @property
     def total(self) -> int:
-        return self.queued + self.leased + self.running + self.finished + self.inconclusive
+        return sum(getattr(self, name) for name in type(self).model_fields)
 
 
 class JobView(Answer):
     id: str
     state: JobState
+    submitter: str = ""
+    """Who submitted it: the name of a token."""
     spec: JobSpec
     created_at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -76,6 +83,25 @@ class JobView(Answer):
     settled_cells: int
     left_out: list[str]
     """Combinations the expansion left out, each with its reason."""
+
+
+class DeviceEstimate(Answer):
+    device_id: str
+    runs: int
+    device_seconds: float
+    """How long the runs take, by what runs of the same variants took before, on this device model where there were."""
+
+
+class JobPreview(Answer):
+    """What a job would do; nothing was created."""
+
+    runs: int
+    """Those that would be queued now; with `repeats: auto` more may follow."""
+    cells: int
+    reused: int
+    """Cells that results from before would answer."""
+    devices: list[DeviceEstimate]
+    left_out: list[str]
 
 
 class ValidationResult(Answer):
@@ -150,6 +176,9 @@ class RunView(Answer):
     variant_bytes: int | None = None
     """Sizes of all the files that the variant lists, as the job froze it."""
     attempts: int
+    submitter: str = ""
+    reused_from: str | None = None
+    """The run whose result this one took over instead of running."""
     created_at: AwareDatetime
     finished_at: AwareDatetime | None
 
@@ -167,6 +196,37 @@ class Quarantine(Answer):
     """Null while a health run is queued or running."""
 
 
+class WaitReason(Answer):
+    code: WaitCode
+    detail: str
+    """In a sentence that says what ends it."""
+
+
+class Explanation(Answer):
+    """Why a run is where it is."""
+
+    run_id: str
+    state: RunState
+    reasons: list[WaitReason]
+    """Everything that keeps it from beginning, the weightiest first; empty once it has begun."""
+    runs_ahead: int
+    """Runs for its device that come first, as things stand."""
+
+
+class Reservation(Answer):
+    """One person's right to a device; measurements of others wait."""
+
+    by: str
+    until: AwareDatetime
+    note: str
+
+
+class Drain(Answer):
+    by: str
+    since: AwareDatetime
+    note: str
+
+
 class DeviceView(Answer):
     registration: DeviceRegistration
     probes: dict[str, DeviceProbe] = Field(default_factory=dict)
@@ -179,6 +239,11 @@ class DeviceView(Answer):
     quarantine: Quarantine | None = None
     infrastructure_faults: int = 0
     """In a row, up to now."""
+    reservation: Reservation | None = None
+    drain: Drain | None = None
+    classes: list[str] = Field(default_factory=list)
+    """Names of the lab's device classes that it belongs to with at least one of its browsers."""
+    pools: list[str] = Field(default_factory=list)
     last_seen_at: AwareDatetime
     attempt: AttemptRef | None
     queued_runs: int

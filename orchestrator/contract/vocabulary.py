@@ -125,11 +125,15 @@ class RunState(StrEnum):
     FINISHED = "finished"
     INCONCLUSIVE = "inconclusive"
     """The infrastructure failed more often than the attempt limit allows: never a cell entry."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """It waited longer than its job allows."""
 
 
 class JobState(StrEnum):
     ACTIVE = "active"
     FINISHED = "finished"
+    CANCELLED = "cancelled"
 
 
 class AttemptState(StrEnum):
@@ -141,6 +145,8 @@ class AttemptState(StrEnum):
     """Infrastructure failed; its report is kept as evidence."""
     LOST = "lost"
     """Its lease ran out."""
+    WITHDRAWN = "withdrawn"
+    """Its run was cancelled; a report that still comes is evidence."""
 
 
 class DeviceKind(StrEnum):
@@ -168,6 +174,12 @@ class DeviceState(StrEnum):
     RESTING = "resting"
     OFFLINE = "offline"
     QUARANTINED = "quarantined"
+    RESERVED = "reserved"
+    """Somebody has it for themselves until a moment that they named."""
+    DRAINED = "drained"
+    """Somebody has taken it out of service: it ends what it does and gets nothing more."""
+    MAINTENANCE = "maintenance"
+    """The lab's plan leaves it alone at this time."""
 
 
 class ThermalStatus(StrEnum):
@@ -216,3 +228,53 @@ class ErrorSource(StrEnum):
     DEVICE_LOST = "device-lost"
     CONSOLE = "console"
     WATCHDOG = "watchdog"
+
+
+class Role(StrEnum):
+    """What the holder of a token may do; admin may do everything, submitter all that a reader may."""
+
+    READER = "reader"
+    SUBMITTER = "submitter"
+    AGENT = "agent"
+    """A lab host's own part of the API, and nothing that people do."""
+    ADMIN = "admin"
+
+
+class Topic(StrEnum):
+    """What an event of the coordinator is about."""
+
+    JOB = "job"
+    RUN = "run"
+    DEVICE = "device"
+    CELL = "cell"
+
+
+class Notice(StrEnum):
+    """What a webhook can be told of."""
+
+    JOB_FINISHED = "job.finished"
+    JOB_CANCELLED = "job.cancelled"
+    DEVICE_QUARANTINED = "device.quarantined"
+    DEVICE_RETURNED = "device.returned"
+    CELL_CHANGED = "cell.changed"
+    """A settled cell has another verdict than before, or is no longer settled."""
+
+
+class WaitCode(StrEnum):
+    """Why a run has not begun."""
+
+    NO_BROWSER = "no-browser"
+    OFFLINE = "offline"
+    RESTING = "resting"
+    QUARANTINED = "quarantined"
+    RESERVED = "reserved"
+    DRAINED = "drained"
+    MAINTENANCE = "maintenance"
+    BUSY = "busy"
+    """Its device, or one that shares hardware with it, runs something else."""
+    POOL_FULL = "pool-full"
+    BEHIND_OTHERS = "behind-others"
+    """Other runs for the device come first."""
+    NO_DISPATCHER = "no-dispatcher"
+    ABOUT_TO_BEGIN = "about-to-begin"
+    """It is leased to its device, whose worker has not started it yet, or is the next to be leased."""

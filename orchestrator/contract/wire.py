@@ -2,7 +2,7 @@
 
 from typing import Final
 
-CONTRACT_VERSION: Final = 3
+CONTRACT_VERSION: Final = 4
 """Raised when a message changes in a way that an older peer cannot read."""
 
 ATTEMPT_TASK: Final = "fitmatrix.attempt"

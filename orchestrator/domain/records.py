@@ -19,6 +19,7 @@ from orchestrator.contract.vocabulary import (
     Mark,
     Phase,
     Purpose,
+    Role,
     RunState,
     Verdict,
 )
@@ -33,6 +34,8 @@ class Job:
     finished_at: datetime | None = None
     left_out: tuple[str, ...] = ()
     purpose: Purpose = Purpose.MEASURE
+    submitter: str = ""
+    """Empty where the coordinator made it for itself."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ class Run:
     validation: ValidationResult | None = None
     cell_key: str | None = None
     finished_at: datetime | None = None
+    submitter: str = ""
+    expires_at: datetime | None = None
+    """When it is given up unless its first attempt has begun."""
+    reused_from: str | None = None
+    """The run whose result it has, without an attempt of its own and without a place in a cell."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,30 @@ class QuarantineRecord:
 
 
 @dataclass(frozen=True)
+class ReservationRecord:
+    by: str
+    until: datetime
+    note: str
+
+
+@dataclass(frozen=True)
+class DrainRecord:
+    by: str
+    since: datetime
+    note: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks something of the coordinator."""
+
+    name: str
+    role: Role
+    token_id: str | None = None
+    """None where no token is needed, on loopback."""
+
+
+@dataclass(frozen=True)
 class DeviceRecord:
     registration: DeviceRegistration
     agent_id: str
@@ -131,6 +163,8 @@ class DeviceRecord:
     failed_health_runs: int = 0
     """In a row."""
     quarantine: QuarantineRecord | None = None
+    reservation: ReservationRecord | None = None
+    drain: DrainRecord | None = None
 
 
 @dataclass(frozen=True)

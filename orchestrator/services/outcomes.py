@@ -109,6 +109,7 @@ def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: da
         repeat=done,
         variant_bytes=run.variant_bytes,
         created_at=now,
+        submitter=run.submitter,
     )
     tx.runs.add([again])
 

@@ -18,7 +18,7 @@ class Submission:
         self._clock = clock
         self._wake = wake
 
-    def submit(self, spec: JobSpec, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    def submit(self, spec: JobSpec, submitter: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """The job and whether it is new; a key seen before returns the job it made then.
 
         Raises InvalidRequestError when the job cannot be expanded, ConflictError when the key was used for
@@ -34,7 +34,7 @@ class Submission:
             now = self._clock()
             catalog = {**self._catalog.variants(), PROBE.id: PROBE}
             expansion = expand(spec, catalog, tx.devices.all())
-            job = Job(new_id("j"), spec, JobState.ACTIVE, now, left_out=expansion.left_out)
+            job = Job(new_id("j"), spec, JobState.ACTIVE, now, left_out=expansion.left_out, submitter=submitter)
             tx.jobs.add(job, idempotency_key)
             frozen = {cell.variant.id: freeze(cell.variant) for cell in expansion.cells}
             for variant in frozen.values():
@@ -56,6 +56,7 @@ class Submission:
                         repeat=repeat,
                         variant_bytes=cell.variant.total_bytes,
                         created_at=now,
+                        submitter=submitter,
                     )
                     for repeat in range(repeats)
                     for cell in expansion.cells

@@ -21,7 +21,17 @@ from orchestrator.contract.vocabulary import (
     RunState,
     Verdict,
 )
-from orchestrator.domain.records import Agent, Attempt, DeviceRecord, Job, Lease, QuarantineRecord, Run
+from orchestrator.domain.records import (
+    Agent,
+    Attempt,
+    DeviceRecord,
+    DrainRecord,
+    Job,
+    Lease,
+    QuarantineRecord,
+    ReservationRecord,
+    Run,
+)
 from orchestrator.store.rows import AgentRow, AttemptRow, DeviceRow, JobRow, LeaseRow, RunRow
 
 _WORKLOAD: TypeAdapter[Workload] = TypeAdapter(Workload)
@@ -45,6 +55,7 @@ def job_columns(job: Job) -> dict[str, Any]:
         "spec": dump_always(job.spec),
         "left_out": list(job.left_out),
         "purpose": job.purpose,
+        "submitter": job.submitter,
     }
 
 
@@ -57,6 +68,7 @@ def to_job(row: JobRow) -> Job:
         finished_at=row.finished_at,
         left_out=tuple(row.left_out),
         purpose=Purpose(row.purpose),
+        submitter=row.submitter,
     )
 
 
@@ -88,6 +100,9 @@ def run_columns(run: Run) -> dict[str, Any]:
         "figures": dump_always(run.figures),
         "validation": dump(run.validation),
         "cell_key": run.cell_key,
+        "submitter": run.submitter,
+        "expires_at": run.expires_at,
+        "reused_from": run.reused_from,
     }
 
 
@@ -118,6 +133,9 @@ def to_run(row: RunRow) -> Run:
         validation=ValidationResult.model_validate(row.validation) if row.validation else None,
         cell_key=row.cell_key,
         finished_at=row.finished_at,
+        submitter=row.submitter,
+        expires_at=row.expires_at,
+        reused_from=row.reused_from,
     )
 
 
@@ -166,7 +184,7 @@ def to_agent(row: AgentRow) -> Agent:
 
 
 def device_columns(device: DeviceRecord) -> dict[str, Any]:
-    quarantine = device.quarantine
+    quarantine, reservation, drain = device.quarantine, device.reservation, device.drain
     return {
         "id": device.registration.id,
         "agent_id": device.agent_id,
@@ -181,6 +199,12 @@ def device_columns(device: DeviceRecord) -> dict[str, Any]:
         "next_health_run_at": device.next_health_run_at,
         "quarantined_at": quarantine.since if quarantine else None,
         "quarantine_reason": quarantine.reason if quarantine else "",
+        "reserved_until": reservation.until if reservation else None,
+        "reserved_by": reservation.by if reservation else None,
+        "reservation_note": reservation.note if reservation else None,
+        "drained_at": drain.since if drain else None,
+        "drained_by": drain.by if drain else None,
+        "drain_note": drain.note if drain else None,
     }
 
 
@@ -197,4 +221,8 @@ def to_device(row: DeviceRow) -> DeviceRecord:
         infrastructure_faults=row.infrastructure_faults,
         failed_health_runs=row.failed_health_runs,
         quarantine=QuarantineRecord(row.quarantined_at, row.quarantine_reason) if row.quarantined_at else None,
+        reservation=ReservationRecord(row.reserved_by or "", row.reserved_until, row.reservation_note or "")
+        if row.reserved_until
+        else None,
+        drain=DrainRecord(row.drained_by or "", row.drained_at, row.drain_note or "") if row.drained_at else None,
     )

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, String, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, Integer, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -60,6 +60,7 @@ class JobRow(Base):
     spec: Mapped[dict[str, Any]]
     left_out: Mapped[list[str]]
     purpose: Mapped[str]
+    submitter: Mapped[str]
 
 
 class VariantRow(Base):
@@ -78,6 +79,7 @@ class RunRow(Base):
             "state",
             "device_id",
             "priority",
+            "submitter",
             "job_created_at",
             "repeat",
             "variant_bytes",
@@ -113,6 +115,9 @@ class RunRow(Base):
     figures: Mapped[dict[str, Any]]
     validation: Mapped[dict[str, Any] | None]
     cell_key: Mapped[str | None]
+    submitter: Mapped[str]
+    expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    reused_from: Mapped[str | None]
 
 
 class AttemptRow(Base):
@@ -170,6 +175,12 @@ class DeviceRow(Base):
     quarantined_at: Mapped[datetime | None]
     quarantine_reason: Mapped[str] = mapped_column(PlainText(25_000))
     """Empty outside quarantine; may quote a fault's detail."""
+    reserved_until: Mapped[datetime | None]
+    reserved_by: Mapped[str | None]
+    reservation_note: Mapped[str | None] = mapped_column(PlainText(1_000))
+    drained_at: Mapped[datetime | None]
+    drained_by: Mapped[str | None]
+    drain_note: Mapped[str | None] = mapped_column(PlainText(1_000))
 
 
 class CellRow(Base):
@@ -191,3 +202,114 @@ class LeadershipRow(Base):
     role: Mapped[str] = mapped_column(primary_key=True)
     holder: Mapped[str]
     expires_at: Mapped[datetime]
+
+
+class SubmitterRow(Base):
+    """What each submitter has had of the devices lately: fair share goes by it."""
+
+    __tablename__ = "submitters"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    used_seconds: Mapped[float]
+    """Device time, decayed to `as_of`."""
+    as_of: Mapped[datetime]
+
+
+class DurationRow(Base):
+    """How long runs take, for estimates."""
+
+    __tablename__ = "durations"
+
+    variant_digest: Mapped[str] = mapped_column(primary_key=True)
+    backend: Mapped[str] = mapped_column(primary_key=True)
+    device_model: Mapped[str] = mapped_column(primary_key=True)
+    seconds: Mapped[float]
+    """Mean, the newest weighing most."""
+    runs: Mapped[int]
+
+
+class TokenRow(Base):
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class EnrolmentCodeRow(Base):
+    """A code that lets one agent enrol once."""
+
+    __tablename__ = "enrolment_codes"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime]
+    used_by: Mapped[str | None]
+    """The agent's id."""
+
+
+class AuditRow(Base):
+    """Who changed what; never updated, never deleted by the program."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str] = mapped_column(PlainText(500))
+    detail: Mapped[dict[str, Any]]
+
+
+class EventRow(Base):
+    """What happened, in the order of its commits, for as long as a reader may come back for it."""
+
+    __tablename__ = "events"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    topic: Mapped[str]
+    subject: Mapped[str]
+    """The id of the job, run or device, or the key of the cell."""
+    job_id: Mapped[str | None]
+    """Of a run."""
+    state: Mapped[str]
+    """Its state, or a cell's verdict, at that moment."""
+
+
+class WebhookRow(Base):
+    __tablename__ = "webhooks"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    url: Mapped[str] = mapped_column(PlainText(2_000))
+    secret: Mapped[str]
+    """Signs what is sent, so it cannot be kept as a digest."""
+    notices: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+
+class DeliveryRow(Base):
+    """A notice on its way to a webhook."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index("ix_deliveries_state_due_at", "state", "due_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    webhook: Mapped[str] = mapped_column(index=True)
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    """`pending`, `delivered` or `given-up`."""
+    tries: Mapped[int]
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    answer: Mapped[str] = mapped_column(PlainText(500))
+    """What came back last."""

@@ -48,8 +48,8 @@ class PluggingIn:
             target="≤ 60 s",
             n=_ROUNDS,
             spread=value_spread(firsts),
-            note=f"from adb's connect to the report of {_VARIANT} in the simulated phone's Chrome, the job submitted when "
-            "the phone shows up; facts, a worker, Appium and its drivers on the phone, pages and model included",
+            note=f"from adb's connect to the end of {_VARIANT} in the simulated phone's Chrome, submitted when the "
+            "phone shows up; facts, a worker, Appium and its drivers on the phone, pages and model included",
         )
 
 

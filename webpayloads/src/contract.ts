@@ -53,7 +53,7 @@ export type Protocol3 = 'standard' | 'sustained' | 'load';
  * The messages between a model page and the agent that serves it.
  */
 export interface PageContract {
-  CONTRACT_VERSION: 3;
+  CONTRACT_VERSION: 4;
   PageEvent: PageEvent;
   PageReport: PageReport;
   PageSpec: PageSpec;
@@ -345,4 +345,4 @@ export interface ProbeWorkload {
 }
 
 /** Raised when a message changes in a way that an older peer cannot read. */
-export const CONTRACT_VERSION = 3;
+export const CONTRACT_VERSION = 4;

@@ -1,0 +1,121 @@
+"""Submitters, tokens and codes, events, webhooks, the audit log, reservations, and what estimates need."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("action", sa.String(length=200), nullable=False),
+        sa.Column("subject", sa.String(length=500), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("webhook", sa.String(length=200), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=200), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answer", sa.String(length=500), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+    )
+    op.create_index("ix_deliveries_state_due_at", "deliveries", ["state", "due_at"], unique=False)
+    op.create_index(op.f("ix_deliveries_webhook"), "deliveries", ["webhook"], unique=False)
+    op.create_table(
+        "durations",
+        sa.Column("variant_digest", sa.String(length=200), nullable=False),
+        sa.Column("backend", sa.String(length=200), nullable=False),
+        sa.Column("device_model", sa.String(length=200), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("variant_digest", "backend", "device_model", name=op.f("pk_durations")),
+    )
+    op.create_table(
+        "enrolment_codes",
+        sa.Column("digest", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_by", sa.String(length=200), nullable=True),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_enrolment_codes")),
+    )
+    op.create_table(
+        "events",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("topic", sa.String(length=200), nullable=False),
+        sa.Column("subject", sa.String(length=200), nullable=False),
+        sa.Column("job_id", sa.String(length=200), nullable=True),
+        sa.Column("state", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
+    op.create_table(
+        "submitters",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("used_seconds", sa.Double(), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_submitters")),
+    )
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("role", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
+        sa.UniqueConstraint("name", name=op.f("uq_tokens_name")),
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("url", sa.String(length=2000), nullable=False),
+        sa.Column("secret", sa.String(length=200), nullable=False),
+        sa.Column("notices", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_webhooks")),
+    )
+    op.add_column("devices", sa.Column("reserved_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("devices", sa.Column("reserved_by", sa.String(length=200), nullable=True))
+    op.add_column("devices", sa.Column("reservation_note", sa.String(length=1000), nullable=True))
+    op.add_column("devices", sa.Column("drained_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("devices", sa.Column("drained_by", sa.String(length=200), nullable=True))
+    op.add_column("devices", sa.Column("drain_note", sa.String(length=1000), nullable=True))
+    op.add_column("jobs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
+    op.add_column("runs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
+    op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("runs", sa.Column("reused_from", sa.String(length=200), nullable=True))
+    op.drop_index(op.f("ix_runs_queue"), table_name="runs")
+    op.create_index(
+        "ix_runs_queue",
+        "runs",
+        ["state", "device_id", "priority", "submitter", "job_created_at", "repeat", "variant_bytes"],
+        unique=False,
+    )
+    op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("version 3 has no tokens: going back would open what they protect; restore a backup")
