@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.courier import CeleryCourier
 from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.probing import PROBE
 from orchestrator.exposure import check_certificate, exposures
 from orchestrator.models.catalog import load_catalog
@@ -115,9 +116,11 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     telemetry = Telemetry(product_version)
     wake = _Relay()
     plan = HealthPlan(timedelta(hours=settings.health_hours), settings.health_variant)
-    ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval)
-    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id)
-    dispatcher = Dispatcher(dispatching, ledger, HealthRuns(database, catalog, _now, times, plan), times)
+    lab = LabPlan()
+    ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab)
+    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab)
+    health_runs = HealthRuns(database, catalog, _now, times, plan)
+    dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due], times)
     wake.target = dispatcher
     reading = Reading(database, catalog, _now, times)
     telemetry.registry.register(StateCollector(reading))
@@ -159,9 +162,9 @@ class _Relay:
     def __init__(self) -> None:
         self.target: Dispatcher | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, devices: Collection[str] | None = None) -> None:
         if self.target is not None:
-            self.target.wake()
+            self.target.wake(devices)
 
 
 def _listen(settings: CoordinatorSettings) -> socket.socket:

@@ -1,6 +1,6 @@
 """What becomes of a run, its cell and its device when an attempt has ended."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestrator.contract.attempt import AttemptReport
@@ -10,6 +10,7 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, FaultCode, JobState, Purpose, RunState, Task, Verdict
 from orchestrator.domain.cells import build_cell, cell_key
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.domain.fair_share import charge, correction
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.judgement import judge
 from orchestrator.domain.probing import find_browser, with_probe
@@ -18,18 +19,37 @@ from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Run
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
 from orchestrator.services.ports import Transaction
+from orchestrator.services.retrying import Search
 
 MAX_AUTO_RUNS = 12
 """Runs that one job spends on a cell that does not settle."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What the end of an attempt means for devices."""
+
+    device_id: str
+    """It is free."""
+    quarantined: bool = False
+    """And in quarantine because of this attempt."""
+    moved_to: str | None = None
+    """Where the run is to be tried next, if not on the same device."""
+
+    @property
+    def next_device_id(self) -> str:
+        return self.moved_to or self.device_id
+
+
 def spoil(
-    tx: Transaction, run: Run, attempt: Attempt, fault: Fault, now: datetime, report: AttemptReport | None
-) -> bool:
-    """Notes an attempt that the lab failed; whether that put its device into quarantine."""
+    tx: Transaction, run: Run, attempt: Attempt, fault: Fault, search: Search, report: AttemptReport | None
+) -> Outcome:
+    """Notes an attempt that the lab failed; its run is tried again, elsewhere if the device is at fault."""
+    now = search.now
     state = AttemptState.LOST if report is None else AttemptState.FAULTED
     tx.attempts.update(replace(attempt, state=state, fault=fault, report=report, finished_at=now))
-    before = _device(tx, run.device_id)
+    settle_share(tx, run, attempt, now)
+    before = _device(tx, attempt.device_id)
     device = after_fault(before, fault, now)
     quarantined = device.quarantine is not None and before.quarantine is None
     excused = quarantined or fault.code is FaultCode.DEVICE_NOT_READY
@@ -38,10 +58,19 @@ def spoil(
     if given_up and run.purpose is Purpose.HEALTH:
         device = after_failed_health_run(device, now)
     tx.devices.put(device)
+    elsewhere = None if given_up else search.place_elsewhere(tx, left, device, fault)
+    if elsewhere is not None:
+        left = replace(left, device_id=elsewhere[0], browser=elsewhere[1])
     tx.runs.update(replace(left, fault=fault, finished_at=now if given_up else None))
     if given_up:
         _finish_job_if_done(tx, run.job_id, now)
-    return quarantined
+    return Outcome(attempt.device_id, quarantined, elsewhere[0] if elsewhere else None)
+
+
+def settle_share(tx: Transaction, run: Run, attempt: Attempt, now: datetime) -> None:
+    """Charges the run's submitter the time that the attempt had its device, instead of what was expected."""
+    used = tx.submitters.usage([run.submitter]).get(run.submitter)
+    tx.submitters.put({run.submitter: charge(used, correction(attempt.leased_at, now), now)})
 
 
 def conclude(
@@ -51,6 +80,7 @@ def conclude(
     tx.attempts.update(
         replace(attempt, state=AttemptState.REPORTED, fault=report.fault, report=report, finished_at=now)
     )
+    settle_share(tx, run, attempt, now)
     variant = tx.variants.get(run.variant_digest)
     judgement = judge(report, variant, run.workload, run.criteria)
     device = after_result(_device(tx, run.device_id), run, judgement.verdict, now, health_interval)
@@ -92,7 +122,7 @@ def _enter_cell(
 def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: datetime) -> None:
     cell = record.cell
     settled = sequential_test(cell.successes, cell.runs - cell.successes) is not Settlement.OPEN
-    done = tx.runs.siblings(run)
+    done = run.repeat + 1  # each of them was made by the end of the one before
     if settled or done >= MAX_AUTO_RUNS:
         return
     again = Run(
@@ -116,7 +146,7 @@ def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: da
 
 def _finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
     job = tx.jobs.get(job_id)
-    if job is not None and job.state is JobState.ACTIVE and tx.runs.unfinished_in_job(job_id) == 0:
+    if job is not None and job.state is JobState.ACTIVE and not tx.runs.is_job_unfinished(job_id):
         tx.jobs.update(replace(job, state=JobState.FINISHED, finished_at=now))
 
 

@@ -18,18 +18,19 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.services.ports import RunTally
+from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
+from orchestrator.store.memory import Memory
+from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
     OF_A_MODEL,
-    AgentRepository,
     AttemptRepository,
     CellRepository,
-    DeviceRepository,
     JobRepository,
-    LeaseRepository,
     RunRepository,
     VariantRepository,
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.turn import Turn
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
@@ -46,12 +47,13 @@ class DatabaseError(Exception):
 class SqlTransaction:
     """The repositories over one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, memory: Memory) -> None:
         self._session = session
+        self._memory = memory
 
     @cached_property
     def jobs(self) -> JobRepository:
-        return JobRepository(self._session)
+        return JobRepository(self._session, self._memory)
 
     @cached_property
     def runs(self) -> RunRepository:
@@ -67,7 +69,7 @@ class SqlTransaction:
 
     @cached_property
     def devices(self) -> DeviceRepository:
-        return DeviceRepository(self._session)
+        return DeviceRepository(self._session, self._memory)
 
     @cached_property
     def agents(self) -> AgentRepository:
@@ -79,7 +81,15 @@ class SqlTransaction:
 
     @cached_property
     def variants(self) -> VariantRepository:
-        return VariantRepository(self._session)
+        return VariantRepository(self._session, self._memory)
+
+    @cached_property
+    def queue(self) -> QueueRepository:
+        return QueueRepository(self._session)
+
+    @cached_property
+    def submitters(self) -> SubmitterRepository:
+        return SubmitterRepository(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
@@ -108,6 +118,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _create_engine(url)
+        self._memory = Memory()
+        self._turn = Turn()
         self._writer = self._engine.execution_options(**{WRITES: True})
         self._reader = self._engine
         if self._engine.dialect.name == "postgresql":
@@ -136,13 +148,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        with Session(self._writer) as session, session.begin():
-            yield SqlTransaction(session)
+        # Whoever waits for the lock of the database itself polls it, and holds a connection meanwhile.
+        with self._turn, Session(self._writer) as session, session.begin():
+            yield SqlTransaction(session, self._memory)
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
         with Session(self._reader) as session:
-            yield SqlTransaction(session)
+            yield SqlTransaction(session, self._memory)
 
     def check(self) -> None:
         """Raises SQLAlchemyError when the database does not answer."""

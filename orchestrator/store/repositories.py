@@ -1,44 +1,32 @@
 """The repositories that the services' ports ask for, over one session."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import and_, delete, distinct, func, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, distinct, exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
-from orchestrator.domain.placement import IdleGroup, Pair
+from orchestrator.domain.placement import Pair
 from orchestrator.domain.probing import PROBE
-from orchestrator.domain.records import Agent, Attempt, CellRecord, DeviceRecord, FrozenVariant, Job, Lease, Run
+from orchestrator.domain.records import Attempt, CellRecord, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.store.mapping import (
-    agent_columns,
     attempt_columns,
-    device_columns,
     dump_always,
     job_columns,
     run_columns,
-    to_agent,
     to_attempt,
-    to_device,
     to_job,
-    to_lease,
     to_run,
 )
-from orchestrator.store.rows import (
-    AgentRow,
-    AttemptRow,
-    CellRow,
-    DeviceRow,
-    JobRow,
-    LeaseRow,
-    RunRow,
-    VariantRow,
-)
+from orchestrator.store.memory import Memory
+from orchestrator.store.queue import chunks
+from orchestrator.store.rows import ATTEMPTS, CELLS, JOBS, RUNS, VARIANTS, CellRow, JobRow, RunRow
 
 _UNFINISHED = [str(state) for state in UNFINISHED]
 OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
@@ -46,15 +34,23 @@ OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpos
 
 
 class JobRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, memory: Memory) -> None:
         self._session = session
+        self._memory = memory
 
     def add(self, job: Job, idempotency_key: str | None) -> None:
-        self._session.execute(insert(JobRow).values(idempotency_key=idempotency_key, **job_columns(job)))
+        self._session.execute(insert(JOBS).values(idempotency_key=idempotency_key, **job_columns(job)))
 
     def get(self, job_id: str) -> Job | None:
-        row = self._session.get(JobRow, job_id)
-        return to_job(row) if row else None
+        spec = self._memory.specs.get(job_id)
+        columns = [column for column in JOBS.c if spec is None or column.name != "spec"]
+        row = self._session.execute(select(*columns).where(JOBS.c.id == job_id)).one_or_none()
+        if row is None:
+            return None
+        job = to_job(row, spec)
+        if spec is None:
+            self._memory.specs.put(job_id, job.spec)
+        return job
 
     def by_idempotency_key(self, key: str) -> Job | None:
         row = self._session.scalars(select(JobRow).where(JobRow.idempotency_key == key)).one_or_none()
@@ -67,7 +63,8 @@ class JobRepository:
         return [to_job(row) for row in self._session.scalars(query)]
 
     def update(self, job: Job) -> None:
-        self._session.execute(update(JobRow).where(JobRow.id == job.id).values(**job_columns(job)))
+        columns = {"state": job.state, "finished_at": job.finished_at}
+        self._session.execute(update(JOBS).where(JOBS.c.id == job.id).values(**columns))
 
     def counts(self, job_id: str) -> RunCounts:
         counted = select(RunRow.state, func.count()).where(RunRow.job_id == job_id).group_by(RunRow.state)
@@ -88,16 +85,20 @@ class JobRepository:
 class RunRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._read: dict[str, Run] = {}
+        """As this transaction has read and written them: only what differs is written."""
 
     def add(self, runs: Sequence[Run]) -> None:
         if not runs:
             return
         jobs = {
             row.id: row
-            for row in self._session.scalars(select(JobRow).where(JobRow.id.in_({run.job_id for run in runs})))
+            for row in self._session.execute(
+                select(JOBS.c.id, JOBS.c.priority, JOBS.c.created_at).where(JOBS.c.id.in_({run.job_id for run in runs}))
+            )
         }
         self._session.execute(
-            insert(RunRow),
+            insert(RUNS),
             [
                 {
                     **run_columns(run),
@@ -109,8 +110,16 @@ class RunRepository:
         )
 
     def get(self, run_id: str) -> Run | None:
-        row = self._session.get(RunRow, run_id)
-        return to_run(row) if row else None
+        return self.some([run_id]).get(run_id)
+
+    def some(self, runs: Collection[str]) -> dict[str, Run]:
+        found = {
+            row.id: to_run(row)
+            for chunk in chunks(runs)
+            for row in self._session.execute(select(RUNS).where(RUNS.c.id.in_(chunk)))
+        }
+        self._read |= found
+        return found
 
     def find(
         self,
@@ -134,27 +143,15 @@ class RunRepository:
             query = query.where(RunRow.purpose == purpose)
         return [to_run(row) for row in self._session.scalars(query)]
 
-    def update(self, run: Run) -> None:
-        self._session.execute(update(RunRow).where(RunRow.id == run.id).values(**run_columns(run)))
-
-    def next_queued(self, group: IdleGroup) -> Run | None:
-        place = tuple_(RunRow.device_id, RunRow.browser)
-        healthy = place.in_(group.for_any_run)
-        sick = and_(place.in_(group.for_health_runs), RunRow.purpose == Purpose.HEALTH)
-        query = (
-            select(RunRow)
-            .where(RunRow.state == RunState.QUEUED, or_(healthy, sick))
-            .order_by(
-                RunRow.priority.desc(),
-                RunRow.job_created_at,
-                RunRow.repeat,
-                RunRow.variant_bytes,
-                RunRow.id,
-            )
-            .limit(1)
-        )
-        row = self._session.scalars(query).one_or_none()
-        return to_run(row) if row else None
+    def update(self, *runs: Run) -> None:
+        changes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for run in runs:
+            columns = run_columns(run, self._read.get(run.id))
+            self._read[run.id] = run
+            if columns:
+                changes.setdefault(tuple(columns), []).append({"of": run.id, **columns})
+        for alike in changes.values():
+            self._session.execute(update(RUNS).where(RUNS.c.id == bindparam("of")), alike)
 
     def queued_by_device(self) -> dict[str, int]:
         counted = (
@@ -163,129 +160,74 @@ class RunRepository:
         return dict(self._session.execute(counted).tuples().all())
 
     def health_runs_under_way(self) -> set[Pair]:
-        query = select(RunRow.device_id, RunRow.browser).where(
-            RunRow.purpose == Purpose.HEALTH, RunRow.state.in_(_UNFINISHED)
-        )
-        return set(self._session.execute(query).tuples())
+        health = RUNS.c.purpose == literal(str(Purpose.HEALTH), literal_execute=True)  # as ix_runs_health says it
+        query = select(RUNS.c.device_id, RUNS.c.browser).where(health, RUNS.c.state.in_(_UNFINISHED))
+        return {(device, browser) for device, browser in self._session.execute(query)}
 
     def finished_in_cell(self, cell_key: str) -> list[Run]:
-        query = select(RunRow).where(RunRow.cell_key == cell_key).order_by(RunRow.finished_at, RunRow.id)
-        return [to_run(row) for row in self._session.scalars(query)]
+        query = select(RUNS).where(RUNS.c.cell_key == cell_key).order_by(RUNS.c.finished_at, RUNS.c.id)
+        return [to_run(row) for row in self._session.execute(query)]
 
-    def siblings(self, run: Run) -> int:
-        query = select(func.count()).where(
-            RunRow.job_id == run.job_id,
-            RunRow.variant_id == run.variant_id,
-            RunRow.backend == run.backend,
-            RunRow.device_id == run.device_id,
-            RunRow.browser == run.browser,
+    def places_measured(self, run: Run) -> set[Pair]:
+        query = select(RUNS.c.device_id, RUNS.c.browser).where(
+            RUNS.c.job_id == run.job_id,
+            RUNS.c.variant_digest == run.variant_digest,
+            RUNS.c.backend == run.backend,
+            RUNS.c.state.not_in([RunState.CANCELLED, RunState.EXPIRED, RunState.INCONCLUSIVE]),
         )
-        return self._session.scalar(query) or 0
+        return {(device, browser) for device, browser in self._session.execute(query)}
 
-    def unfinished_in_job(self, job_id: str) -> int:
-        query = select(func.count()).where(RunRow.job_id == job_id, RunRow.state.in_(_UNFINISHED))
-        return self._session.scalar(query) or 0
+    def is_job_unfinished(self, job_id: str) -> bool:
+        unfinished = exists().where(RUNS.c.job_id == job_id, RUNS.c.state.in_(_UNFINISHED))
+        return bool(self._session.scalar(select(unfinished)))
 
 
 class AttemptRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._read: dict[tuple[str, int], Attempt] = {}
+        """As this transaction has read and written them: only what differs is written."""
 
-    def add(self, attempt: Attempt) -> None:
-        self._session.execute(insert(AttemptRow).values(**attempt_columns(attempt)))
+    def add(self, *attempts: Attempt) -> None:
+        if attempts:
+            self._session.execute(insert(ATTEMPTS), [attempt_columns(attempt) for attempt in attempts])
 
     def get(self, run_id: str, number: int) -> Attempt | None:
-        row = self._session.get(AttemptRow, (run_id, number))
-        return to_attempt(row) if row else None
+        query = select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id, ATTEMPTS.c.number == number)
+        return next(iter(self._found(query)), None)
 
     def of_run(self, run_id: str) -> list[Attempt]:
-        rows = self._session.scalars(select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(AttemptRow.number))
-        return [to_attempt(row) for row in rows]
+        return self._found(select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number))
 
     def update(self, attempt: Attempt) -> None:
-        self._session.execute(
-            update(AttemptRow)
-            .where(AttemptRow.run_id == attempt.run_id, AttemptRow.number == attempt.number)
-            .values(**attempt_columns(attempt))
-        )
+        place = attempt.run_id, attempt.number
+        columns = attempt_columns(attempt, self._read.get(place))
+        self._read[place] = attempt
+        if columns:
+            same = ATTEMPTS.c.run_id == attempt.run_id, ATTEMPTS.c.number == attempt.number
+            self._session.execute(update(ATTEMPTS).where(*same).values(**columns))
 
     def unstarted_since(self, moment: datetime) -> list[Attempt]:
-        query = select(AttemptRow).where(
-            AttemptRow.state == AttemptState.LEASED,
-            func.coalesce(AttemptRow.sent_at, AttemptRow.leased_at) <= moment,
+        sent_before = or_(ATTEMPTS.c.sent_at.is_(None), ATTEMPTS.c.sent_at <= moment)
+        return self._found(select(ATTEMPTS).where(ATTEMPTS.c.state == AttemptState.LEASED, sent_before))
+
+    def devices_tried(self, run_id: str) -> set[str]:
+        return set(self._session.scalars(select(ATTEMPTS.c.device_id).where(ATTEMPTS.c.run_id == run_id)))
+
+    def note_sent(self, attempts: Collection[tuple[str, int]], sent_at: datetime | None) -> None:
+        unstarted = (
+            ATTEMPTS.c.run_id == bindparam("of_run"),
+            ATTEMPTS.c.number == bindparam("of_number"),
+            ATTEMPTS.c.state == AttemptState.LEASED,
         )
-        return [to_attempt(row) for row in self._session.scalars(query)]
+        if attempts:
+            told = [{"of_run": run_id, "of_number": number, "sent_at": sent_at} for run_id, number in attempts]
+            self._session.execute(update(ATTEMPTS).where(*unstarted), told)
 
-
-class LeaseRepository:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def add(self, lease: Lease) -> None:
-        self._session.execute(
-            insert(LeaseRow).values(
-                device_id=lease.device_id,
-                exclusive_group=lease.exclusive_group,
-                run_id=lease.run_id,
-                number=lease.number,
-                expires_at=lease.expires_at,
-            )
-        )
-
-    def all(self) -> list[Lease]:
-        return [to_lease(row) for row in self._session.scalars(select(LeaseRow))]
-
-    def of_attempt(self, run_id: str, number: int) -> Lease | None:
-        query = select(LeaseRow).where(LeaseRow.run_id == run_id, LeaseRow.number == number)
-        row = self._session.scalars(query).one_or_none()
-        return to_lease(row) if row else None
-
-    def renew(self, lease: Lease, expires_at: datetime) -> None:
-        self._session.execute(
-            update(LeaseRow)
-            .where(LeaseRow.run_id == lease.run_id, LeaseRow.number == lease.number)
-            .values(expires_at=expires_at)
-        )
-
-    def end(self, run_id: str, number: int) -> None:
-        self._session.execute(delete(LeaseRow).where(LeaseRow.run_id == run_id, LeaseRow.number == number))
-
-
-class DeviceRepository:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def put(self, device: DeviceRecord) -> None:
-        self._session.merge(DeviceRow(**device_columns(device)))
-        self._session.flush()
-
-    def get(self, device_id: str) -> DeviceRecord | None:
-        row = self._session.get(DeviceRow, device_id)
-        return to_device(row) if row else None
-
-    def all(self) -> list[DeviceRecord]:
-        return [to_device(row) for row in self._session.scalars(select(DeviceRow).order_by(DeviceRow.id))]
-
-    def of_agent(self, agent_id: str) -> list[DeviceRecord]:
-        rows = self._session.scalars(select(DeviceRow).where(DeviceRow.agent_id == agent_id).order_by(DeviceRow.id))
-        return [to_device(row) for row in rows]
-
-
-class AgentRepository:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def put(self, agent: Agent) -> None:
-        self._session.merge(AgentRow(**agent_columns(agent)))
-        self._session.flush()
-
-    def get(self, agent_id: str) -> Agent | None:
-        row = self._session.get(AgentRow, agent_id)
-        return to_agent(row) if row else None
-
-    def by_token_digest(self, digest: str) -> Agent | None:
-        row = self._session.scalars(select(AgentRow).where(AgentRow.token_digest == digest)).one_or_none()
-        return to_agent(row) if row else None
+    def _found(self, query: Select[Any]) -> list[Attempt]:
+        found = [to_attempt(row) for row in self._session.execute(query)]
+        self._read |= {(attempt.run_id, attempt.number): attempt for attempt in found}
+        return found
 
 
 class CellRepository:
@@ -294,20 +236,19 @@ class CellRepository:
 
     def put(self, record: CellRecord) -> None:
         cell = record.cell
-        self._session.merge(
-            CellRow(
-                key=record.key,
-                variant_id=cell.variant,
-                device_id=cell.device,
-                verdict=cell.verdict,
-                updated_at=cell.updated_at,
-                cell=dump_always(cell),
-            )
-        )
-        self._session.flush()
+        columns = {
+            "variant_id": cell.variant,
+            "device_id": cell.device,
+            "verdict": cell.verdict,
+            "updated_at": cell.updated_at,
+            "cell": dump_always(cell),
+        }
+        known = self._session.execute(update(CELLS).where(CELLS.c.key == record.key).values(**columns))
+        if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
+            self._session.execute(insert(CELLS).values(key=record.key, **columns))
 
     def get(self, key: str) -> CellRecord | None:
-        row = self._session.get(CellRow, key)
+        row = self._session.execute(select(CELLS).where(CELLS.c.key == key)).one_or_none()
         return CellRecord(row.key, Cell.model_validate(row.cell)) if row else None
 
     def all(self) -> list[CellRecord]:
@@ -315,17 +256,20 @@ class CellRepository:
 
 
 class VariantRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, memory: Memory) -> None:
         self._session = session
+        self._memory = memory
 
     def put(self, frozen: FrozenVariant) -> None:
-        if self._session.get(VariantRow, frozen.digest) is None:
-            self._session.execute(
-                insert(VariantRow).values(
-                    digest=frozen.digest, id=frozen.variant.id, content=dump_always(frozen.variant)
-                )
-            )
+        known = select(exists().where(VARIANTS.c.digest == frozen.digest))
+        if not self._session.scalar(known):
+            content = dump_always(frozen.variant)
+            self._session.execute(insert(VARIANTS).values(digest=frozen.digest, id=frozen.variant.id, content=content))
 
     def get(self, digest: str) -> Variant:
-        row = self._session.get_one(VariantRow, digest)
-        return Variant.model_validate(row.content)
+        known = self._memory.variants.get(digest)
+        if known is None:
+            content = self._session.execute(select(VARIANTS.c.content).where(VARIANTS.c.digest == digest)).scalar_one()
+            known = Variant.model_validate(content)
+            self._memory.variants.put(digest, known)
+        return known

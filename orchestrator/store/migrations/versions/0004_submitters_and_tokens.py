@@ -8,6 +8,15 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+devices = sa.table(
+    "devices",
+    sa.column("id", sa.String),
+    sa.column("registration", sa.JSON),
+    sa.column("exclusive_group", sa.String),
+    sa.column("model", sa.String),
+    sa.column("kind", sa.String),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -111,10 +120,43 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_queue",
         "runs",
-        ["state", "device_id", "priority", "submitter", "job_created_at", "repeat", "variant_bytes"],
+        ["state", "device_id", "browser", "priority", "submitter", "job_created_at", "repeat", "variant_bytes"],
         unique=False,
     )
+    op.create_index(
+        "ix_runs_health",
+        "runs",
+        ["state", "device_id"],
+        unique=False,
+        sqlite_where=sa.text("purpose = 'health'"),
+        postgresql_where=sa.text("purpose = 'health'"),
+    )
+    op.drop_index(op.f("ix_runs_job_id"), table_name="runs")
+    op.create_index("ix_runs_job_id_state", "runs", ["job_id", "state"], unique=False)
+    op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
+    _let_devices_be_found()
     op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
+
+
+def _let_devices_be_found() -> None:
+    """What placement asks of devices becomes columns; when they were seen last is their agent's to tell."""
+    for name in ("exclusive_group", "model", "kind", "facts_revision"):
+        op.add_column("devices", sa.Column(name, sa.String(length=200), nullable=False, server_default=""))
+    op.add_column("devices", sa.Column("health_at", sa.DateTime(timezone=True), nullable=True))
+    op.drop_column("devices", "last_seen_at")
+    connection = op.get_bind()
+    for identifier, registration in connection.execute(sa.select(devices.c.id, devices.c.registration)).all():
+        connection.execute(
+            sa.update(devices)
+            .where(devices.c.id == identifier)
+            .values(
+                exclusive_group=registration.get("exclusive_group") or identifier,
+                model=registration["model"],
+                kind=registration["kind"],
+            )
+        )
+    op.create_index("ix_devices_model_kind", "devices", ["model", "kind"], unique=False)
+    op.create_index(op.f("ix_devices_exclusive_group"), "devices", ["exclusive_group"], unique=False)
 
 
 def downgrade() -> None:
