@@ -8,6 +8,7 @@ import time
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthRuns
 
 log = logging.getLogger(__name__)
@@ -17,11 +18,17 @@ class Dispatcher:
     """Sleeps until something happened: a job, a report, a heartbeat. The sweep catches what an event missed."""
 
     def __init__(
-        self, dispatching: Dispatching, ledger: AttemptLedger, health_runs: HealthRuns, times: AgentTimes
+        self,
+        dispatching: Dispatching,
+        ledger: AttemptLedger,
+        health_runs: HealthRuns,
+        expiry: Expiry,
+        times: AgentTimes,
     ) -> None:
         self._dispatching = dispatching
         self._ledger = ledger
         self._health_runs = health_runs
+        self._expiry = expiry
         self._times = times
         self._wakeup = threading.Event()
         self._stopping = threading.Event()
@@ -61,6 +68,7 @@ class Dispatcher:
                         if not led:
                             self._ledger.renew_all()
                         self._ledger.reap()
+                        self._expiry.expire_due()
                         self._dispatching.resend()
                 if leads:
                     self._look_after_devices()

@@ -1,5 +1,6 @@
 """Rows to records and back."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -72,7 +73,7 @@ def to_job(row: JobRow) -> Job:
     )
 
 
-def run_columns(run: Run) -> dict[str, Any]:
+def run_columns(run: Run, write: Callable[[BaseModel], dict[str, Any]] = dump_always) -> dict[str, Any]:
     return {
         "id": run.id,
         "job_id": run.job_id,
@@ -83,8 +84,8 @@ def run_columns(run: Run) -> dict[str, Any]:
         "device_id": run.device_id,
         "browser": run.browser,
         "purpose": run.purpose,
-        "workload": dump_always(run.workload),
-        "criteria": dump_always(run.criteria),
+        "workload": write(run.workload),
+        "criteria": write(run.criteria),
         "state": run.state,
         "repeat": run.repeat,
         "attempts": run.attempts,
@@ -97,12 +98,13 @@ def run_columns(run: Run) -> dict[str, Any]:
         "fault": dump(run.fault),
         "phase": run.phase,
         "marks": list(run.marks),
-        "figures": dump_always(run.figures),
+        "figures": write(run.figures),
         "validation": dump(run.validation),
         "cell_key": run.cell_key,
         "submitter": run.submitter,
         "expires_at": run.expires_at,
         "reused_from": run.reused_from,
+        "browser_version": run.browser_version,
     }
 
 
@@ -136,6 +138,7 @@ def to_run(row: RunRow) -> Run:
         submitter=row.submitter,
         expires_at=row.expires_at,
         reused_from=row.reused_from,
+        browser_version=row.browser_version,
     )
 
 

@@ -14,7 +14,8 @@ from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
 from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Attempt, CellRecord, DeviceRecord, FrozenVariant, Job, Lease, Run
-from orchestrator.domain.run_states import UNFINISHED
+from orchestrator.domain.run_states import ENDED, UNFINISHED
+from orchestrator.store.many_runs import insert_runs
 from orchestrator.store.mapping import (
     agent_columns,
     attempt_columns,
@@ -90,23 +91,7 @@ class RunRepository:
         self._session = session
 
     def add(self, runs: Sequence[Run]) -> None:
-        if not runs:
-            return
-        jobs = {
-            row.id: row
-            for row in self._session.scalars(select(JobRow).where(JobRow.id.in_({run.job_id for run in runs})))
-        }
-        self._session.execute(
-            insert(RunRow),
-            [
-                {
-                    **run_columns(run),
-                    "priority": jobs[run.job_id].priority,
-                    "job_created_at": jobs[run.job_id].created_at,
-                }
-                for run in runs
-            ],
-        )
+        insert_runs(self._session, runs)
 
     def get(self, run_id: str) -> Run | None:
         row = self._session.get(RunRow, run_id)
@@ -121,8 +106,7 @@ class RunRepository:
         purpose: Purpose | None,
         limit: int,
     ) -> list[Run]:
-        ended = state in (RunState.FINISHED, RunState.INCONCLUSIVE)
-        newest = RunRow.finished_at if ended else RunRow.created_at
+        newest = RunRow.finished_at if state in ENDED else RunRow.created_at
         query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
         if job_id is not None:
             query = query.where(RunRow.job_id == job_id)
