@@ -54,21 +54,20 @@ class EarlierRunRepository:
         self._session = session
 
     def in_cells(self, cell_keys: Sequence[str], since: datetime) -> list[EarlierRun]:
-        columns = (RunRow.id, RunRow.cell_key, RunRow.browser_version, RunRow.verdict, RunRow.finished_at, RunRow.marks)
         found = []
         for keys in _chunks(cell_keys):
-            query = select(*columns).where(
+            query = select(
+                RunRow.id, RunRow.cell_key, RunRow.browser_version, RunRow.verdict, RunRow.finished_at, RunRow.marks
+            ).where(
                 RunRow.cell_key.in_(keys),
                 RunRow.finished_at >= since,
                 RunRow.state == RunState.FINISHED,
                 RunRow.purpose == Purpose.MEASURE,
-                RunRow.browser_version.is_not(None),
-                RunRow.verdict.is_not(None),
             )
             found += [
                 EarlierRun(run_id, key, version, Verdict(verdict), finished_at)
-                for run_id, key, version, verdict, finished_at, marks in self._session.execute(query)
-                if Mark.THROTTLED not in marks
+                for run_id, key, version, verdict, finished_at, marks in self._session.execute(query).tuples()
+                if key and version and verdict and finished_at and Mark.THROTTLED not in marks
             ]
         return found
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from agents import phase_clock
 from agents.phase_clock import PhaseClock
 from orchestrator.contract.vocabulary import Phase
 
@@ -11,7 +10,7 @@ from orchestrator.contract.vocabulary import Phase
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the clock shows; a test turns it."""
     shown = [100.0]
-    monkeypatch.setattr(phase_clock.time, "monotonic", lambda: shown[0])
+    monkeypatch.setattr("agents.phase_clock.time.monotonic", lambda: shown[0])
     return shown
 
 

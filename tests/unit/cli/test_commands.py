@@ -133,9 +133,8 @@ def test_submit_reads_standard_input(coordinator: FakeCoordinator) -> None:
 
 
 def test_a_dry_run_shows_what_would_be_and_creates_nothing(coordinator: FakeCoordinator, job_file: Path) -> None:
-    devices = [
-        DeviceEstimate(device_id=name, runs=2, device_seconds=time) for name, time in (("a", 250.0), ("b", 40.0))
-    ]
+    times = {"a": 250.0, "b": 40.0}
+    devices = [DeviceEstimate(device_id=name, runs=2, device_seconds=times[name]) for name in times]
     preview = JobPreview(runs=4, cells=5, reused=1, devices=devices, left_out=["x on wasm: no"])
     coordinator.answer("POST /api/v1/jobs/preview", preview)
     result = fitmatrix("submit", str(job_file), "--dry-run", server=coordinator.url)
