@@ -16,6 +16,7 @@ from orchestrator.contract.tls import TrustError, misspoken, trust, untrusted
 from orchestrator.contract.views import (
     DeviceView,
     Health,
+    JobPreview,
     JobView,
     Listing,
     Problem,
@@ -106,6 +107,19 @@ class Client:
         body = spec.model_dump(mode="json", by_alias=True) if isinstance(spec, JobSpec) else dict(spec)
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return _read(JobView, self._send("POST", f"{API_PREFIX}/jobs", json=body, headers=headers))
+
+    def preview(self, spec: JobSpec | Mapping[str, Any]) -> JobPreview:
+        """What submitting the job would do; creates nothing."""
+        body = spec.model_dump(mode="json", by_alias=True) if isinstance(spec, JobSpec) else dict(spec)
+        return _read(JobPreview, self._send("POST", f"{API_PREFIX}/jobs/preview", json=body))
+
+    def cancel_job(self, job_id: str) -> JobView:
+        """Ends a job's runs; one that has ended stays as it is."""
+        return _read(JobView, self._send("POST", f"{API_PREFIX}/jobs/{_part(job_id)}/cancel"))
+
+    def cancel_run(self, run_id: str) -> RunDetail:
+        """Ends one run; one that has ended stays as it is."""
+        return _read(RunDetail, self._send("POST", f"{API_PREFIX}/runs/{_part(run_id)}/cancel"))
 
     def probe(self, devices: str = "true", browser: str | None = None) -> JobView:
         """Creates a job that finds out what browsers of the selected devices can do; see `DeviceView.probes`.

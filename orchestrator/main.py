@@ -31,7 +31,9 @@ from orchestrator.models.definition import CatalogError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
@@ -120,7 +122,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab)
     dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab)
     health_runs = HealthRuns(database, catalog, _now, times, plan)
-    dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due], times)
+    dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due, Expiry(database, _now).expire_due], times)
     wake.target = dispatcher
     reading = Reading(database, catalog, _now, times)
     telemetry.registry.register(StateCollector(reading))
@@ -131,6 +133,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
 
     state = ApiState(
         submission=Submission(database, catalog, _now, wake),
+        cancelling=Cancelling(database, _now, wake),
         reading=reading,
         agents=AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version),
         ledger=ledger,

@@ -22,6 +22,15 @@ JOB_EXAMPLES: Final[dict[str, Any]] = {
             "workload": {"text-generation": {"protocol": "sustained"}},
         },
     },
+    "query": {
+        "summary": "Every 4-bit text generator below 500 MB, unless such a device gave the answer in the last week",
+        "value": {
+            "name": "small generators",
+            "variants": 'task == "text-generation" && bits == 4.0 && size_mb < 500.0',
+            "reuse": {"days": 7},
+            "timeouts": {"queue": 86400, "phases": {"init": 120}},
+        },
+    },
     "probe": {
         "summary": "What the browsers of all devices can do, without a model",
         "value": {"name": "probe", "variants": ["probe"]},
@@ -100,6 +109,7 @@ MATRIX: Final[dict[str, Any]] = {"generated_at": "2026-11-21T12:00:00Z", "cells"
 JOB_VIEW: Final[dict[str, Any]] = {
     "id": "j-4f7k2m9q0x1v",
     "state": "active",
+    "submitter": "nightly",
     "spec": JOB,
     "created_at": "2026-11-21T12:00:00Z",
     "finished_at": None,
@@ -107,6 +117,13 @@ JOB_VIEW: Final[dict[str, Any]] = {
     "cells": 3,
     "settled_cells": 1,
     "left_out": ["smollm2-135m-instruct.q8 on webgpu: this build has wasm only"],
+}
+JOB_PREVIEW: Final[dict[str, Any]] = {
+    "runs": 2,
+    "cells": 3,
+    "reused": 1,
+    "devices": [{"device_id": "lab-1.this-machine", "runs": 2, "device_seconds": 95.5}],
+    "left_out": JOB_VIEW["left_out"],
 }
 RUN_VIEW: Final[dict[str, Any]] = {
     "id": "r-7k2m9q4x0v1d",

@@ -16,6 +16,7 @@ from orchestrator.contract.views import Problem, ProblemField
 from orchestrator.domain.errors import (
     ConflictError,
     FitmatrixError,
+    ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     UnauthorizedError,
@@ -23,7 +24,7 @@ from orchestrator.domain.errors import (
 
 log = logging.getLogger(__name__)
 
-_UNION_MEMBER: Final = re.compile(r"^(constrained-)?(int|str|float)$|^literal\[")
+_UNION_MEMBER: Final = re.compile(r"^(constrained-)?(int|str|float|list)(\[.*\])?$|^literal\[")
 """What Pydantic adds to a field's path to say which member of a union it tried."""
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -32,6 +33,7 @@ _STATUS: Final[dict[type[FitmatrixError], HTTPStatus]] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
 }
 Responses = dict[int | str, dict[str, Any]]
 
@@ -100,7 +102,14 @@ def problem_field(item: Any) -> ProblemField:
         text = value if isinstance(value, str) else json.dumps(value)
     except (TypeError, ValueError):
         text = repr(value)
-    return ProblemField(field=path or "body", value=text[:200], allowed=_allowed(item))
+    except RecursionError:
+        text = "a value that is nested too deep"
+    return ProblemField(field=_sayable(path)[:200] or "body", value=_sayable(text[:200]), allowed=_allowed(item))
+
+
+def _sayable(text: str) -> str:
+    """Without halves of characters, which JSON can name and no answer can be written with."""
+    return text.encode(errors="replace").decode()
 
 
 def _merged(fields: list[ProblemField]) -> list[ProblemField]:

@@ -10,6 +10,7 @@ from orchestrator.blobs import BlobStore
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 
@@ -17,6 +18,7 @@ from orchestrator.services.submission import Submission
 @dataclass(frozen=True)
 class ApiState:
     submission: Submission
+    cancelling: Cancelling
     reading: Reading
     agents: AgentRegistry
     ledger: AttemptLedger

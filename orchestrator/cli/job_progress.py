@@ -23,6 +23,7 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a silent coordinator is waited for: one that is started again goes on with the job."""
 SEEN_RUNS: Final = 50
 SHOWN_RUNS: Final = 8
+_ENDED: Final = (RunState.FINISHED, RunState.INCONCLUSIVE, RunState.CANCELLED, RunState.EXPIRED)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def follow(
         else:
             silent_since = None
             progress.show(snapshot)
-            if snapshot.job.state is JobState.FINISHED:
+            if snapshot.job.state is not JobState.ACTIVE:
                 return snapshot.job
         time.sleep(poll_seconds)
 
@@ -73,7 +74,7 @@ def _snapshot(client: Client, job_id: str) -> Snapshot:
     job = client.job(job_id)
     active, ended = (
         [run for state in states for run in client.runs(job=job_id, state=state, limit=SEEN_RUNS)]
-        for states in ((RunState.RUNNING, RunState.LEASED), (RunState.FINISHED, RunState.INCONCLUSIVE))
+        for states in ((RunState.RUNNING, RunState.LEASED), _ENDED)
     )
     ended.sort(key=lambda run: run.finished_at or run.created_at, reverse=True)
     return Snapshot(job, active, ended, client.devices())
@@ -126,7 +127,7 @@ class LiveProgress:
 
     def show(self, snapshot: Snapshot) -> None:
         job = snapshot.job
-        ended = job.runs.finished + job.runs.inconclusive
+        ended = job.runs.total - job.runs.queued - job.runs.leased - job.runs.running
         done, total = (job.settled_cells, job.cells) if job.cells else (ended, job.runs.total)
         bar = Table.grid(padding=(0, 2, 0, 0))
         bar.add_row(

@@ -1,4 +1,4 @@
-"""`submit`, `jobs` and `job`."""
+"""`submit`, `jobs`, `job` and `cancel`."""
 
 import sys
 from pathlib import Path
@@ -11,11 +11,11 @@ from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Serve
 
 if TYPE_CHECKING:
     from orchestrator.client import Client
-    from orchestrator.contract.views import JobView
+    from orchestrator.contract.views import JobPreview, JobView, RunView
 
 WAITED = (
     "0 submitted, or with --wait: every run finished, whatever its verdict",
-    "1 with --wait: some runs are inconclusive, the lab failed them",
+    "1 with --wait: some runs have no result: the lab failed them, they expired or were cancelled",
     "2 bad input",
     "3 the coordinator cannot be reached or has failed",
     "130 interrupted while waiting; the job goes on",
@@ -27,17 +27,22 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=epilog(
             "fitmatrix submit job.yaml --wait",
+            "fitmatrix submit job.yaml --dry-run",
             "fitmatrix submit job.yaml --idempotency-key nightly-42 --format json",
             exits=WAITED,
         )
     )(submit)
     app.command(epilog=epilog("fitmatrix jobs", "fitmatrix jobs --all --format json"))(jobs)
     app.command(epilog=epilog("fitmatrix job JOB", "fitmatrix job JOB --wait", exits=(*ANSWERED[:1], *WAITED[1:])))(job)
+    app.command(epilog=epilog("fitmatrix cancel JOB", "fitmatrix cancel RUN"))(cancel)
 
 
 def submit(
     job_file: Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job; `-` reads standard input.")],
     wait: Wait = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Create nothing: show runs, devices and the device time they would take.")
+    ] = False,
     server: Server = DEFAULT_SERVER,
     idempotency_key: Annotated[
         str | None, typer.Option("--idempotency-key", metavar="KEY", help="Sent twice, it still makes one job.")
@@ -46,7 +51,7 @@ def submit(
 ) -> None:
     """Submit a job.
 
-    With --format json, standard output is the job, or with --wait an object of job and matrix.
+    With --format json, standard output is the job, with --wait an object of job and matrix, with --dry-run the preview.
     """
     from orchestrator.cli.connection import connected
     from orchestrator.cli.job_file import JobFileError, parse_job, read_job_file
@@ -56,6 +61,9 @@ def submit(
     except JobFileError as error:
         fail(str(error), ExitCode.BAD_INPUT)
     with connected(server, read.line_of) as client:
+        if dry_run:
+            _show_preview(client.preview(read.value), answer_format)
+            return
         made = client.submit(read.value, idempotency_key=idempotency_key)
         _present(client, made, wait, answer_format)
 
@@ -90,6 +98,41 @@ def job(
 
     with connected(server) as client:
         _present(client, client.job(job_id), wait, answer_format)
+
+
+def cancel(
+    what: Annotated[str, typer.Argument(metavar="JOB|RUN", help="The id of a job, or of one of its runs.")],
+    server: Server = DEFAULT_SERVER,
+    answer_format: Format = AnswerFormat.TEXT,
+) -> None:
+    """Cancel a job or a run: what is queued ends at once, what runs within seconds.
+
+    What has ended stays as it is.
+    """
+    from orchestrator.cli.connection import connected
+    from orchestrator.cli.listings import job_summary, runs_table
+
+    ended: JobView | RunView
+    with connected(server) as client:
+        if what.startswith("r-"):
+            run = client.cancel_run(what)
+            ended, words = run, runs_table([run])
+        else:
+            job = client.cancel_job(what)
+            ended, words = job, job_summary(job, client.url)
+    if answer_format is AnswerFormat.JSON:
+        print_json(ended)
+    else:
+        screen().print(words)
+
+
+def _show_preview(preview: "JobPreview", answer_format: AnswerFormat) -> None:
+    if answer_format is AnswerFormat.JSON:
+        print_json(preview)
+        return
+    from orchestrator.cli.preview import preview_report
+
+    screen().print(preview_report(preview))
 
 
 def _present(client: "Client", job: "JobView", wait: bool, answer_format: AnswerFormat) -> None:
@@ -138,4 +181,5 @@ def _wait_and_present(client: "Client", job: "JobView", answer_format: AnswerFor
         found, browsers, _ = probed_devices(client, ended)
         if found:
             out.print(probes_table(found, browsers))
-    raise typer.Exit(ExitCode.INCONCLUSIVE if ended.runs.inconclusive else ExitCode.DONE)
+    without_result = ended.runs.inconclusive + ended.runs.cancelled + ended.runs.expired
+    raise typer.Exit(ExitCode.INCONCLUSIVE if without_result else ExitCode.DONE)

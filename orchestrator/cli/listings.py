@@ -16,11 +16,14 @@ from orchestrator.presentation.device_facts import hardware_lines, health_lines,
 from orchestrator.presentation.probe_facts import probe_summary
 from orchestrator.presentation.words import (
     EMULATED,
+    REUSED,
     THROTTLED,
+    limits_facts,
     no_cells_words,
     plain,
     rate,
     seconds,
+    variants_words,
     verdict_symbol,
     verdict_words,
 )
@@ -61,13 +64,21 @@ def listing(headers: Sequence[str]) -> Table:
 def jobs_table(jobs: Sequence[JobView]) -> RenderableType:
     if not jobs:
         return Text("No jobs yet. Submit one: fitmatrix submit JOB.yaml --wait")
-    table = listing(["job", "name", "state", "settled cells", "runs", "created"])
+    table = listing(["job", "name", "state", "settled cells", "runs", "submitter", "created"])
     for job in jobs:
         cells = f"{job.settled_cells}/{job.cells}" if job.cells else "–"
         table.add_row(
             *map(
                 Text,
-                (job.id, plain(job.spec.name), job.state.value, cells, counts(job.runs), _short_moment(job.created_at)),
+                (
+                    job.id,
+                    plain(job.spec.name),
+                    job.state.value,
+                    cells,
+                    counts(job.runs),
+                    plain(job.submitter) or "–",
+                    _short_moment(job.created_at),
+                ),
             )
         )
     return table
@@ -89,9 +100,11 @@ def job_summary(job: JobView, server: str) -> RenderableType:
         ("state", job.state.value),
         ("cells", f"{job.settled_cells} of {job.cells} settled" if job.cells else no_cells_words(job)),
         ("runs", counts(job.runs)),
-        ("variants", ", ".join(map(plain, spec.variants))),
+        *([("submitter", plain(job.submitter))] if job.submitter else []),
+        ("variants", variants_words(spec)),
         ("backends", ", ".join(backend.value for backend in spec.backends)),
         ("devices", plain(spec.devices)),
+        *limits_facts(spec),
         ("created", moment(job.created_at)),
         ("finished", moment(job.finished_at)),
         *(("left out", plain(reason)) for reason in job.left_out),
@@ -133,6 +146,8 @@ def outcome(run: RunView) -> Text:
     text = Text(f"{verdict_symbol(run.verdict)} {words}{phase}", style=VERDICT_STYLES[CellVerdict(run.verdict.value)])
     if Mark.THROTTLED in run.marks:
         text.append(f"\n{THROTTLED}", style="not bold yellow")
+    if run.reused_from:
+        text.append(f"\n{REUSED}", style="not bold dim")
     return text
 
 

@@ -25,5 +25,9 @@ class ConflictError(FitmatrixError):
     """The request contradicts the present state, such as a stale fencing token."""
 
 
+class ForbiddenError(FitmatrixError):
+    """The caller is known and may not do this."""
+
+
 class UnauthorizedError(FitmatrixError):
     """The caller did not say who it is, or said it wrongly."""

@@ -65,6 +65,10 @@ def clock_words(attempt: AttemptView) -> str | None:
     )
 
 
+def reused_words(source: str) -> str:
+    return f"the result of {source}, of the same files and spec in the same browser on such a device; no run of its own"
+
+
 def health_rows(report: AttemptReport) -> Iterator[tuple[str, str, str]]:
     """How the device was during the attempt, and what it drew."""
     if report.health:

@@ -10,6 +10,7 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, FaultCode, JobState, Purpose, RunState, Task, Verdict
 from orchestrator.domain.cells import build_cell, cell_key
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.domain.expansion import expires_at
 from orchestrator.domain.fair_share import charge, correction
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.judgement import judge
@@ -18,6 +19,7 @@ from orchestrator.domain.quarantine import after_failed_health_run, after_fault,
 from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Run
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
+from orchestrator.services.estimates import note_duration
 from orchestrator.services.ports import Transaction
 from orchestrator.services.retrying import Search
 
@@ -63,7 +65,7 @@ def spoil(
         left = replace(left, device_id=elsewhere[0], browser=elsewhere[1])
     tx.runs.update(replace(left, fault=fault, finished_at=now if given_up else None))
     if given_up:
-        _finish_job_if_done(tx, run.job_id, now)
+        finish_job_if_done(tx, run.job_id, now)
     return Outcome(attempt.device_id, quarantined, elsewhere[0] if elsewhere else None)
 
 
@@ -84,6 +86,7 @@ def conclude(
     variant = tx.variants.get(run.variant_digest)
     judgement = judge(report, variant, run.workload, run.criteria)
     device = after_result(_device(tx, run.device_id), run, judgement.verdict, now, health_interval)
+    used = report.browser or find_browser(device.registration, run.browser)
     done = replace(
         run,
         state=next_state(run.state, RunEvent.RESULT),
@@ -94,7 +97,10 @@ def conclude(
         figures=judgement.figures,
         validation=judgement.validation,
         finished_at=now,
+        browser_version=used.version if used else None,
     )
+    if run.purpose is Purpose.MEASURE:
+        note_duration(tx.durations, run, attempt, device.registration.model, now)
     if variant.task is Task.PROBE and judgement.verdict is Verdict.FITS:
         device = with_probe(device, run.browser, report, now)
     tx.devices.put(device)
@@ -102,7 +108,7 @@ def conclude(
         tx.runs.update(done)
     else:
         _enter_cell(tx, done, variant, device.registration, report, now)
-    _finish_job_if_done(tx, run.job_id, now)
+    finish_job_if_done(tx, run.job_id, now)
 
 
 def _enter_cell(
@@ -114,17 +120,20 @@ def _enter_cell(
     tx.runs.update(replace(run, cell_key=key))
     record = build_cell(key, tx.runs.finished_in_cell(key), variant, registration, report, browser, now)
     tx.cells.put(record)
-    job = tx.jobs.get(run.job_id)
-    if job is not None and job.spec.repeats == "auto":
-        _repeat_until_settled(tx, run, record, now)
+    _repeat_until_settled(tx, run, record, now)
 
 
 def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: datetime) -> None:
+    job = tx.jobs.get(run.job_id)
+    if job is None or job.spec.repeats != "auto":
+        return
     cell = record.cell
     settled = sequential_test(cell.successes, cell.runs - cell.successes) is not Settlement.OPEN
     done = run.repeat + 1  # each of them was made by the end of the one before
     if settled or done >= MAX_AUTO_RUNS:
         return
+    gives_up_at = expires_at(job.spec, now)
+    expired = gives_up_at is not None and gives_up_at <= now
     again = Run(
         id=new_id("r"),
         job_id=run.job_id,
@@ -135,16 +144,19 @@ def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: da
         browser=run.browser,
         workload=run.workload,
         criteria=run.criteria,
-        state=RunState.QUEUED,
+        state=RunState.EXPIRED if expired else RunState.QUEUED,
         repeat=done,
         variant_bytes=run.variant_bytes,
         created_at=now,
+        finished_at=now if expired else None,
         submitter=run.submitter,
+        expires_at=gives_up_at,
     )
     tx.runs.add([again])
 
 
-def _finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
+def finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
+    """Ends a job none of whose runs has anything left to do."""
     job = tx.jobs.get(job_id)
     if job is not None and job.state is JobState.ACTIVE and not tx.runs.is_job_unfinished(job_id):
         tx.jobs.update(replace(job, state=JobState.FINISHED, finished_at=now))

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import Variant
@@ -25,6 +25,11 @@ from orchestrator.domain.records import (
     Run,
 )
 from orchestrator.services.queue import Queue, Submitters
+
+if TYPE_CHECKING:
+    from orchestrator.services.cancelling import WaitingRuns
+    from orchestrator.services.estimates import Durations
+    from orchestrator.services.submission import EarlierRuns
 
 
 class Jobs(Protocol):
@@ -216,6 +221,12 @@ class Transaction(Protocol):
     def queue(self) -> Queue: ...
     @property
     def submitters(self) -> Submitters: ...
+    @property
+    def durations(self) -> "Durations": ...
+    @property
+    def earlier_runs(self) -> "EarlierRuns": ...
+    @property
+    def waiting_runs(self) -> "WaitingRuns": ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...

@@ -115,6 +115,7 @@ class Reading:
         return JobView(
             id=job.id,
             state=job.state,
+            submitter=job.submitter,
             spec=job.spec,
             created_at=job.created_at,
             finished_at=job.finished_at,
@@ -196,6 +197,8 @@ def _run_view(run: Run, device: DeviceRecord | None) -> RunView:
         validation=run.validation,
         variant_bytes=run.variant_bytes,
         attempts=run.attempts,
+        submitter=run.submitter,
+        reused_from=run.reused_from,
         created_at=run.created_at,
         finished_at=run.finished_at,
     )

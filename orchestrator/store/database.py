@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.services.ports import RunTally
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
+from orchestrator.store.durations import DurationRepository
+from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
@@ -91,6 +93,18 @@ class SqlTransaction:
     def submitters(self) -> SubmitterRepository:
         return SubmitterRepository(self._session)
 
+    @cached_property
+    def durations(self) -> DurationRepository:
+        return DurationRepository(self._session)
+
+    @cached_property
+    def earlier_runs(self) -> EarlierRunRepository:
+        return EarlierRunRepository(self._session)
+
+    @cached_property
+    def waiting_runs(self) -> WaitingRunRepository:
+        return WaitingRunRepository(self._session)
+
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
         if row is None:
@@ -104,7 +118,12 @@ class SqlTransaction:
         return True
 
     def tally_runs(self) -> list[RunTally]:
-        counted = select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model")).subquery()
+        counted = (
+            select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model"))
+            # The run that was measured is counted; what took over its result is not.
+            .where(RunRow.reused_from.is_(None))
+            .subquery()
+        )
         columns = (counted.c.state, counted.c.verdict, counted.c.fault_code, counted.c.of_a_model)
         query = select(*columns, func.count()).group_by(*columns)
         return [

@@ -1,7 +1,7 @@
 """Rows to records and back."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -103,14 +103,19 @@ def to_job(row: JobRow | Row[Any], spec: JobSpec | None = None) -> Job:
     )
 
 
-def run_columns(run: Run, before: Run | None = None) -> dict[str, Any]:
+def run_columns(
+    run: Run, before: Run | None = None, write: Callable[[BaseModel], dict[str, Any]] = dump_always
+) -> dict[str, Any]:
     """All columns, or those that a run has changed since `before`."""
     columns: dict[str, Any] = {}
     for name in changed_fields(run, before):
         value = getattr(run, name)
         if name == "fault":
             columns["fault_code"] = value.code if value else None
-        columns[name] = list(value) if name == "marks" else _plain(value)
+        if isinstance(value, BaseModel):
+            columns[name] = write(value)
+        else:
+            columns[name] = list(value) if name == "marks" else value
     return columns
 
 
@@ -144,6 +149,7 @@ def to_run(row: RunRow | Row[Any]) -> Run:
         submitter=row.submitter,
         expires_at=row.expires_at,
         reused_from=row.reused_from,
+        browser_version=row.browser_version,
     )
 
 

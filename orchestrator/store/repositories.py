@@ -14,7 +14,8 @@ from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Attempt, CellRecord, FrozenVariant, Job, Run
-from orchestrator.domain.run_states import UNFINISHED
+from orchestrator.domain.run_states import ENDED, UNFINISHED
+from orchestrator.store.many_runs import insert_runs
 from orchestrator.store.mapping import (
     attempt_columns,
     dump_always,
@@ -89,25 +90,7 @@ class RunRepository:
         """As this transaction has read and written them: only what differs is written."""
 
     def add(self, runs: Sequence[Run]) -> None:
-        if not runs:
-            return
-        jobs = {
-            row.id: row
-            for row in self._session.execute(
-                select(JOBS.c.id, JOBS.c.priority, JOBS.c.created_at).where(JOBS.c.id.in_({run.job_id for run in runs}))
-            )
-        }
-        self._session.execute(
-            insert(RUNS),
-            [
-                {
-                    **run_columns(run),
-                    "priority": jobs[run.job_id].priority,
-                    "job_created_at": jobs[run.job_id].created_at,
-                }
-                for run in runs
-            ],
-        )
+        insert_runs(self._session, runs)
 
     def get(self, run_id: str) -> Run | None:
         return self.some([run_id]).get(run_id)
@@ -130,8 +113,7 @@ class RunRepository:
         purpose: Purpose | None,
         limit: int,
     ) -> list[Run]:
-        ended = state in (RunState.FINISHED, RunState.INCONCLUSIVE)
-        newest = RunRow.finished_at if ended else RunRow.created_at
+        newest = RunRow.finished_at if state in ENDED else RunRow.created_at
         query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
         if job_id is not None:
             query = query.where(RunRow.job_id == job_id)

@@ -140,6 +140,7 @@ class RunRow(Base):
     submitter: Mapped[str]
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
     reused_from: Mapped[str | None]
+    browser_version: Mapped[str | None]
 
 
 class AttemptRow(Base):
@@ -255,6 +256,7 @@ class DurationRow(Base):
     variant_digest: Mapped[str] = mapped_column(primary_key=True)
     backend: Mapped[str] = mapped_column(primary_key=True)
     device_model: Mapped[str] = mapped_column(primary_key=True)
+    variant_bytes: Mapped[int] = mapped_column(BigInteger)
     seconds: Mapped[float]
     """Mean, the newest weighing most."""
     runs: Mapped[int]

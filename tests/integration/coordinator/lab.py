@@ -266,7 +266,7 @@ class Submitter:
     def post(self, job: Any, **headers: str) -> httpx.Response:
         return self._client.post("/api/v1/jobs", json=job, headers=headers)
 
-    def submit(self, **changes: Any) -> str:
+    def spec(self, **changes: Any) -> dict[str, Any]:
         job: dict[str, Any] = {
             "name": "test",
             "variants": [VARIANT],
@@ -274,8 +274,21 @@ class Submitter:
             "repeats": 1,
             "devices": self._devices,
         }
-        job |= changes
-        response = self.post(job)
+        return job | changes
+
+    def preview(self, **changes: Any) -> Any:
+        response = self._client.post("/api/v1/jobs/preview", json=self.spec(**changes))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def cancel(self, path: str) -> Any:
+        """A job as `jobs/<id>`, a run as `runs/<id>`."""
+        response = self._client.post(f"/api/v1/{path}/cancel")
+        response.raise_for_status()
+        return response.json()
+
+    def submit(self, **changes: Any) -> str:
+        response = self.post(self.spec(**changes))
         assert response.status_code == 201, response.text
         return str(response.json()["id"])
 

@@ -4,7 +4,15 @@ import pytest
 
 from orchestrator.contract.vocabulary import Purpose, RunState
 from orchestrator.domain.errors import ConflictError
-from orchestrator.domain.run_states import ATTEMPT_LIMIT, RETURN_LIMIT, RunEvent, after_spoiled_attempt, next_state
+from orchestrator.domain.run_states import (
+    ATTEMPT_LIMIT,
+    ENDED,
+    RETURN_LIMIT,
+    UNFINISHED,
+    RunEvent,
+    after_spoiled_attempt,
+    next_state,
+)
 from tests.unit.domain.builders import run
 
 
@@ -15,11 +23,23 @@ def test_the_way_of_a_good_run() -> None:
     assert state is RunState.FINISHED
 
 
-@pytest.mark.parametrize("ended", [RunState.FINISHED, RunState.INCONCLUSIVE])
+@pytest.mark.parametrize("ended", ENDED)
 @pytest.mark.parametrize("event", list(RunEvent))
 def test_what_has_ended_stays_ended(ended: RunState, event: RunEvent) -> None:
     with pytest.raises(ConflictError):
         next_state(ended, event)
+
+
+@pytest.mark.parametrize("state", UNFINISHED)
+def test_whatever_has_not_ended_can_be_cancelled(state: RunState) -> None:
+    assert next_state(state, RunEvent.CANCELLED) is RunState.CANCELLED
+
+
+def test_only_what_waits_expires() -> None:
+    assert next_state(RunState.QUEUED, RunEvent.EXPIRED) is RunState.EXPIRED
+    for state in (RunState.LEASED, RunState.RUNNING):
+        with pytest.raises(ConflictError):
+            next_state(state, RunEvent.EXPIRED)
 
 
 def test_infrastructure_gets_another_attempt_up_to_the_limit() -> None:

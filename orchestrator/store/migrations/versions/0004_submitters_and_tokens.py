@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("variant_digest", sa.String(length=200), nullable=False),
         sa.Column("backend", sa.String(length=200), nullable=False),
         sa.Column("device_model", sa.String(length=200), nullable=False),
+        sa.Column("variant_bytes", sa.BigInteger(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("runs", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("variant_digest", "backend", "device_model", name=op.f("pk_durations")),
@@ -116,6 +117,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("runs", sa.Column("reused_from", sa.String(length=200), nullable=True))
+    op.add_column("runs", sa.Column("browser_version", sa.String(length=200), nullable=True))
     op.drop_index(op.f("ix_runs_queue"), table_name="runs")
     op.create_index(
         "ix_runs_queue",
