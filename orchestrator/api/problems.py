@@ -20,6 +20,7 @@ from orchestrator.domain.errors import (
     NotFoundError,
     UnauthorizedError,
 )
+from orchestrator.services.events import TooManyReadersError
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ _STATUS: Final[dict[type[FitmatrixError], HTTPStatus]] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    TooManyReadersError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 Responses = dict[int | str, dict[str, Any]]
 

@@ -5,13 +5,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import Purpose, RunState, Verdict
+from orchestrator.contract.vocabulary import JobState, Purpose, RunState, Verdict
 from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.records import (
     Agent,
@@ -24,12 +24,28 @@ from orchestrator.domain.records import (
     Run,
 )
 
+if TYPE_CHECKING:
+    from orchestrator.services.events import Events
+    from orchestrator.services.webhooks import WebhookRecords
+
 
 class Jobs(Protocol):
     def add(self, job: Job, idempotency_key: str | None) -> None: ...
     def get(self, job_id: str) -> Job | None: ...
     def by_idempotency_key(self, key: str) -> Job | None: ...
-    def newest(self, limit: int, purpose: Purpose | None = None) -> list[Job]: ...
+    def newest(
+        self,
+        limit: int,
+        purpose: Purpose | None = None,
+        *,
+        state: JobState | None = None,
+        submitter: str | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        before: tuple[datetime, str] | None = None,
+    ) -> list[Job]:
+        """With all the labels, each with its value if one is given; those that come after `before`: time and id."""
+        ...
+
     def update(self, job: Job) -> None: ...
     def counts(self, job_id: str) -> RunCounts: ...
     def cells(self, job_id: str) -> tuple[int, int]:
@@ -48,7 +64,14 @@ class Runs(Protocol):
         device_id: str | None,
         purpose: Purpose | None,
         limit: int,
-    ) -> list[Run]: ...
+        variant: str | None = None,
+        verdict: Verdict | None = None,
+        since: datetime | None = None,
+        before: tuple[datetime, str] | None = None,
+    ) -> list[Run]:
+        """Newest first, by their end where `state` is one; `since` and `before` speak of the same moment."""
+        ...
+
     def update(self, run: Run) -> None: ...
     def next_queued(self, group: IdleGroup) -> Run | None:
         """Highest priority, then oldest job, then fewest repeats done, then smallest variant."""
@@ -92,6 +115,10 @@ class Devices(Protocol):
     def put(self, device: DeviceRecord) -> None: ...
     def get(self, device_id: str) -> DeviceRecord | None: ...
     def all(self) -> list[DeviceRecord]: ...
+    def page(self, after: str | None, limit: int) -> list[DeviceRecord]:
+        """By their ids."""
+        ...
+
     def of_agent(self, agent_id: str) -> list[DeviceRecord]: ...
 
 
@@ -105,6 +132,9 @@ class Cells(Protocol):
     def put(self, record: CellRecord) -> None: ...
     def get(self, key: str) -> CellRecord | None: ...
     def all(self) -> list[CellRecord]: ...
+    def versions(self) -> list[tuple[str, datetime]]:
+        """Key and last change of each."""
+        ...
 
 
 class Variants(Protocol):
@@ -150,6 +180,10 @@ class Transaction(Protocol):
     def cells(self) -> Cells: ...
     @property
     def variants(self) -> Variants: ...
+    @property
+    def events(self) -> "Events": ...
+    @property
+    def webhooks(self) -> "WebhookRecords": ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...

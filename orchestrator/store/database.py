@@ -1,6 +1,6 @@
 """The engine, transactions and migrations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.services.ports import RunTally
+from orchestrator.store.events import ChangeNotes, Committed, EventRepository
 from orchestrator.store.repositories import (
     OF_A_MODEL,
     AgentRepository,
@@ -30,6 +31,7 @@ from orchestrator.store.repositories import (
     VariantRepository,
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.webhooks import WebhookRepository
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
@@ -48,14 +50,19 @@ class SqlTransaction:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._notes = ChangeNotes(session)
+
+    def write_notes(self) -> Committed:
+        """Adds what the transaction changed to it, as its last act."""
+        return self._notes.write()
 
     @cached_property
     def jobs(self) -> JobRepository:
-        return JobRepository(self._session)
+        return JobRepository(self._session, self._notes)
 
     @cached_property
     def runs(self) -> RunRepository:
-        return RunRepository(self._session)
+        return RunRepository(self._session, self._notes)
 
     @cached_property
     def attempts(self) -> AttemptRepository:
@@ -67,7 +74,7 @@ class SqlTransaction:
 
     @cached_property
     def devices(self) -> DeviceRepository:
-        return DeviceRepository(self._session)
+        return DeviceRepository(self._session, self._notes)
 
     @cached_property
     def agents(self) -> AgentRepository:
@@ -75,11 +82,19 @@ class SqlTransaction:
 
     @cached_property
     def cells(self) -> CellRepository:
-        return CellRepository(self._session)
+        return CellRepository(self._session, self._notes)
 
     @cached_property
     def variants(self) -> VariantRepository:
         return VariantRepository(self._session)
+
+    @cached_property
+    def events(self) -> EventRepository:
+        return EventRepository(self._session)
+
+    @cached_property
+    def webhooks(self) -> WebhookRepository:
+        return WebhookRepository(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
@@ -107,6 +122,7 @@ class Database:
     """SQLite (WAL) or PostgreSQL behind the services' `Store` port."""
 
     def __init__(self, url: str) -> None:
+        self._listeners: list[Callable[[Committed], None]] = []
         self._engine = _create_engine(url)
         self._writer = self._engine.execution_options(**{WRITES: True})
         self._reader = self._engine
@@ -137,7 +153,15 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
         with Session(self._writer) as session, session.begin():
-            yield SqlTransaction(session)
+            tx = SqlTransaction(session)
+            yield tx
+            committed = tx.write_notes()
+        for listener in self._listeners:
+            listener(committed)
+
+    def listen(self, listener: Callable[[Committed], None]) -> None:
+        """Calls it after every commit of this process, on the thread that committed; it must not wait."""
+        self._listeners.append(listener)
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:

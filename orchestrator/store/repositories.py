@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, delete, distinct, func, insert, or_, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, delete, distinct, func, insert, or_, select, tuple_, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
+from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Attempt, CellRecord, DeviceRecord, FrozenVariant, Job, Lease, Run
 from orchestrator.domain.run_states import UNFINISHED
+from orchestrator.store.events import ChangeNotes
 from orchestrator.store.mapping import (
     agent_columns,
     attempt_columns,
@@ -45,12 +46,27 @@ OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpos
 """Probes of devices and health runs say nothing of a model."""
 
 
+Place = tuple[datetime, str]
+"""Where in a list that is ordered by time and id an item stands."""
+
+
+def _follows(
+    moment: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
+    identifier: InstrumentedAttribute[str],
+    place: Place,
+) -> ColumnElement[bool]:
+    """Newest first, and by id among those of one moment."""
+    return or_(moment < place[0], and_(moment == place[0], identifier > place[1]))
+
+
 class JobRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
 
     def add(self, job: Job, idempotency_key: str | None) -> None:
         self._session.execute(insert(JobRow).values(idempotency_key=idempotency_key, **job_columns(job)))
+        self._note(job, None)
 
     def get(self, job_id: str) -> Job | None:
         row = self._session.get(JobRow, job_id)
@@ -60,18 +76,41 @@ class JobRepository:
         row = self._session.scalars(select(JobRow).where(JobRow.idempotency_key == key)).one_or_none()
         return to_job(row) if row else None
 
-    def newest(self, limit: int, purpose: Purpose | None = None) -> list[Job]:
+    def newest(
+        self,
+        limit: int,
+        purpose: Purpose | None = None,
+        *,
+        state: JobState | None = None,
+        submitter: str | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        before: Place | None = None,
+    ) -> list[Job]:
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
         if purpose is not None:
             query = query.where(JobRow.purpose == purpose)
+        if state is not None:
+            query = query.where(JobRow.state == state)
+        if submitter is not None:
+            query = query.where(JobRow.submitter == submitter)
+        for name, value in labels:
+            label = JobRow.spec["labels"][name].as_string()
+            query = query.where(label.is_not(None) if value is None else label == value)
+        if before is not None:
+            query = query.where(_follows(JobRow.created_at, JobRow.id, before))
         return [to_job(row) for row in self._session.scalars(query)]
 
     def update(self, job: Job) -> None:
+        before = self._session.get(JobRow, job.id)
+        self._note(job, JobState(before.state) if before else None)
         self._session.execute(update(JobRow).where(JobRow.id == job.id).values(**job_columns(job)))
+
+    def _note(self, job: Job, before: JobState | None) -> None:
+        self._notes.job(job, before, lambda: self.counts(job.id).model_dump())
 
     def counts(self, job_id: str) -> RunCounts:
         counted = select(RunRow.state, func.count()).where(RunRow.job_id == job_id).group_by(RunRow.state)
-        return RunCounts(**dict(self._session.execute(counted).tuples().all()))
+        return RunCounts(**dict(self._session.execute(counted).all()))
 
     def cells(self, job_id: str) -> tuple[int, int]:
         def count(*conditions: object) -> int:
@@ -86,8 +125,9 @@ class JobRepository:
 
 
 class RunRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
 
     def add(self, runs: Sequence[Run]) -> None:
         if not runs:
@@ -107,6 +147,7 @@ class RunRepository:
                 for run in runs
             ],
         )
+        self._notes.runs(runs)
 
     def get(self, run_id: str) -> Run | None:
         row = self._session.get(RunRow, run_id)
@@ -120,10 +161,21 @@ class RunRepository:
         device_id: str | None,
         purpose: Purpose | None,
         limit: int,
+        variant: str | None = None,
+        verdict: Verdict | None = None,
+        since: datetime | None = None,
+        before: Place | None = None,
     ) -> list[Run]:
-        ended = state in (RunState.FINISHED, RunState.INCONCLUSIVE)
-        newest = RunRow.finished_at if ended else RunRow.created_at
+        newest = RunRow.finished_at if state is not None and state not in UNFINISHED else RunRow.created_at
         query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
+        if variant is not None:
+            query = query.where(RunRow.variant_id == variant)
+        if verdict is not None:
+            query = query.where(RunRow.verdict == verdict)
+        if since is not None:
+            query = query.where(newest >= since)
+        if before is not None:
+            query = query.where(_follows(newest, RunRow.id, before))
         if job_id is not None:
             query = query.where(RunRow.job_id == job_id)
         if state is not None:
@@ -136,6 +188,7 @@ class RunRepository:
 
     def update(self, run: Run) -> None:
         self._session.execute(update(RunRow).where(RunRow.id == run.id).values(**run_columns(run)))
+        self._notes.runs([run])
 
     def next_queued(self, group: IdleGroup) -> Run | None:
         place = tuple_(RunRow.device_id, RunRow.browser)
@@ -160,13 +213,13 @@ class RunRepository:
         counted = (
             select(RunRow.device_id, func.count()).where(RunRow.state == RunState.QUEUED).group_by(RunRow.device_id)
         )
-        return dict(self._session.execute(counted).tuples().all())
+        return dict(self._session.execute(counted).all())
 
     def health_runs_under_way(self) -> set[Pair]:
         query = select(RunRow.device_id, RunRow.browser).where(
             RunRow.purpose == Purpose.HEALTH, RunRow.state.in_(_UNFINISHED)
         )
-        return set(self._session.execute(query).tuples())
+        return set(self._session.execute(query))
 
     def finished_in_cell(self, cell_key: str) -> list[Run]:
         query = select(RunRow).where(RunRow.cell_key == cell_key).order_by(RunRow.finished_at, RunRow.id)
@@ -252,10 +305,12 @@ class LeaseRepository:
 
 
 class DeviceRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
 
     def put(self, device: DeviceRecord) -> None:
+        self._notes.device(self._session.get(DeviceRow, device.registration.id), device)
         self._session.merge(DeviceRow(**device_columns(device)))
         self._session.flush()
 
@@ -265,6 +320,12 @@ class DeviceRepository:
 
     def all(self) -> list[DeviceRecord]:
         return [to_device(row) for row in self._session.scalars(select(DeviceRow).order_by(DeviceRow.id))]
+
+    def page(self, after: str | None, limit: int) -> list[DeviceRecord]:
+        query = select(DeviceRow).order_by(DeviceRow.id).limit(limit)
+        if after is not None:
+            query = query.where(DeviceRow.id > after)
+        return [to_device(row) for row in self._session.scalars(query)]
 
     def of_agent(self, agent_id: str) -> list[DeviceRecord]:
         rows = self._session.scalars(select(DeviceRow).where(DeviceRow.agent_id == agent_id).order_by(DeviceRow.id))
@@ -289,11 +350,14 @@ class AgentRepository:
 
 
 class CellRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
 
     def put(self, record: CellRecord) -> None:
         cell = record.cell
+        before = self._session.get(CellRow, record.key)
+        self._notes.cell(before.verdict if before else None, record)
         self._session.merge(
             CellRow(
                 key=record.key,
@@ -309,6 +373,9 @@ class CellRepository:
     def get(self, key: str) -> CellRecord | None:
         row = self._session.get(CellRow, key)
         return CellRecord(row.key, Cell.model_validate(row.cell)) if row else None
+
+    def versions(self) -> list[tuple[str, datetime]]:
+        return list(self._session.execute(select(CellRow.key, CellRow.updated_at).order_by(CellRow.key)))
 
     def all(self) -> list[CellRecord]:
         return [CellRecord(row.key, Cell.model_validate(row.cell)) for row in self._session.scalars(select(CellRow))]
