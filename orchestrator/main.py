@@ -23,7 +23,10 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.courier import CeleryCourier
 from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.dispatch.outbox import Outbox
+from orchestrator.dispatch.webhook_poster import WebhookPoster
 from orchestrator.domain.lab_plan import LabPlan
+from orchestrator.domain.notices import DeliveryPlan
 from orchestrator.domain.probing import PROBE
 from orchestrator.exposure import check_certificate, exposures
 from orchestrator.models.catalog import load_catalog
@@ -33,12 +36,15 @@ from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.webhooks import Webhooks
 from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
+from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
 from orchestrator.web.reads import ServiceReads
 from orchestrator.web.router import create_web_router
@@ -84,7 +90,19 @@ def serve(settings: CoordinatorSettings) -> None:
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app.state.fitmatrix.feed).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams before it waits for what is under way: they never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, feed: EventFeed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._feed.end_streams()
+        await super().shutdown(sockets)
 
 
 def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
@@ -127,6 +145,18 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     reading = Reading(database, catalog, _now, times)
     telemetry.registry.register(StateCollector(reading))
 
+    feed = EventFeed(database)
+    webhooks = Webhooks(database, _now, WebhookPoster(product_version), DeliveryPlan())
+    outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
+
+    def committed(changes: Committed) -> None:
+        if changes.events:
+            feed.notify()
+        if changes.deliveries:
+            outbox.notify()
+
+    database.listen(committed)
+
     def dispatcher_runs() -> None:
         if not dispatcher.is_alive:
             raise RuntimeError("the dispatcher has stopped")
@@ -142,12 +172,16 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         registry=telemetry.registry,
         checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs},
         token=settings.token.get_secret_value() if settings.token else None,
+        feed=feed,
+        webhooks=webhooks,
+        access_holds=lambda _caller: True,  # the shared token is the same as long as this process lives
     )
     hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
     app = create_app(state, product_version, hosts)
     app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_user)])
-    dispatcher.start()
-    stack.callback(dispatcher.stop)
+    for thread in (feed, outbox, dispatcher):
+        thread.start()
+        stack.callback(thread.stop)
     return app
 
 

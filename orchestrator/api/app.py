@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from orchestrator.api import health, jobs, lab, people
+from orchestrator.api import events, health, jobs, lab, people, webhooks
 from orchestrator.api.limits import BodyLimit
 from orchestrator.api.problems import install_problem_handlers
 from orchestrator.api.state import ApiState
@@ -30,11 +30,14 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
         docs_url=None,  # the stock pages load scripts from a CDN
         redoc_url=None,
         generate_unique_id_function=_operation_id,
+        separate_input_output_schemas=False,  # one name for one thing in generated clients
     )
     app.state.fitmatrix = state
     install_problem_handlers(app)
     app.include_router(people.router, prefix=API_PREFIX)
     app.include_router(jobs.router, prefix=API_PREFIX)
+    app.include_router(events.router, prefix=API_PREFIX)
+    app.include_router(webhooks.router, prefix=API_PREFIX)
     app.include_router(lab.router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.add_middleware(BodyLimit)

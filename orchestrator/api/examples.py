@@ -279,6 +279,33 @@ VARIANT_VIEW: Final[dict[str, Any]] = {
     "total_bytes": 1412800,
 }
 
+EVENT: Final[dict[str, Any]] = {
+    "id": 4711,
+    "topic": "run",
+    "subject": "r-7k2m9q4x0v1d",
+    "job": "j-4f7k2m9q0x1v",
+    "device": "lab-1.low-end",
+    "state": "finished",
+    "at": "2026-11-21T12:00:09.123456Z",
+}
+WEBHOOK_REQUEST: Final[dict[str, Any]] = {
+    "name": "ci",
+    "url": "https://ci.example.org/hooks/fitmatrix",
+    "notices": ["job.finished", "job.cancelled"],
+}
+WEBHOOK: Final[dict[str, Any]] = WEBHOOK_REQUEST | {"created_at": "2026-11-21T11:00:00Z", "created_by": "admin"}
+CREATED_WEBHOOK: Final[dict[str, Any]] = WEBHOOK | {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+DELIVERY: Final[dict[str, Any]] = {
+    "id": "msg-5b8d0f2h4k6m",
+    "webhook": "ci",
+    "type": "job.finished",
+    "state": "delivered",
+    "tries": 2,
+    "created_at": "2026-11-21T12:00:09Z",
+    "due_at": None,
+    "answer": "204",
+}
+
 
 def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entry of a successful answer."""

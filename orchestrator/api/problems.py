@@ -21,6 +21,7 @@ from orchestrator.domain.errors import (
     NotFoundError,
     UnauthorizedError,
 )
+from orchestrator.services.events import TooManyReadersError
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ _STATUS: Final[dict[type[FitmatrixError], HTTPStatus]] = {
     ConflictError: HTTPStatus.CONFLICT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
+    TooManyReadersError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 Responses = dict[int | str, dict[str, Any]]
 

@@ -7,12 +7,15 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry
 
 from orchestrator.blobs import BlobStore
+from orchestrator.domain.records import Caller
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.events import EventFeed
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class ApiState:
     checks: Mapping[str, Callable[[], None]]
     """Each raises when its dependency does not work."""
     token: str | None
+    feed: EventFeed
+    webhooks: Webhooks
+    access_holds: Callable[[Caller], bool]
+    """Whether somebody who was let in would still be: asked again and again while a stream is open."""
 
 
 def api_state(request: Request) -> ApiState:

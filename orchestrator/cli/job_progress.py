@@ -49,9 +49,12 @@ def follow(
     poll_seconds: float = POLL_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> JobView:
-    """Returns the job when it is done. Raises Unreachable after `patience_seconds` of silence."""
+    """Returns the job when it is over. Raises Unreachable after `patience_seconds` of silence.
+
+    It looks when something changed, but not more often than every `poll_seconds`.
+    """
     silent_since: float | None = None
-    while True:
+    for _ in client.changes(job=job_id, poll_seconds=poll_seconds):
         try:
             snapshot = _snapshot(client, job_id)
         except Unreachable as error:
@@ -66,11 +69,11 @@ def follow(
             progress.show(snapshot)
             if snapshot.job.state is not JobState.ACTIVE:
                 return snapshot.job
-        time.sleep(poll_seconds)
+    raise AssertionError("a coordinator's changes have no end")
 
 
 def _snapshot(client: Client, job_id: str) -> Snapshot:
-    # The job first: when it says finished, the runs that are asked for next are all there.
+    # The job first: when it says that it is over, the runs that are asked for next are all there.
     job = client.job(job_id)
     active, ended = (
         [run for state in states for run in client.runs(job=job_id, state=state, limit=SEEN_RUNS)]

@@ -12,7 +12,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import Condition, DeviceKind, Purpose, RunState, Verdict
+from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.records import (
     Agent,
@@ -31,12 +31,28 @@ if TYPE_CHECKING:
     from orchestrator.services.estimates import Durations
     from orchestrator.services.submission import EarlierRuns
 
+if TYPE_CHECKING:
+    from orchestrator.services.events import Events
+    from orchestrator.services.webhooks import WebhookRecords
+
 
 class Jobs(Protocol):
     def add(self, job: Job, idempotency_key: str | None) -> None: ...
     def get(self, job_id: str) -> Job | None: ...
     def by_idempotency_key(self, key: str) -> Job | None: ...
-    def newest(self, limit: int, purpose: Purpose | None = None) -> list[Job]: ...
+    def newest(
+        self,
+        limit: int,
+        purpose: Purpose | None = None,
+        *,
+        state: JobState | None = None,
+        submitter: str | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        before: tuple[datetime, str] | None = None,
+    ) -> list[Job]:
+        """With all the labels, each with its value if one is given; those that come after `before`: time and id."""
+        ...
+
     def update(self, job: Job) -> None: ...
     def counts(self, job_id: str) -> RunCounts: ...
     def cells(self, job_id: str) -> tuple[int, int]:
@@ -55,7 +71,14 @@ class Runs(Protocol):
         device_id: str | None,
         purpose: Purpose | None,
         limit: int,
-    ) -> list[Run]: ...
+        variant: str | None = None,
+        verdict: Verdict | None = None,
+        since: datetime | None = None,
+        before: tuple[datetime, str] | None = None,
+    ) -> list[Run]:
+        """Newest first, by their end where `state` is one; `since` and `before` speak of the same moment."""
+        ...
+
     def some(self, runs: Collection[str]) -> dict[str, Run]:
         """Those of them that there are, by id."""
         ...
@@ -136,6 +159,10 @@ class Devices(Protocol):
         ...
 
     def all(self) -> list[DeviceRecord]: ...
+    def page(self, after: str | None, limit: int) -> list[DeviceRecord]:
+        """By their ids."""
+        ...
+
     def of_agent(self, agent_id: str) -> list[DeviceRecord]: ...
     def owner(self, device_id: str) -> str | None:
         """The agent that has it."""
@@ -172,6 +199,9 @@ class Cells(Protocol):
     def put(self, record: CellRecord) -> None: ...
     def get(self, key: str) -> CellRecord | None: ...
     def all(self) -> list[CellRecord]: ...
+    def versions(self) -> list[tuple[str, datetime]]:
+        """Key and last change of each."""
+        ...
 
 
 class Variants(Protocol):
@@ -227,6 +257,10 @@ class Transaction(Protocol):
     def earlier_runs(self) -> "EarlierRuns": ...
     @property
     def waiting_runs(self) -> "WaitingRuns": ...
+    @property
+    def events(self) -> "Events": ...
+    @property
+    def webhooks(self) -> "WebhookRecords": ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...

@@ -1,22 +1,72 @@
 """What people and their tools ask for; nothing here changes anything."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
 from orchestrator.contract.device import AttemptRef
+from orchestrator.contract.events import Event
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import (
     AttemptView,
     DeviceView,
     JobView,
+    Listing,
+    ProblemField,
     Quarantine,
     RunDetail,
     RunView,
     VariantView,
 )
-from orchestrator.contract.vocabulary import Condition, DeviceKind, DeviceState, Purpose, RunState
-from orchestrator.domain.errors import NotFoundError
+from orchestrator.contract.vocabulary import Condition, DeviceKind, DeviceState, JobState, Purpose, RunState, Verdict
+from orchestrator.domain.errors import InvalidRequestError, NotFoundError
 from orchestrator.domain.placement import is_online, pairs_of
 from orchestrator.domain.records import Attempt, DeviceRecord, Job, Run
+from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.services.agents import AgentTimes
+from orchestrator.services.paging import Page, cursor_of, paged
 from orchestrator.services.ports import Catalog, Clock, RunTally, Store, Transaction
+
+_JOBS: Final = "jobs"
+_RUNS: Final = "runs"
+_ENDED_RUNS: Final = "ended-runs"
+_DEVICES: Final = "devices"
+_MODELS: Final = "models"
+_EVENTS: Final = "events"
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """Which jobs; what is left out does not matter."""
+
+    state: JobState | None = None
+    submitter: str | None = None
+    labels: Sequence[tuple[str, str | None]] = ()
+    with_health: bool = False
+    """The coordinator's own health jobs as well."""
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """Which runs; what is left out does not matter."""
+
+    job_id: str | None = None
+    state: RunState | None = None
+    device_id: str | None = None
+    variant: str | None = None
+    verdict: Verdict | None = None
+    since: datetime | None = None
+    """Not older; with a state that is an end, not ended before."""
+    with_health: bool = False
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """Health runs where they are asked for, and in the lists of one job or of one device."""
+        if self.with_health or self.job_id is not None or self.device_id is not None:
+            return None
+        return Purpose.MEASURE
 
 
 class Reading:
@@ -26,11 +76,19 @@ class Reading:
         self._clock = clock
         self._silence = times.silence
 
-    def jobs(self, limit: int, *, with_health: bool = False) -> list[JobView]:
-        """Newest first; the coordinator's own health jobs only where they are asked for."""
+    def jobs(self, query: JobQuery, page: Page) -> Listing[JobView]:
+        """Newest first."""
         with self._store.read() as tx:
-            found = tx.jobs.newest(limit, None if with_health else Purpose.MEASURE)
-            return [self._job_view(tx, job) for job in found]
+            found = tx.jobs.newest(
+                page.limit + 1,
+                None if query.with_health else Purpose.MEASURE,
+                state=query.state,
+                submitter=query.submitter,
+                labels=query.labels,
+                before=page.place(_JOBS),
+            )
+            jobs = paged(found, page, _JOBS, lambda job: (job.created_at, job.id))
+            return Listing(items=[self._job_view(tx, job) for job in jobs.items], next=jobs.next)
 
     def job(self, job_id: str) -> JobView:
         with self._store.read() as tx:
@@ -39,21 +97,25 @@ class Reading:
                 raise NotFoundError(f"there is no job {job_id}")
             return self._job_view(tx, job)
 
-    def runs(
-        self,
-        *,
-        job_id: str | None = None,
-        state: RunState | None = None,
-        device_id: str | None = None,
-        with_health: bool = False,
-        limit: int,
-    ) -> list[RunView]:
-        """Newest first; health runs where they are asked for, and in the lists of one job or of one device."""
-        purpose = None if with_health or job_id is not None or device_id is not None else Purpose.MEASURE
+    def runs(self, query: RunQuery, page: Page) -> Listing[RunView]:
+        """Newest first; with a state that is an end, the one that ended last first."""
+        ended = query.state is not None and query.state not in UNFINISHED
+        listing = _ENDED_RUNS if ended else _RUNS
         with self._store.read() as tx:
-            devices = {device.registration.id: device for device in tx.devices.all()}
-            found = tx.runs.find(job_id=job_id, state=state, device_id=device_id, purpose=purpose, limit=limit)
-            return [_run_view(run, devices.get(run.device_id)) for run in found]
+            found = tx.runs.find(
+                job_id=query.job_id,
+                state=query.state,
+                device_id=query.device_id,
+                purpose=query.purpose,
+                variant=query.variant,
+                verdict=query.verdict,
+                since=query.since,
+                before=page.place(listing),
+                limit=page.limit + 1,
+            )
+            runs = paged(found, page, listing, lambda run: ((ended and run.finished_at) or run.created_at, run.id))
+            devices = {run.device_id: tx.devices.get(run.device_id) for run in runs.items}
+            return Listing(items=[_run_view(run, devices[run.device_id]) for run in runs.items], next=runs.next)
 
     def run(self, run_id: str) -> RunDetail:
         with self._store.read() as tx:
@@ -72,32 +134,61 @@ class Reading:
 
     def devices(self) -> list[DeviceView]:
         with self._store.read() as tx:
-            queued = tx.runs.queued_by_device()
-            leases = {
-                lease.device_id: AttemptRef(run_id=lease.run_id, number=lease.number) for lease in tx.leases.all()
-            }
-            health_runs = tx.runs.health_runs_under_way()
-            return [
-                self._device_view(
-                    device,
-                    leases.get(device.registration.id),
-                    queued.get(device.registration.id, 0),
-                    not health_runs.isdisjoint(pairs_of(device)),
-                )
-                for device in tx.devices.all()
-            ]
+            return self._device_views(tx, tx.devices.all())
+
+    def device_page(self, page: Page) -> Listing[DeviceView]:
+        """By their ids."""
+        with self._store.read() as tx:
+            found = tx.devices.page(page.identifier(_DEVICES), page.limit + 1)
+            devices = paged(found, page, _DEVICES, lambda device: (device.registration.id,))
+            return Listing(items=self._device_views(tx, devices.items), next=devices.next)
 
     def device(self, device_id: str) -> DeviceView:
-        for view in self.devices():
-            if view.registration.id == device_id:
-                return view
-        raise NotFoundError(f"there is no device {device_id}")
+        with self._store.read() as tx:
+            found = tx.devices.get(device_id)
+            if found is None:
+                raise NotFoundError(f"there is no device {device_id}")
+            return self._device_views(tx, [found])[0]
 
-    def models(self) -> list[VariantView]:
-        return [
+    def models(self, page: Page) -> Listing[VariantView]:
+        """In the catalog's order."""
+        variants = list(self._catalog.variants().values())
+        last = page.identifier(_MODELS)
+        if last is not None:
+            ids = [variant.id for variant in variants]
+            if last not in ids:
+                raise InvalidRequestError(
+                    "The catalog has changed meanwhile: begin with its first page.",
+                    [ProblemField(field="cursor", value=page.cursor or "", allowed="a cursor of today's catalog")],
+                )
+            variants = variants[ids.index(last) + 1 :]
+        listing = paged(variants[: page.limit + 1], page, _MODELS, lambda variant: (variant.id,))
+        views = [
             VariantView(variant=variant, built=variant.is_built, total_bytes=variant.total_bytes)
-            for variant in self._catalog.variants().values()
+            for variant in listing.items
         ]
+        return Listing(items=views, next=listing.next)
+
+    def events(self, page: Page) -> Listing[Event]:
+        """Those that are kept, oldest first; `next` is always there, for what is still to come."""
+        after = page.number(_EVENTS) or 0
+        with self._store.read() as tx:
+            oldest, _ = tx.events.bounds()
+            if page.cursor is not None and after < oldest - 1:
+                raise InvalidRequestError(
+                    "What came next is forgotten: read anew what you keep, then begin with the first page.",
+                    [ProblemField(field="cursor", value=page.cursor, allowed=f"an event since {oldest}")],
+                )
+            events = tx.events.after(after, page.limit)
+        return Listing(items=events, next=cursor_of(_EVENTS, str(events[-1].id if events else after)))
+
+    def matrix_version(self) -> str:
+        """Another one whenever a cell has changed."""
+        digest = hashlib.blake2b(digest_size=12)
+        with self._store.read() as tx:
+            for key, updated_at in tx.cells.versions():
+                digest.update(f"{key} {updated_at.timestamp()}\n".encode())
+        return digest.hexdigest()
 
     def matrix(self) -> Matrix:
         with self._store.read() as tx:
@@ -124,6 +215,20 @@ class Reading:
             settled_cells=settled,
             left_out=list(job.left_out),
         )
+
+    def _device_views(self, tx: Transaction, devices: Sequence[DeviceRecord]) -> list[DeviceView]:
+        queued = tx.runs.queued_by_device()
+        leases = {lease.device_id: AttemptRef(run_id=lease.run_id, number=lease.number) for lease in tx.leases.all()}
+        health_runs = tx.runs.health_runs_under_way()
+        return [
+            self._device_view(
+                device,
+                leases.get(device.registration.id),
+                queued.get(device.registration.id, 0),
+                not health_runs.isdisjoint(pairs_of(device)),
+            )
+            for device in devices
+        ]
 
     def _device_view(
         self, device: DeviceRecord, attempt: AttemptRef | None, queued: int, health_run_under_way: bool

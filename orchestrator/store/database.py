@@ -1,6 +1,6 @@
 """The engine, transactions and migrations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.services.ports import RunTally
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
+from orchestrator.store.events import ChangeNotes, Committed, EventRepository
 from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
@@ -33,6 +34,7 @@ from orchestrator.store.repositories import (
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
 from orchestrator.store.turn import Turn
+from orchestrator.store.webhooks import WebhookRepository
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
@@ -52,14 +54,19 @@ class SqlTransaction:
     def __init__(self, session: Session, memory: Memory) -> None:
         self._session = session
         self._memory = memory
+        self._notes = ChangeNotes(session)
+
+    def write_notes(self) -> Committed:
+        """Adds what the transaction changed to it, as its last act."""
+        return self._notes.write()
 
     @cached_property
     def jobs(self) -> JobRepository:
-        return JobRepository(self._session, self._memory)
+        return JobRepository(self._session, self._memory, self._notes)
 
     @cached_property
     def runs(self) -> RunRepository:
-        return RunRepository(self._session)
+        return RunRepository(self._session, self._notes)
 
     @cached_property
     def attempts(self) -> AttemptRepository:
@@ -71,7 +78,7 @@ class SqlTransaction:
 
     @cached_property
     def devices(self) -> DeviceRepository:
-        return DeviceRepository(self._session, self._memory)
+        return DeviceRepository(self._session, self._memory, self._notes)
 
     @cached_property
     def agents(self) -> AgentRepository:
@@ -79,7 +86,7 @@ class SqlTransaction:
 
     @cached_property
     def cells(self) -> CellRepository:
-        return CellRepository(self._session)
+        return CellRepository(self._session, self._notes)
 
     @cached_property
     def variants(self) -> VariantRepository:
@@ -103,7 +110,15 @@ class SqlTransaction:
 
     @cached_property
     def waiting_runs(self) -> WaitingRunRepository:
-        return WaitingRunRepository(self._session)
+        return WaitingRunRepository(self._session, self._notes)
+
+    @cached_property
+    def events(self) -> EventRepository:
+        return EventRepository(self._session)
+
+    @cached_property
+    def webhooks(self) -> WebhookRepository:
+        return WebhookRepository(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
@@ -136,6 +151,7 @@ class Database:
     """SQLite (WAL) or PostgreSQL behind the services' `Store` port."""
 
     def __init__(self, url: str) -> None:
+        self._listeners: list[Callable[[Committed], None]] = []
         self._engine = _create_engine(url)
         self._memory = Memory()
         self._turn = Turn()
@@ -169,7 +185,15 @@ class Database:
     def write(self) -> Iterator[SqlTransaction]:
         # Whoever waits for the lock of the database itself polls it, and holds a connection meanwhile.
         with self._turn, Session(self._writer) as session, session.begin():
-            yield SqlTransaction(session, self._memory)
+            tx = SqlTransaction(session, self._memory)
+            yield tx
+            committed = tx.write_notes()
+        for listener in self._listeners:
+            listener(committed)
+
+    def listen(self, listener: Callable[[Committed], None]) -> None:
+        """Calls it after every commit of this process, on the thread that committed; it must not wait."""
+        self._listeners.append(listener)
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:

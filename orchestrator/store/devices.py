@@ -11,6 +11,7 @@ from orchestrator.contract.device import DeviceHealth, DeviceProbe, DeviceRegist
 from orchestrator.contract.vocabulary import AttemptState, Condition, DeviceKind, RunState
 from orchestrator.domain.records import Agent, DeviceRecord, Lease
 from orchestrator.services.ports import DeviceWord
+from orchestrator.store.events import ChangeNotes
 from orchestrator.store.mapping import (
     DeviceFactsRead,
     agent_columns,
@@ -98,15 +99,18 @@ class LeaseRepository:
 
 
 class DeviceRepository:
-    def __init__(self, session: Session, memory: Memory) -> None:
+    def __init__(self, session: Session, memory: Memory, notes: ChangeNotes) -> None:
         self._session = session
         self._memory = memory
+        self._notes = notes
         self._read: dict[str, DeviceRecord] = {}
         """As this transaction has read and written them: only what differs is written."""
 
     def put(self, device: DeviceRecord) -> None:
         identifier = device.registration.id
-        columns = device_columns(device, self._read.get(identifier))
+        before = self._read.get(identifier) or self.get(identifier)
+        self._notes.device(before, device)
+        columns = device_columns(device, before)
         if columns:
             known = self._session.execute(update(DEVICES).where(DEVICES.c.id == identifier).values(**columns))
             if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
@@ -125,6 +129,10 @@ class DeviceRepository:
 
     def all(self) -> list[DeviceRecord]:
         return list(self._records(_DEVICE.order_by(DEVICES.c.id)))
+
+    def page(self, after: str | None, limit: int) -> list[DeviceRecord]:
+        query = _DEVICE.order_by(DEVICES.c.id).limit(limit)
+        return list(self._records(query if after is None else query.where(DEVICES.c.id > after)))
 
     def of_agent(self, agent_id: str) -> list[DeviceRecord]:
         return list(self._records(_DEVICE.where(DEVICES.c.agent_id == agent_id).order_by(DEVICES.c.id)))

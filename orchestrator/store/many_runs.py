@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState, Verdict
 from orchestrator.domain.records import Run
 from orchestrator.domain.reuse import EarlierRun
+from orchestrator.store.events import ChangeNotes
 from orchestrator.store.mapping import dump_always, run_columns, to_run
 from orchestrator.store.rows import RUNS, JobRow, RunRow
 
@@ -80,8 +81,9 @@ class EarlierRunRepository:
 
 
 class WaitingRunRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
 
     def cancel(self, job_id: str, now: datetime) -> int:
         return len(self._end(RunState.CANCELLED, now, RunRow.job_id == job_id))
@@ -96,14 +98,15 @@ class WaitingRunRepository:
         return self._session.scalar(query) is not None
 
     def expire(self, now: datetime) -> list[str]:
-        return sorted({job_id for _, job_id in self._end(RunState.EXPIRED, now, *_due(now))})
+        return sorted({job_id for _, job_id, _ in self._end(RunState.EXPIRED, now, *_due(now))})
 
-    def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[tuple[str, str]]:
-        """Ends queued runs; returns them, each with its job."""
-        queued = select(RunRow.id, RunRow.job_id).where(RunRow.state == RunState.QUEUED, *which)
+    def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
+        """Ends queued runs; returns them, each with its job and its device."""
+        queued = select(RunRow.id, RunRow.job_id, RunRow.device_id).where(RunRow.state == RunState.QUEUED, *which)
         ended = list(self._session.execute(queued).tuples())
-        for ids in _chunks([run_id for run_id, _ in ended]):
+        for ids in _chunks([run_id for run_id, _, _ in ended]):
             self._session.execute(update(RunRow).where(RunRow.id.in_(ids)).values(state=state, finished_at=now))
+        self._notes.ended(ended, state)
         return ended
 
 

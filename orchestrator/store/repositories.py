@@ -4,17 +4,31 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, distinct, exists, func, insert, literal, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    distinct,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
+from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Attempt, CellRecord, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import ENDED, UNFINISHED
+from orchestrator.store.events import ChangeNotes
 from orchestrator.store.many_runs import insert_runs
 from orchestrator.store.mapping import (
     attempt_columns,
@@ -34,13 +48,28 @@ OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpos
 """Probes of devices and health runs say nothing of a model."""
 
 
+Place = tuple[datetime, str]
+"""Where in a list that is ordered by time and id an item stands."""
+
+
+def _follows(
+    moment: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
+    identifier: InstrumentedAttribute[str],
+    place: Place,
+) -> ColumnElement[bool]:
+    """Newest first, and by id among those of one moment."""
+    return or_(moment < place[0], and_(moment == place[0], identifier > place[1]))
+
+
 class JobRepository:
-    def __init__(self, session: Session, memory: Memory) -> None:
+    def __init__(self, session: Session, memory: Memory, notes: ChangeNotes) -> None:
         self._session = session
         self._memory = memory
+        self._notes = notes
 
     def add(self, job: Job, idempotency_key: str | None) -> None:
         self._session.execute(insert(JOBS).values(idempotency_key=idempotency_key, **job_columns(job)))
+        self._note(job, None)
 
     def get(self, job_id: str) -> Job | None:
         spec = self._memory.specs.get(job_id)
@@ -57,19 +86,42 @@ class JobRepository:
         row = self._session.scalars(select(JobRow).where(JobRow.idempotency_key == key)).one_or_none()
         return to_job(row) if row else None
 
-    def newest(self, limit: int, purpose: Purpose | None = None) -> list[Job]:
+    def newest(
+        self,
+        limit: int,
+        purpose: Purpose | None = None,
+        *,
+        state: JobState | None = None,
+        submitter: str | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        before: Place | None = None,
+    ) -> list[Job]:
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
         if purpose is not None:
             query = query.where(JobRow.purpose == purpose)
+        if state is not None:
+            query = query.where(JobRow.state == state)
+        if submitter is not None:
+            query = query.where(JobRow.submitter == submitter)
+        for name, value in labels:
+            label = JobRow.spec["labels"][name].as_string()
+            query = query.where(label.is_not(None) if value is None else label == value)
+        if before is not None:
+            query = query.where(_follows(JobRow.created_at, JobRow.id, before))
         return [to_job(row) for row in self._session.scalars(query)]
 
     def update(self, job: Job) -> None:
+        before = self._session.scalar(select(JOBS.c.state).where(JOBS.c.id == job.id))
+        self._note(job, JobState(before) if before else None)
         columns = {"state": job.state, "finished_at": job.finished_at}
         self._session.execute(update(JOBS).where(JOBS.c.id == job.id).values(**columns))
 
+    def _note(self, job: Job, before: JobState | None) -> None:
+        self._notes.job(job, before, lambda: self.counts(job.id).model_dump())
+
     def counts(self, job_id: str) -> RunCounts:
         counted = select(RunRow.state, func.count()).where(RunRow.job_id == job_id).group_by(RunRow.state)
-        return RunCounts(**dict(self._session.execute(counted).tuples().all()))
+        return RunCounts(**dict(self._session.execute(counted).all()))
 
     def cells(self, job_id: str) -> tuple[int, int]:
         def count(*conditions: object) -> int:
@@ -84,13 +136,15 @@ class JobRepository:
 
 
 class RunRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
         self._read: dict[str, Run] = {}
         """As this transaction has read and written them: only what differs is written."""
 
     def add(self, runs: Sequence[Run]) -> None:
         insert_runs(self._session, runs)
+        self._notes.runs(runs)
 
     def get(self, run_id: str) -> Run | None:
         return self.some([run_id]).get(run_id)
@@ -112,9 +166,21 @@ class RunRepository:
         device_id: str | None,
         purpose: Purpose | None,
         limit: int,
+        variant: str | None = None,
+        verdict: Verdict | None = None,
+        since: datetime | None = None,
+        before: Place | None = None,
     ) -> list[Run]:
         newest = RunRow.finished_at if state in ENDED else RunRow.created_at
         query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
+        if variant is not None:
+            query = query.where(RunRow.variant_id == variant)
+        if verdict is not None:
+            query = query.where(RunRow.verdict == verdict)
+        if since is not None:
+            query = query.where(newest >= since)
+        if before is not None:
+            query = query.where(_follows(newest, RunRow.id, before))
         if job_id is not None:
             query = query.where(RunRow.job_id == job_id)
         if state is not None:
@@ -134,12 +200,13 @@ class RunRepository:
                 changes.setdefault(tuple(columns), []).append({"of": run.id, **columns})
         for alike in changes.values():
             self._session.execute(update(RUNS).where(RUNS.c.id == bindparam("of")), alike)
+        self._notes.runs(runs)
 
     def queued_by_device(self) -> dict[str, int]:
         counted = (
             select(RunRow.device_id, func.count()).where(RunRow.state == RunState.QUEUED).group_by(RunRow.device_id)
         )
-        return dict(self._session.execute(counted).tuples().all())
+        return dict(self._session.execute(counted).all())
 
     def health_runs_under_way(self) -> set[Pair]:
         health = RUNS.c.purpose == literal(str(Purpose.HEALTH), literal_execute=True)  # as ix_runs_health says it
@@ -213,11 +280,13 @@ class AttemptRepository:
 
 
 class CellRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
 
     def put(self, record: CellRecord) -> None:
         cell = record.cell
+        self._notes.cell(self._session.scalar(select(CELLS.c.verdict).where(CELLS.c.key == record.key)), record)
         columns = {
             "variant_id": cell.variant,
             "device_id": cell.device,
@@ -232,6 +301,9 @@ class CellRepository:
     def get(self, key: str) -> CellRecord | None:
         row = self._session.execute(select(CELLS).where(CELLS.c.key == key)).one_or_none()
         return CellRecord(row.key, Cell.model_validate(row.cell)) if row else None
+
+    def versions(self) -> list[tuple[str, datetime]]:
+        return list(self._session.execute(select(CellRow.key, CellRow.updated_at).order_by(CellRow.key)))
 
     def all(self) -> list[CellRecord]:
         return [CellRecord(row.key, Cell.model_validate(row.cell)) for row in self._session.scalars(select(CellRow))]

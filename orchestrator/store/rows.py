@@ -314,7 +314,9 @@ class EventRow(Base):
     subject: Mapped[str]
     """The id of the job, run or device, or the key of the cell."""
     job_id: Mapped[str | None]
-    """Of a run."""
+    """Of a run, or the job itself."""
+    device_id: Mapped[str | None]
+    """Of a run or a cell, or the device itself."""
     state: Mapped[str]
     """Its state, or a cell's verdict, at that moment."""
 

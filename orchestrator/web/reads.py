@@ -6,7 +6,8 @@ from orchestrator.blobs import BlobStore
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
 from orchestrator.domain.errors import NotFoundError
-from orchestrator.services.reading import Reading
+from orchestrator.services.paging import Page
+from orchestrator.services.reading import Reading, RunQuery
 
 MOST_RUNS = 1000
 RUNS_OF_DEVICE = 50
@@ -33,7 +34,7 @@ class ServiceReads:
             return None
 
     def runs(self, job_id: str) -> list[RunView]:
-        return self._reading.runs(job_id=job_id, limit=MOST_RUNS)
+        return self._reading.runs(RunQuery(job_id=job_id), Page(MOST_RUNS)).items
 
     def devices(self) -> list[DeviceView]:
         return self._reading.devices()
@@ -45,7 +46,7 @@ class ServiceReads:
             return None
 
     def runs_of_device(self, device_id: str) -> list[RunView]:
-        return self._reading.runs(device_id=device_id, limit=RUNS_OF_DEVICE)
+        return self._reading.runs(RunQuery(device_id=device_id), Page(RUNS_OF_DEVICE)).items
 
     def artifact_path(self, sha256: str) -> Path | None:
         path = self._blobs.path(sha256)

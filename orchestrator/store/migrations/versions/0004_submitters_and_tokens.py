@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("topic", sa.String(length=200), nullable=False),
         sa.Column("subject", sa.String(length=200), nullable=False),
         sa.Column("job_id", sa.String(length=200), nullable=True),
+        sa.Column("device_id", sa.String(length=200), nullable=True),
         sa.Column("state", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sqlite_autoincrement=True,
