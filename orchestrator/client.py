@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -13,6 +14,15 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.tls import TrustError, misspoken, trust, untrusted
+from orchestrator.contract.users import (
+    AgentView,
+    AuditEntry,
+    CreatedCode,
+    CreatedToken,
+    NewCode,
+    NewToken,
+    TokenView,
+)
 from orchestrator.contract.views import (
     DeviceView,
     Health,
@@ -23,7 +33,7 @@ from orchestrator.contract.views import (
     RunView,
     VariantView,
 )
-from orchestrator.contract.vocabulary import RunState
+from orchestrator.contract.vocabulary import Role, RunState
 from orchestrator.contract.wire import API_PREFIX
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
@@ -155,6 +165,34 @@ class Client:
 
     def matrix(self) -> Matrix:
         return self._one(Matrix, "/matrix")
+
+    def create_token(self, name: str, role: Role, lifetime: timedelta | None) -> CreatedToken:
+        """A new bearer token; one without a lifetime works until it is revoked."""
+        wanted = NewToken(name=name, role=role, lifetime_seconds=int(lifetime.total_seconds()) if lifetime else None)
+        body = wanted.model_dump(mode="json")
+        return _read(CreatedToken, self._send("POST", f"{API_PREFIX}/tokens", json=body))
+
+    def tokens(self) -> list[TokenView]:
+        return self._list(TokenView, "/tokens")
+
+    def revoke_token(self, name: str) -> TokenView:
+        return _read(TokenView, self._send("DELETE", f"{API_PREFIX}/tokens/{_part(name)}"))
+
+    def create_code(self, lifetime: timedelta) -> CreatedCode:
+        """A code that lets one agent enrol once."""
+        body = NewCode(lifetime_seconds=int(lifetime.total_seconds())).model_dump(mode="json")
+        return _read(CreatedCode, self._send("POST", f"{API_PREFIX}/agents/codes", json=body))
+
+    def agents(self) -> list[AgentView]:
+        return self._list(AgentView, "/agents")
+
+    def revoke_agent(self, agent_id: str) -> None:
+        self._send("DELETE", f"{API_PREFIX}/agents/{_part(agent_id)}")
+
+    def audit(self, *, cursor: str | None = None, limit: int = 100) -> Listing[AuditEntry]:
+        """Who changed what, newest first; `next` of the answer is the cursor of what follows."""
+        params = {"limit": limit} if cursor is None else {"limit": limit, "cursor": cursor}
+        return _read(Listing[AuditEntry], self._send("GET", f"{API_PREFIX}/audit", params=params))
 
     def ready(self) -> bool:
         """Whether the coordinator and everything it needs are up; False while it answers that it is not."""

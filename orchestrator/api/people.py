@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 
-from orchestrator.api.access import CallingUser, State, require_user
+from orchestrator.api.access import CallingSubmitter, State, require_user
 from orchestrator.api.examples import (
     DEVICE_VIEW,
     JOB_EXAMPLES,
@@ -42,7 +42,7 @@ Identifier = Annotated[str, Path(max_length=200)]
 def submit_job(
     spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)],
     state: State,
-    caller: CallingUser,
+    caller: CallingSubmitter,
     response: Response,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> JobView:

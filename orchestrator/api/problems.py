@@ -16,8 +16,10 @@ from orchestrator.contract.views import Problem, ProblemField
 from orchestrator.domain.errors import (
     ConflictError,
     FitmatrixError,
+    ForbiddenError,
     InvalidRequestError,
     NotFoundError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 
@@ -32,6 +34,8 @@ _STATUS: Final[dict[type[FitmatrixError], HTTPStatus]] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
 }
 Responses = dict[int | str, dict[str, Any]]
 
@@ -50,6 +54,8 @@ def documented(**descriptions: str) -> Responses:
 
 RESPONSES: Final = documented(
     UNAUTHORIZED="A bearer token is missing or wrong.",
+    FORBIDDEN="The token's role may not do this; `detail` says which role may.",
+    TOO_MANY_REQUESTS="Too many requests: `Retry-After` says when to come back.",
     UNPROCESSABLE_ENTITY="Something in the request is wrong; nothing was changed.",
     REQUEST_ENTITY_TOO_LARGE="The body is too large.",
 )
@@ -68,7 +74,10 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def domain_error(_request: Request, error: FitmatrixError) -> JSONResponse:
         status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
         fields = error.fields if isinstance(error, InvalidRequestError) else []
-        return problem_response(status, str(error), fields)
+        response = problem_response(status, str(error), fields)
+        if isinstance(error, TooManyRequestsError):
+            response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from orchestrator.api.rates import RateLimits
 from orchestrator.blobs import BlobStore
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.authentication import Authentication
+from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.users import Users
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,10 @@ class ApiState:
     registry: CollectorRegistry
     checks: Mapping[str, Callable[[], None]]
     """Each raises when its dependency does not work."""
-    token: str | None
+    authentication: Authentication
+    users: Users
+    enrolment: Enrolment
+    rates: RateLimits
 
 
 def api_state(request: Request) -> ApiState:

@@ -23,6 +23,7 @@ from orchestrator.domain.records import (
     Lease,
     Run,
 )
+from orchestrator.services.access import Access, Audit
 
 
 class Jobs(Protocol):
@@ -98,7 +99,6 @@ class Devices(Protocol):
 class Agents(Protocol):
     def put(self, agent: Agent) -> None: ...
     def get(self, agent_id: str) -> Agent | None: ...
-    def by_token_digest(self, digest: str) -> Agent | None: ...
 
 
 class Cells(Protocol):
@@ -150,6 +150,10 @@ class Transaction(Protocol):
     def cells(self) -> Cells: ...
     @property
     def variants(self) -> Variants: ...
+    @property
+    def access(self) -> Access: ...
+    @property
+    def audit(self) -> Audit: ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...

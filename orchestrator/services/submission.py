@@ -62,5 +62,6 @@ class Submission:
                     for cell in expansion.cells
                 ]
             )
+            tx.audit.add(submitter, "job.submit", job.id, name=spec.name)
         self._wake()
         return job, True

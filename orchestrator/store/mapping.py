@@ -180,7 +180,7 @@ def agent_columns(agent: Agent) -> dict[str, Any]:
 
 
 def to_agent(row: AgentRow) -> Agent:
-    return Agent(row.id, row.hostname, row.version, row.token_digest, row.last_seen_at)
+    return Agent(row.id, row.hostname, row.version, row.token_digest, row.last_seen_at, row.revoked_at)
 
 
 def device_columns(device: DeviceRecord) -> dict[str, Any]:

@@ -283,10 +283,6 @@ class AgentRepository:
         row = self._session.get(AgentRow, agent_id)
         return to_agent(row) if row else None
 
-    def by_token_digest(self, digest: str) -> Agent | None:
-        row = self._session.scalars(select(AgentRow).where(AgentRow.token_digest == digest)).one_or_none()
-        return to_agent(row) if row else None
-
 
 class CellRepository:
     def __init__(self, session: Session) -> None:
