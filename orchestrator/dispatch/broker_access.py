@@ -24,14 +24,14 @@ from orchestrator.services.ports import Store
 COMMANDS: Final = (
     "sadd", "smembers", "exists", "llen", "brpop", "rpop", "lpush", "rpush",
     "multi", "exec", "discard", "watch", "unwatch",
-    "set", "get", "evalsha", "script|load", "zadd", "zrange", "zrevrangebyscore", "zrem", "hset", "hget", "hdel",
+    "set", "get", "del", "evalsha", "script|load", "zadd", "zrange", "zrevrangebyscore", "zrem", "hset", "hget", "hdel",
 )  # fmt: skip
 """What Celery and kombu's Redis transport send as a consumer of named queues, found out with MONITOR."""
 _PRIORITIES: Final = "\x06\x16"
 """What kombu puts between a queue's name and a message's priority; no device's id can hold it."""
 _CONNECT_SECONDS: Final = 2.0
-_AWAY_SECONDS: Final = 0.1
-"""How often a broker that is away is looked for: its users are there again before agents come back."""
+_AWAY_SECONDS: Final = (0.02, 0.5)
+"""How often a broker that is away is looked for, first and later: its users are there before agents come back."""
 _CHECK_SECONDS: Final = 30
 """How often all users are written anew while nothing happens, should somebody have changed them by hand."""
 
@@ -101,12 +101,16 @@ class BrokerUsers:
             log.debug("the broker is away, its users are written when it is back: %s", type(error).__name__)
 
     def _watch(self) -> None:
+        shortest, longest = _AWAY_SECONDS
+        pause = shortest
         while not self._stopping.is_set() and not self._off:
             try:
                 self._write(None)
+                pause = shortest
                 self._client.blpop([self._wake_key], timeout=_CHECK_SECONDS)
             except redis.RedisError:
-                self._stopping.wait(_AWAY_SECONDS)
+                self._stopping.wait(pause)
+                pause = min(pause * 1.2, longest)
             except Exception:
                 # A database that is busy must not end this thread, or the next empty broker would stay without users.
                 log.exception("the broker's users could not be read")
@@ -131,10 +135,9 @@ class BrokerUsers:
 
     def _queue_commands(self, pipe: "redis.client.Pipeline", grant: Grant) -> None:
         name = user_name(grant.agent.id)
-        if grant.agent.revoked_at is not None:
-            pipe.execute_command("ACL", "DELUSER", name)  # which ends its connections as well
-        else:
-            pipe.execute_command("ACL", "SETUSER", name, *self._rules(grant))
+        revoked = grant.agent.revoked_at is not None  # whose connections DELUSER ends as well
+        command = ("DELUSER", name) if revoked else ("SETUSER", name, *self._rules(grant))
+        pipe.execute_command("ACL", *command)  # type: ignore[no-untyped-call]  # redis leaves it untyped
 
     def _rules(self, grant: Grant) -> Iterable[str | bytes]:
         digest = hashlib.sha256(self._password_of(grant.agent).encode()).hexdigest()

@@ -5,7 +5,6 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from fastapi.testclient import TestClient
 
 from orchestrator.contract.wire import CONTRACT_VERSION
@@ -41,7 +40,7 @@ def new_code(client: TestClient, by: str | None = None, **more: Any) -> str:
     return str(answer.json()["code"])
 
 
-def enrol(client: TestClient, agent_id: str, secret: str | None, version: int = CONTRACT_VERSION) -> httpx.Response:
+def enrol(client: TestClient, agent_id: str, secret: str | None, version: int = CONTRACT_VERSION) -> Any:
     body = {
         "contract_version": version, "agent_id": agent_id, "agent_version": "1", "hostname": "host", "devices": [],
     }  # fmt: skip
