@@ -15,12 +15,16 @@ from typing import IO
 import uvicorn
 from fastapi import Depends, FastAPI
 
-from orchestrator.api.access import require_user
+from orchestrator.api.access import require_page_reader
 from orchestrator.api.app import create_app
+from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
 from orchestrator.blobs import BlobStore
+from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
+from orchestrator.contract.vocabulary import Role
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
+from orchestrator.dispatch.broker_access import BrokerUsers
 from orchestrator.dispatch.courier import CeleryCourier
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.outbox import Outbox
@@ -28,26 +32,30 @@ from orchestrator.dispatch.webhook_poster import WebhookPoster
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.notices import DeliveryPlan
 from orchestrator.domain.probing import PROBE
-from orchestrator.exposure import check_certificate, exposures
+from orchestrator.exposure import check_certificate, check_tokens, exposures
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.users import Users
 from orchestrator.services.webhooks import Webhooks
 from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
+from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.reads import ServiceReads
-from orchestrator.web.router import create_web_router
+from orchestrator.web.router import create_static_router, create_web_router
 
 log = logging.getLogger("fitmatrix")
 
@@ -66,16 +74,12 @@ def serve(settings: CoordinatorSettings) -> None:
     """Runs the coordinator until SIGINT or SIGTERM. Raises StartupError with one sentence when it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if not settings.is_loopback and settings.token is None:
-        raise StartupError(
-            f"refusing to listen on {settings.host} without a token: set FITMATRIX_TOKEN, or listen on 127.0.0.1"
-        )
     check_certificate(settings)
     with ExitStack() as stack:
         listener = _listen(settings)
         stack.callback(listener.close)
         stack.enter_context(_own(settings.data))
-        app = _assemble(settings, stack)
+        app = assemble(settings, stack)
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("listening on %s://%s:%s, data in %s", settings.scheme, host, port, settings.data)
@@ -105,14 +109,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
+def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
+    """The whole coordinator but for its socket; `stack` stops what was started."""
     blobs = BlobStore(settings.data / "blobs")
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
     catalog = DirectoryCatalog(settings.data)
     try:
+        rates = RateLimits(settings.write_limit, settings.failure_limit)
+    except ValueError as error:
+        raise StartupError(
+            "FITMATRIX_WRITE_LIMIT or FITMATRIX_FAILURE_LIMIT cannot be read: write them like 600/minute"
+        ) from error
+    try:
         database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
         stack.callback(database.close)
         database.migrate()
+        check_tokens(settings, _administrators(database))
         page_build = page_builds.add(PACKAGED_BUILD)
         _check_health_variant(settings.health_variant, catalog.variants())
         broker_url = settings.broker_url
@@ -135,6 +147,12 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     product_version = version("fitmatrix")
     telemetry = Telemetry(product_version)
     wake = _Relay()
+    bootstrap_token = settings.token.get_secret_value() if settings.token else None
+    authentication = Authentication(database, _now, bootstrap_token, is_loopback=settings.is_loopback)
+    stack.callback(authentication.close)
+    broker_users = BrokerUsers(database, broker_url, agents_broker_url, ca=settings.ca)
+    broker_users.start()
+    stack.callback(broker_users.stop)
     plan = HealthPlan(timedelta(hours=settings.health_hours), settings.health_variant)
     lab = LabPlan()
     ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab)
@@ -161,28 +179,40 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         if not dispatcher.is_alive:
             raise RuntimeError("the dispatcher has stopped")
 
+    registry = AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version)
     state = ApiState(
         submission=Submission(database, catalog, _now, wake),
         cancelling=Cancelling(database, _now, wake),
         reading=reading,
-        agents=AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version),
+        agents=registry,
         ledger=ledger,
         blobs=blobs,
         page_builds=page_builds,
         registry=telemetry.registry,
         checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs},
-        token=settings.token.get_secret_value() if settings.token else None,
         feed=feed,
         webhooks=webhooks,
-        access_holds=lambda _caller: True,  # the shared token is the same as long as this process lives
+        access_holds=authentication.is_still_let_in,
+        authentication=authentication,
+        users=Users(database, _now, authentication),
+        enrolment=Enrolment(database, _now, wake, registry, authentication, broker_users),
+        rates=rates,
     )
     hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
     app = create_app(state, product_version, hosts)
-    app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_user)])
+    app.include_router(create_static_router())
+    app.include_router(create_login_router(BrowserDoor(state)))
+    app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_page_reader)])
+    install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()
         stack.callback(thread.stop)
     return app
+
+
+def _administrators(database: Database) -> int:
+    with database.read() as tx:
+        return sum(token.role is Role.ADMIN and token.is_good(_now()) for token in tx.access.tokens())
 
 
 def _check_health_variant(wanted: str | None, catalog: Mapping[str, Variant]) -> None:

@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from orchestrator.api import events, health, jobs, lab, people, webhooks
+from orchestrator.api import events, health, jobs, lab, people, users, webhooks
 from orchestrator.api.limits import BodyLimit
+from orchestrator.api.origins import SameOrigin
 from orchestrator.api.problems import install_problem_handlers
 from orchestrator.api.state import ApiState
 from orchestrator.contract.wire import API_PREFIX
@@ -39,8 +40,10 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     app.include_router(events.router, prefix=API_PREFIX)
     app.include_router(webhooks.router, prefix=API_PREFIX)
     app.include_router(lab.router, prefix=API_PREFIX)
+    app.include_router(users.router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(SameOrigin)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
     return app
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path
 
-from orchestrator.api.access import CallingUser, State, require_user
+from orchestrator.api.access import CallingSubmitter, State, require_user
 from orchestrator.api.examples import JOB_EXAMPLES, JOB_PREVIEW, JOB_VIEW, RUN_DETAIL, answered
 from orchestrator.api.problems import NOT_FOUND, RESPONSES, documented
 from orchestrator.contract.job import JobSpec
@@ -28,7 +28,7 @@ def preview_job(spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)], s
     summary="Cancel a job",
     responses=NOT_FOUND | FORBIDDEN | answered(JOB_VIEW),
 )
-def cancel_job(job_id: Identifier, state: State, caller: CallingUser) -> JobView:
+def cancel_job(job_id: Identifier, state: State, caller: CallingSubmitter) -> JobView:
     """Ends its queued runs at once and its running ones with their agents' next heartbeat.
 
     A job that has ended stays as it is. What has finished stays a result.
@@ -43,7 +43,7 @@ def cancel_job(job_id: Identifier, state: State, caller: CallingUser) -> JobView
     summary="Cancel a run",
     responses=NOT_FOUND | FORBIDDEN | answered(RUN_DETAIL),
 )
-def cancel_run(run_id: Identifier, state: State, caller: CallingUser) -> RunDetail:
+def cancel_run(run_id: Identifier, state: State, caller: CallingSubmitter) -> RunDetail:
     """Ends one run; the others of its job go on. A run that has ended stays as it is."""
     state.cancelling.cancel_run(run_id, caller)
     return state.reading.run(run_id)

@@ -9,12 +9,21 @@ from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import FileResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from orchestrator.api.access import CallingAgent, State, require_agent, require_anyone, require_user
+from orchestrator.api.access import (
+    CallingAgent,
+    Credentials,
+    Identity,
+    State,
+    refuse,
+    require_agent,
+    require_anyone,
+)
 from orchestrator.api.problems import NOT_FOUND, RESPONSES, STALE
 from orchestrator.blobs import BlobMismatchError
 from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
 from orchestrator.contract.device import AttemptStarted, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
-from orchestrator.domain.errors import InvalidRequestError, NotFoundError, UnauthorizedError
+from orchestrator.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, UnauthorizedError
+from orchestrator.domain.records import Caller
 
 router = APIRouter(responses=RESPONSES)
 
@@ -34,26 +43,40 @@ async def require_same_contract(request: Request, state: State) -> None:
         state.agents.check_version(version)
 
 
+async def require_entry(state: State, credentials: Credentials, who: Identity) -> None:
+    """Before the body is read: whoever shows nothing where something must be shown, or cannot enrol with it."""
+    if who is None and credentials is None:
+        raise UnauthorizedError("enrolling needs a code or a token: see `fitmatrix agents code`")
+    if isinstance(who, Caller):
+        state.enrolment.check_role(who)
+
+
 @router.post(
     "/agents/enrol",
     tags=["agents"],
     summary="Enrol an agent",
-    dependencies=[Depends(require_user), Depends(require_same_contract)],
+    dependencies=[Depends(require_entry), Depends(require_same_contract)],
     responses=STALE,
 )
-def enrol(request: EnrolRequest, state: State) -> EnrolAnswer:
-    """Registers an agent's devices and answers with its token and the broker's address.
+def enrol(body: EnrolRequest, request: Request, state: State, credentials: Credentials, who: Identity) -> EnrolAnswer:
+    """Registers an agent's devices and answers with its own token and its own access to the broker.
 
-    `refused` names the devices that another agent has, with what to do.
+    It comes with a code of `POST /agents/codes` the first time and with its own token from then on; a token with the
+    role agent enrols new agents, one with the role admin any. `refused` names the devices that another agent has, with
+    what to do.
     """
-    return state.agents.enrol(request)
+    try:
+        return state.enrolment.enrol(body, who, credentials.credentials if credentials else None)
+    except UnauthorizedError:
+        refuse(request, state, credentials)
+        raise
 
 
 @router.post("/agents/{agent_id}/heartbeat", tags=["agents"], summary="Say that an agent is alive")
 def heartbeat(agent_id: Identifier, body: Heartbeat, agent: CallingAgent, state: State) -> HeartbeatAnswer:
     """Renews the leases of the attempts named; answers with those whose lease is gone."""
     if agent.id != agent_id:
-        raise UnauthorizedError("this token belongs to another agent")
+        raise ForbiddenError(f"this token is that of agent {agent.id}, which cannot speak for {agent_id}")
     return state.agents.heartbeat(agent_id, body)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime, StringConstraints
 
-from orchestrator.api.access import CallingUser, State, require_user
+from orchestrator.api.access import CallingSubmitter, State, require_user
 from orchestrator.api.conditional import ETAGGED, ConditionalRoute, has_already, weak_etag
 from orchestrator.api.examples import (
     DEVICE_VIEW,
@@ -51,7 +51,7 @@ Identifier = Annotated[str, Path(max_length=200)]
 def submit_job(
     spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)],
     state: State,
-    caller: CallingUser,
+    caller: CallingSubmitter,
     response: Response,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> JobView:

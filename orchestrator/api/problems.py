@@ -19,6 +19,7 @@ from orchestrator.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 from orchestrator.services.events import TooManyReadersError
@@ -36,6 +37,7 @@ _STATUS: Final[dict[type[FitmatrixError], HTTPStatus]] = {
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     TooManyReadersError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
 }
 Responses = dict[int | str, dict[str, Any]]
 
@@ -54,6 +56,8 @@ def documented(**descriptions: str) -> Responses:
 
 RESPONSES: Final = documented(
     UNAUTHORIZED="A bearer token is missing or wrong.",
+    FORBIDDEN="The token's role may not do this; `detail` says which role may.",
+    TOO_MANY_REQUESTS="Too many requests: `Retry-After` says when to come back.",
     UNPROCESSABLE_ENTITY="Something in the request is wrong; nothing was changed.",
     REQUEST_ENTITY_TOO_LARGE="The body is too large.",
 )
@@ -72,7 +76,10 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def domain_error(_request: Request, error: FitmatrixError) -> JSONResponse:
         status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
         fields = error.fields if isinstance(error, InvalidRequestError) else []
-        return problem_response(status, str(error), fields)
+        response = problem_response(status, str(error), fields)
+        if isinstance(error, TooManyRequestsError):
+            response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:

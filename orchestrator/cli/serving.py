@@ -92,8 +92,8 @@ def coordinator(
     """Run the coordinator alone; agents on lab hosts connect to it.
 
     Each option can be given as FITMATRIX_<OPTION> instead, which is the place for addresses with a password in them:
-    command lines are public. The bearer token is FITMATRIX_TOKEN. FITMATRIX_AGENTS_BROKER_URL is how agents reach the
-    broker, where they need another address.
+    command lines are public. FITMATRIX_TOKEN is an administrator's token that always works. FITMATRIX_AGENTS_BROKER_URL
+    is how agents reach the broker, where they need another address.
     """
     with needing_extra("coordinator"):
         from pydantic import ValidationError

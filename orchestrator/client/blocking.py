@@ -116,6 +116,13 @@ class Client:
     ping_webhook = _answer(calls.ping_webhook)
     deliveries = _page(calls.deliveries)
     each_delivery = _each(calls.deliveries)
+    create_token = _answer(calls.create_token)
+    tokens = _all(calls.tokens)
+    revoke_token = _answer(calls.revoke_token)
+    create_code = _answer(calls.create_code)
+    agents = _all(calls.agents)
+    revoke_agent = _answer(calls.revoke_agent)
+    audit = _answer(calls.audit)
     ready = _answer(calls.ready)
     health = _answer(calls.health)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
@@ -13,6 +13,15 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.client.errors import ClientError, problem_of
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.users import (
+    AgentView,
+    AuditEntry,
+    CreatedCode,
+    CreatedToken,
+    NewCode,
+    NewToken,
+    TokenView,
+)
 from orchestrator.contract.views import (
     DeviceView,
     Health,
@@ -23,7 +32,7 @@ from orchestrator.contract.views import (
     RunView,
     VariantView,
 )
-from orchestrator.contract.vocabulary import JobState, Notice, RunState, Verdict
+from orchestrator.contract.vocabulary import JobState, Notice, Role, RunState, Verdict
 from orchestrator.contract.webhooks import CreatedWebhook, DeliveryView, WebhookView
 from orchestrator.contract.wire import API_PREFIX
 
@@ -230,3 +239,36 @@ def _as(model: type[Model]) -> Callable[[httpx.Response], Model]:
             ) from error
 
     return read
+
+
+def create_token(name: str, role: Role, lifetime: timedelta | None) -> Call[CreatedToken]:
+    """A new bearer token; one without a lifetime works until it is revoked."""
+    wanted = NewToken(name=name, role=role, lifetime_seconds=int(lifetime.total_seconds()) if lifetime else None)
+    return Call("POST", f"{API_PREFIX}/tokens", _as(CreatedToken), json=wanted.model_dump(mode="json"))
+
+
+def tokens() -> Call[Listing[TokenView]]:
+    return Call("GET", f"{API_PREFIX}/tokens", _as(Listing[TokenView]))
+
+
+def revoke_token(name: str) -> Call[TokenView]:
+    return Call("DELETE", f"{API_PREFIX}/tokens/{_part(name)}", _as(TokenView))
+
+
+def create_code(lifetime: timedelta) -> Call[CreatedCode]:
+    """A code that lets one agent enrol once."""
+    wanted = NewCode(lifetime_seconds=int(lifetime.total_seconds()))
+    return Call("POST", f"{API_PREFIX}/agents/codes", _as(CreatedCode), json=wanted.model_dump(mode="json"))
+
+
+def agents() -> Call[Listing[AgentView]]:
+    return Call("GET", f"{API_PREFIX}/agents", _as(Listing[AgentView]))
+
+
+def revoke_agent(agent_id: str) -> Call[None]:
+    return Call("DELETE", f"{API_PREFIX}/agents/{_part(agent_id)}", lambda _: None)
+
+
+def audit(*, cursor: str | None = None, limit: int = 100) -> Call[Listing[AuditEntry]]:
+    """Who changed what, newest first; `next` of the answer is the cursor of what follows."""
+    return Call("GET", f"{API_PREFIX}/audit", _as(Listing[AuditEntry]), {"limit": limit, "cursor": cursor})

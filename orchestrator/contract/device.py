@@ -116,7 +116,7 @@ class RefusedDevice(Answer):
 
 class EnrolAnswer(Answer):
     agent_token: str
-    """Bearer token of this agent; a new enrolment replaces it."""
+    """Bearer token of this agent, to be kept: it enrols with it again, and then it stays the same."""
     broker_url: str
     heartbeat_seconds: float
     lease_seconds: float

@@ -25,9 +25,26 @@ class ConflictError(FitmatrixError):
     """The request contradicts the present state, such as a stale fencing token."""
 
 
+class UnauthorizedError(FitmatrixError):
+    """The caller did not say who it is, or said it wrongly."""
+
+
+class LoginNeededError(UnauthorizedError):
+    """A browser asks for a page that needs somebody."""
+
+    def __init__(self, message: str, *, was_wrong: bool) -> None:
+        """`was_wrong`: it showed a token or a session that is not good."""
+        super().__init__(message)
+        self.was_wrong = was_wrong
+
+
 class ForbiddenError(FitmatrixError):
     """The caller is known and may not do this."""
 
 
-class UnauthorizedError(FitmatrixError):
-    """The caller did not say who it is, or said it wrongly."""
+class TooManyRequestsError(FitmatrixError):
+    """The caller asks more often than it may."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

@@ -114,6 +114,7 @@ class Agent:
     version: str
     token_digest: str
     last_seen_at: datetime
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Agents enrol their devices and keep their leases alive."""
 
-import hashlib
-import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,6 +16,7 @@ from orchestrator.contract.device import (
 )
 from orchestrator.contract.vocabulary import Condition
 from orchestrator.contract.wire import CONTRACT_VERSION
+from orchestrator.domain.access import digest_secret
 from orchestrator.domain.claims import refusal
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, UnauthorizedError
 from orchestrator.domain.probing import still_valid
@@ -57,11 +56,6 @@ class AgentTimes:
         return self.sweep * 3
 
 
-def digest_token(token: str) -> str:
-    """What is stored of a bearer token. Tokens are random and long, so that one plain hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 class AgentRegistry:
     def __init__(
         self,
@@ -92,17 +86,20 @@ class AgentRegistry:
                 "on the agent's host."
             )
 
-    def enrol(self, request: EnrolRequest) -> EnrolAnswer:
-        """Registers the agent's devices, but for those that another agent has; those it no longer names are offline."""
+    def enrol(self, request: EnrolRequest, admit: Callable[[Transaction], str]) -> EnrolAnswer:
+        """Registers the agent's devices, but for those that another agent has; those it no longer names are offline.
+
+        `admit` says which token the agent has from now on, or raises, and then nothing was changed.
+        """
         self.check_version(request.contract_version)
         names = [device.id for device in request.devices]
         if len(set(names)) != len(names):
             raise InvalidRequestError("an agent names the same device twice")
-        token = secrets.token_urlsafe(32)
         now = self._clock()
         refused: list[RefusedDevice] = []
         with self._store.write() as tx:
-            tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_token(token), now))
+            token = admit(tx)
+            tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_secret(token), now))
             for record in tx.devices.of_agent(request.agent_id):
                 if record.registration.id not in names:
                     reason = f"Agent {request.agent_id} no longer sees it: plug it in on {request.hostname}."
@@ -141,14 +138,6 @@ class AgentRegistry:
             probes=still_valid(known, registration),
         )
 
-    def authenticate(self, token: str) -> Agent:
-        """The agent that holds a token. Raises UnauthorizedError."""
-        with self._store.read() as tx:
-            agent = tx.agents.by_token_digest(digest_token(token))
-        if agent is None:
-            raise UnauthorizedError("this agent token is not known: enrol again")
-        return agent
-
     def heartbeat(self, agent_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
         """Notes that the agent is there and what is new of its devices; renews the leases of running attempts.
 
@@ -159,7 +148,7 @@ class AgentRegistry:
         working = {name: status.attempt for name, status in told.items() if status.attempt is not None}
         with self._store.write() as tx:
             agent = tx.agents.get(agent_id)
-            if agent is None:
+            if agent is None or agent.revoked_at is not None:
                 raise UnauthorizedError("this agent is not known: enrol again")
             words = tx.devices.words(agent_id)
             for name in told:

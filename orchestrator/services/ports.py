@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from orchestrator.services.events import Events
     from orchestrator.services.webhooks import WebhookRecords
+from orchestrator.services.access import Access, Audit
 
 
 class Jobs(Protocol):
@@ -192,8 +193,6 @@ class Agents(Protocol):
         """Notes that it was heard now, and with it all its devices."""
         ...
 
-    def by_token_digest(self, digest: str) -> Agent | None: ...
-
 
 class Cells(Protocol):
     def put(self, record: CellRecord) -> None: ...
@@ -261,6 +260,10 @@ class Transaction(Protocol):
     def events(self) -> "Events": ...
     @property
     def webhooks(self) -> "WebhookRecords": ...
+    @property
+    def access(self) -> Access: ...
+    @property
+    def audit(self) -> Audit: ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...

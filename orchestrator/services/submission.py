@@ -84,6 +84,7 @@ class Submission:
             for variant in plan.frozen.values():
                 tx.variants.put(variant)
             tx.runs.add(runs)
+            tx.audit.add(submitter, "job.submit", job.id, name=spec.name)
         self._wake()
         return job, True
 

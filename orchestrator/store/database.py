@@ -34,6 +34,7 @@ from orchestrator.store.repositories import (
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
 from orchestrator.store.turn import Turn
+from orchestrator.store.users import AccessRepository, AuditRepository
 from orchestrator.store.webhooks import WebhookRepository
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -119,6 +120,14 @@ class SqlTransaction:
     @cached_property
     def webhooks(self) -> WebhookRepository:
         return WebhookRepository(self._session)
+
+    @cached_property
+    def access(self) -> AccessRepository:
+        return AccessRepository(self._session)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        return AuditRepository(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")

@@ -179,6 +179,7 @@ class AgentRow(Base):
     version: Mapped[str]
     token_digest: Mapped[str] = mapped_column(unique=True)
     last_seen_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class DeviceRow(Base):
@@ -274,6 +275,17 @@ class TokenRow(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+
+
+class SessionRow(Base):
+    """A browser that somebody has logged in with."""
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    token_digest: Mapped[str]
+    """Of the token that was given: what ends that token ends the session."""
+    expires_at: Mapped[datetime]
 
 
 class EnrolmentCodeRow(Base):

@@ -17,7 +17,7 @@ _HERE: Final = Path(__file__).parent
 _STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _ARTIFACT_POLICY: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _COMMON_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
@@ -58,17 +58,17 @@ class Reads(Protocol):
 
 
 def create_web_router(reads: Reads) -> APIRouter:
-    """The matrix at `/`, pages of a run, a job and a device, runs' artifacts, and the pages' files at `/static/`."""
+    """The matrix at `/`, pages of a run, a job and a device, runs' artifacts, but for their files."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @router.get("/")
     def show_matrix() -> Response:
-        return _page("matrix.html", matrix=reads.matrix(), devices=reads.devices())
+        return show_page("matrix.html", matrix=reads.matrix(), devices=reads.devices())
 
     @router.get("/runs/{run_id}")
     def show_run(run_id: str) -> Response:
         run = reads.run(run_id)
-        return _missing("run", run_id) if run is None else _page("run.html", run=run)
+        return _missing("run", run_id) if run is None else show_page("run.html", run=run)
 
     @router.get("/runs/{run_id}/artifacts/{sha256}")
     def show_artifact(run_id: str, sha256: Sha256Path) -> Response:
@@ -86,14 +86,21 @@ def create_web_router(reads: Reads) -> APIRouter:
     @router.get("/jobs/{job_id}")
     def show_job(job_id: str) -> Response:
         job = reads.job(job_id)
-        return _missing("job", job_id) if job is None else _page("job.html", job=job, runs=reads.runs(job_id))
+        return _missing("job", job_id) if job is None else show_page("job.html", job=job, runs=reads.runs(job_id))
 
     @router.get("/devices/{device_id}")
     def show_device(device_id: str) -> Response:
         device = reads.device(device_id)
         if device is None:
             return _missing("device", device_id)
-        return _page("device.html", device=device, runs=reads.runs_of_device(device_id), now=datetime.now(UTC))
+        return show_page("device.html", device=device, runs=reads.runs_of_device(device_id), now=datetime.now(UTC))
+
+    return router
+
+
+def create_static_router() -> APIRouter:
+    """The pages' own files, which the login page needs as well."""
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{name}")
     def send_static(name: str) -> Response:
@@ -105,13 +112,13 @@ def create_web_router(reads: Reads) -> APIRouter:
     return router
 
 
-def _page(template: str, status: int = 200, **context: Any) -> Response:
+def show_page(template: str, status: int = 200, **context: Any) -> Response:
     headers = _COMMON_HEADERS | {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store"}
     return HTMLResponse(render(template, **context), status, headers=headers)
 
 
 def _missing(kind: str, name: str) -> Response:
-    return _page("missing.html", status=404, kind=kind, name=name)
+    return show_page("missing.html", status=404, kind=kind, name=name)
 
 
 def _find_artifact(run: RunDetail, sha256: str) -> Artifact | None:

@@ -92,7 +92,8 @@ class InnerLab:
                 agent_version="1",
                 hostname=agent_id,
                 devices=list(devices),
-            )
+            ),
+            lambda _tx: "token-of-" + agent_id,
         )
 
     def add(self, *names: str) -> None:

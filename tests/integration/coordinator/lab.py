@@ -28,7 +28,7 @@ from orchestrator.contract.device import (
     HeartbeatAnswer,
 )
 from orchestrator.contract.vocabulary import Phase
-from orchestrator.contract.wire import CONTRACT_VERSION, device_queue
+from orchestrator.contract.wire import CONTRACT_VERSION, device_queue, private_keys
 from orchestrator.models.definition import load_definitions
 from orchestrator.models.manifest import Manifest, write_manifest
 from tests.unit.domain.builders import device, page_report
@@ -209,7 +209,8 @@ class HandAgent:
         device_id = device_id or self.device_id
         if self.answer is None:
             raise AssertionError("enrol first")
-        with Connection(self.answer.broker_url) as connection:  # type: ignore[no-untyped-call]  # kombu has no types
+        own = private_keys(self.agent_id)
+        with Connection(self.answer.broker_url, transport_options=own) as connection:  # type: ignore[no-untyped-call]  # kombu has no types
             queue = connection.SimpleQueue(device_queue(device_id))
 
             def message() -> Any:

@@ -33,6 +33,9 @@ class FakeCoordinator:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 self._answer(json.loads(body) if body else None)
 
+            def do_DELETE(self) -> None:
+                self._answer(None)
+
             def _answer(self, body: Any) -> None:
                 fake.requests.append((self.command, self.path, dict(self.headers), body))
                 status, content = fake._next(f"{self.command} {self.path.partition('?')[0]}")

@@ -12,7 +12,7 @@ from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, JobView, Quarantine, RunDetail, RunView
 from orchestrator.contract.vocabulary import DeviceState, Mark, Purpose, RunState
 from orchestrator.presentation.words import plain
-from orchestrator.web.router import create_web_router
+from orchestrator.web.router import create_static_router, create_web_router
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.domain.builders import adapter, device_probe
 
@@ -69,6 +69,7 @@ def reads(tmp_path: Path) -> HandMade:
 def web(reads: HandMade) -> TestClient:
     app = FastAPI()
     app.include_router(create_web_router(reads))
+    app.include_router(create_static_router())
     return TestClient(app)
 
 

@@ -77,6 +77,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
     op.create_table(
+        "sessions",
+        sa.Column("digest", sa.String(length=200), nullable=False),
+        sa.Column("token_digest", sa.String(length=200), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_sessions")),
+    )
+    op.create_table(
         "submitters",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("used_seconds", sa.Double(), nullable=False),
@@ -114,6 +121,7 @@ def upgrade() -> None:
     op.add_column("devices", sa.Column("drained_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("devices", sa.Column("drained_by", sa.String(length=200), nullable=True))
     op.add_column("devices", sa.Column("drain_note", sa.String(length=1000), nullable=True))
+    op.add_column("agents", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("jobs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
