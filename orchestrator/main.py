@@ -18,6 +18,7 @@ from fastapi import Depends, FastAPI
 from orchestrator.api.access import require_user
 from orchestrator.api.app import create_app
 from orchestrator.api.state import ApiState
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
 from orchestrator.contract.catalog import Variant
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
@@ -27,6 +28,7 @@ from orchestrator.domain.probing import PROBE
 from orchestrator.exposure import check_certificate, exposures
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
+from orchestrator.object_storage import ObjectStorage, StorageError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
@@ -88,6 +90,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     blobs = BlobStore(settings.data / "blobs")
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
     catalog = DirectoryCatalog(settings.data)
+    artifacts = _artifact_store(settings.blobs_url)
     try:
         database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
         stack.callback(database.close)
@@ -131,18 +134,32 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         reading=reading,
         agents=AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version),
         ledger=ledger,
-        blobs=blobs,
+        blobs=BlobAnswers(blobs, artifacts),
+        artifacts=artifacts or blobs,
         page_builds=page_builds,
         registry=telemetry.registry,
-        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs},
+        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
+        | ({"artifacts": artifacts.check} if artifacts else {}),
         token=settings.token.get_secret_value() if settings.token else None,
     )
     hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
     app = create_app(state, product_version, hosts)
-    app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_user)])
+    app.include_router(create_web_router(ServiceReads(reading, state.blobs)), dependencies=[Depends(require_user)])
     dispatcher.start()
     stack.callback(dispatcher.stop)
     return app
+
+
+def _artifact_store(url: str | None) -> ObjectStorage | None:
+    """The store for artifacts, tried out; None where they stay in the data directory."""
+    if url is None:
+        return None
+    try:
+        store = ObjectStorage(url, os.environ.get("AWS_ENDPOINT_URL"))
+        store.check_writable()
+    except StorageError as error:
+        raise StartupError(f"artifacts cannot be kept: {error}") from error
+    return store
 
 
 def _check_health_variant(wanted: str | None, catalog: Mapping[str, Variant]) -> None:

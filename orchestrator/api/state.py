@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
+from orchestrator.object_storage import ObjectStorage
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
@@ -20,7 +22,9 @@ class ApiState:
     reading: Reading
     agents: AgentRegistry
     ledger: AttemptLedger
-    blobs: BlobStore
+    blobs: BlobAnswers
+    artifacts: BlobStore | ObjectStorage
+    """Where what agents send is kept."""
     page_builds: PageBuilds
     registry: CollectorRegistry
     checks: Mapping[str, Callable[[], None]]

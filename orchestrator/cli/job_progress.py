@@ -1,5 +1,6 @@
 """Following a job until it is done."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,8 +48,13 @@ def follow(
     *,
     poll_seconds: float = POLL_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
+    wait_seconds: float | None = None,
 ) -> JobView:
-    """Returns the job when it is done. Raises Unreachable after `patience_seconds` of silence."""
+    """Returns the job when it is done, or as it is after `wait_seconds`.
+
+    Raises Unreachable after `patience_seconds` of silence.
+    """
+    deadline = math.inf if wait_seconds is None else time.monotonic() + wait_seconds
     silent_since: float | None = None
     while True:
         try:
@@ -58,14 +64,14 @@ def follow(
             if silent_since is None:
                 silent_since = now
                 progress.warn("The coordinator does not answer; the job goes on when it is back. Waiting for it…")
-            if now - silent_since >= patience_seconds:
+            if now - silent_since >= patience_seconds or now >= deadline:
                 raise error
         else:
             silent_since = None
             progress.show(snapshot)
-            if snapshot.job.state is JobState.FINISHED:
+            if snapshot.job.state is not JobState.ACTIVE or time.monotonic() >= deadline:
                 return snapshot.job
-        time.sleep(poll_seconds)
+        time.sleep(min(poll_seconds, max(0.0, deadline - time.monotonic())))
 
 
 def _snapshot(client: Client, job_id: str) -> Snapshot:

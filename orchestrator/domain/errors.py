@@ -27,3 +27,7 @@ class ConflictError(FitmatrixError):
 
 class UnauthorizedError(FitmatrixError):
     """The caller did not say who it is, or said it wrongly."""
+
+
+class UnavailableError(FitmatrixError):
+    """Something that the coordinator itself needs does not answer; the same request may succeed later."""
