@@ -19,6 +19,7 @@ from orchestrator.api.access import require_page_reader
 from orchestrator.api.app import create_app
 from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
@@ -32,9 +33,11 @@ from orchestrator.dispatch.webhook_poster import WebhookPoster
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.notices import DeliveryPlan
 from orchestrator.domain.probing import PROBE
+from orchestrator.domain.records import Caller
 from orchestrator.exposure import check_certificate, check_tokens, exposures
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
+from orchestrator.object_storage import ObjectStorage, StorageError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
@@ -114,6 +117,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     blobs = BlobStore(settings.data / "blobs")
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
     catalog = DirectoryCatalog(settings.data)
+    artifacts = _artifact_store(settings.blobs_url)
     try:
         rates = RateLimits(settings.write_limit, settings.failure_limit)
     except ValueError as error:
@@ -180,19 +184,27 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             raise RuntimeError("the dispatcher has stopped")
 
     registry = AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version)
+
+    def access_holds(caller: Caller) -> bool:
+        if authentication.is_stale:
+            authentication.refresh()
+        return authentication.is_still_let_in(caller)
+
     state = ApiState(
         submission=Submission(database, catalog, _now, wake),
         cancelling=Cancelling(database, _now, wake),
         reading=reading,
         agents=registry,
         ledger=ledger,
-        blobs=blobs,
+        blobs=BlobAnswers(blobs, artifacts),
+        artifacts=artifacts or blobs,
         page_builds=page_builds,
         registry=telemetry.registry,
-        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs},
+        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
+        | ({"artifacts": artifacts.check} if artifacts else {}),
         feed=feed,
         webhooks=webhooks,
-        access_holds=authentication.is_still_let_in,
+        access_holds=access_holds,
         authentication=authentication,
         users=Users(database, _now, authentication),
         enrolment=Enrolment(database, _now, wake, registry, authentication, broker_users),
@@ -202,12 +214,26 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     app = create_app(state, product_version, hosts)
     app.include_router(create_static_router())
     app.include_router(create_login_router(BrowserDoor(state)))
-    app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_page_reader)])
+    app.include_router(
+        create_web_router(ServiceReads(reading, state.blobs)), dependencies=[Depends(require_page_reader)]
+    )
     install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()
         stack.callback(thread.stop)
     return app
+
+
+def _artifact_store(url: str | None) -> ObjectStorage | None:
+    """The store for artifacts, tried out; None where they stay in the data directory."""
+    if url is None:
+        return None
+    try:
+        store = ObjectStorage(url, os.environ.get("AWS_ENDPOINT_URL"))
+        store.check_writable()
+    except StorageError as error:
+        raise StartupError(f"artifacts cannot be kept: {error}") from error
+    return store
 
 
 def _administrators(database: Database) -> int:

@@ -34,6 +34,8 @@ class CoordinatorSettings(BaseSettings):
     """Signs the broker's certificate, where no public authority does."""
     database_url: str | None = None
     """`postgresql+psycopg://user:password@host/name`; without one SQLite in the data directory."""
+    blobs_url: str | None = None
+    """`s3://bucket/prefix` for artifacts, with the usual AWS_… variables; without one the data directory."""
     token: SecretStr | None = None
     """An administrator's token that always works and cannot be revoked: for the first steps, and for when all others
     are lost. Beyond loopback the coordinator wants this one or one of `fitmatrix tokens create --role admin`."""

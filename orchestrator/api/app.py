@@ -7,7 +7,8 @@ from fastapi.routing import APIRoute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from orchestrator.api import events, health, jobs, lab, people, users, webhooks
-from orchestrator.api.limits import BodyLimit
+from orchestrator.api.document import install_document
+from orchestrator.api.limits import AddressCheck, BodyLimit, JsonBodies
 from orchestrator.api.origins import SameOrigin
 from orchestrator.api.problems import install_problem_handlers
 from orchestrator.api.state import ApiState
@@ -35,6 +36,7 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     )
     app.state.fitmatrix = state
     install_problem_handlers(app)
+    install_document(app)
     app.include_router(people.router, prefix=API_PREFIX)
     app.include_router(jobs.router, prefix=API_PREFIX)
     app.include_router(events.router, prefix=API_PREFIX)
@@ -42,8 +44,10 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     app.include_router(lab.router, prefix=API_PREFIX)
     app.include_router(users.router, prefix=API_PREFIX)
     app.include_router(health.router)
+    app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit)
     app.add_middleware(SameOrigin)
+    app.add_middleware(AddressCheck)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
     return app
 

@@ -5,8 +5,8 @@ from http import HTTPStatus
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
-from fastapi.responses import FileResponse, Response
+from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from orchestrator.api.access import (
@@ -18,12 +18,19 @@ from orchestrator.api.access import (
     require_agent,
     require_anyone,
 )
-from orchestrator.api.problems import NOT_FOUND, RESPONSES, STALE
+from orchestrator.api.problems import NOT_FOUND, RESPONSES, STALE, UNAVAILABLE
 from orchestrator.blobs import BlobMismatchError
 from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
 from orchestrator.contract.device import AttemptStarted, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
-from orchestrator.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, UnauthorizedError
+from orchestrator.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from orchestrator.domain.records import Caller
+from orchestrator.object_storage import StorageError
 
 router = APIRouter(responses=RESPONSES)
 
@@ -36,7 +43,7 @@ async def require_same_contract(request: Request, state: State) -> None:
     """Before the body is read by this version's rules, which would name fields where the version is what is wrong."""
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     version = body.get("contract_version") if isinstance(body, dict) else None
     if isinstance(version, int):
@@ -119,16 +126,24 @@ def show_page_build(build_id: Digest, state: State) -> PageBuild:
     tags=["blobs"],
     summary="Read a blob",
     dependencies=[Depends(require_anyone)],
-    response_class=FileResponse,
-    responses=NOT_FOUND | {200: {"content": {"application/octet-stream": {}}, "description": "The bytes."}},
+    response_class=Response,
+    responses=NOT_FOUND
+    | UNAVAILABLE
+    | {
+        200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
+        206: {"content": {"application/octet-stream": {}}, "description": "Those of the range that was asked for."},
+        416: {"description": "The range lies beyond the end."},
+    },
 )
-def read_blob(sha256: Digest, state: State) -> FileResponse:
+def read_blob(
+    sha256: Digest, state: State, asked_range: Annotated[str | None, Header(alias="Range", max_length=200)] = None
+) -> Response:
     """Model files, page files and artifacts, by content. Ranges are honoured."""
-    path = state.blobs.path(sha256)
-    if not path.is_file():
-        raise NotFoundError(f"there is no blob {sha256}")
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, media_type="application/octet-stream", headers=headers)
+    found = state.blobs.answer(sha256, asked_range, "application/octet-stream", headers)
+    if found is None:
+        raise NotFoundError(f"there is no blob {sha256}")
+    return found
 
 
 @router.put(
@@ -137,6 +152,7 @@ def read_blob(sha256: Digest, state: State) -> FileResponse:
     summary="Store an artifact",
     dependencies=[Depends(require_agent)],
     status_code=HTTPStatus.NO_CONTENT,
+    responses=UNAVAILABLE,
 )
 async def store_blob(sha256: Digest, request: Request, state: State) -> Response:
     """Idempotent. Bytes that hash to something else are refused and not kept."""
@@ -146,7 +162,9 @@ async def store_blob(sha256: Digest, request: Request, state: State) -> Response
             async for chunk in request.stream():
                 stream.write(chunk)
         try:
-            await run_in_threadpool(state.blobs.add_expected, path, sha256)
+            await run_in_threadpool(state.artifacts.add_expected, path, sha256)
         except BlobMismatchError as error:
             raise InvalidRequestError(str(error)) from error
+        except StorageError as error:
+            raise UnavailableError(str(error)) from error
     return Response(status_code=HTTPStatus.NO_CONTENT)

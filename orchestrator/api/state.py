@@ -7,8 +7,10 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry
 
 from orchestrator.api.rates import RateLimits
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
 from orchestrator.domain.records import Caller
+from orchestrator.object_storage import ObjectStorage
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
@@ -29,7 +31,9 @@ class ApiState:
     reading: Reading
     agents: AgentRegistry
     ledger: AttemptLedger
-    blobs: BlobStore
+    blobs: BlobAnswers
+    artifacts: BlobStore | ObjectStorage
+    """Where what agents send is kept."""
     page_builds: PageBuilds
     registry: CollectorRegistry
     checks: Mapping[str, Callable[[], None]]

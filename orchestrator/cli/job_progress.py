@@ -1,5 +1,6 @@
 """Following a job until it is done."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from orchestrator.cli.listings import DEVICE_STYLES, DEVICE_SYMBOLS, counts, outcome, run_figure
 from orchestrator.client import Client, Unreachable
+from orchestrator.client.following import SILENCE_SECONDS
 from orchestrator.contract.views import DeviceView, JobView, RunView
 from orchestrator.contract.vocabulary import JobState, RunState
 from orchestrator.presentation.words import plain
@@ -48,13 +50,17 @@ def follow(
     *,
     poll_seconds: float = POLL_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
+    wait_seconds: float | None = None,
 ) -> JobView:
-    """Returns the job when it is over. Raises Unreachable after `patience_seconds` of silence.
+    """Returns the job when it is over, or as it is after `wait_seconds`.
 
-    It looks when something changed, but not more often than every `poll_seconds`.
+    It looks when something changed, but not more often than every `poll_seconds`. Raises Unreachable after
+    `patience_seconds` of silence.
     """
+    deadline = math.inf if wait_seconds is None else time.monotonic() + wait_seconds
     silent_since: float | None = None
-    for _ in client.changes(job=job_id, poll_seconds=poll_seconds):
+    longest = SILENCE_SECONDS if wait_seconds is None else min(SILENCE_SECONDS, max(0.1, wait_seconds))
+    for _ in client.changes(job=job_id, poll_seconds=poll_seconds, longest_seconds=longest):
         try:
             snapshot = _snapshot(client, job_id)
         except Unreachable as error:
@@ -62,12 +68,12 @@ def follow(
             if silent_since is None:
                 silent_since = now
                 progress.warn("The coordinator does not answer; the job goes on when it is back. Waiting for it…")
-            if now - silent_since >= patience_seconds:
+            if now - silent_since >= patience_seconds or now >= deadline:
                 raise error
         else:
             silent_since = None
             progress.show(snapshot)
-            if snapshot.job.state is not JobState.ACTIVE:
+            if snapshot.job.state is not JobState.ACTIVE or time.monotonic() >= deadline:
                 return snapshot.job
     raise AssertionError("a coordinator's changes have no end")
 

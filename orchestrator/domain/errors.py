@@ -48,3 +48,7 @@ class TooManyRequestsError(FitmatrixError):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class UnavailableError(FitmatrixError):
+    """Something that the coordinator itself needs does not answer; the same request may succeed later."""

@@ -1,8 +1,10 @@
 """The pages' questions, answered by the reading use cases."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
-from orchestrator.blobs import BlobStore
+from fastapi.responses import Response
+
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
 from orchestrator.domain.errors import NotFoundError
@@ -14,7 +16,7 @@ RUNS_OF_DEVICE = 50
 
 
 class ServiceReads:
-    def __init__(self, reading: Reading, blobs: BlobStore) -> None:
+    def __init__(self, reading: Reading, blobs: BlobAnswers) -> None:
         self._reading = reading
         self._blobs = blobs
 
@@ -48,6 +50,7 @@ class ServiceReads:
     def runs_of_device(self, device_id: str) -> list[RunView]:
         return self._reading.runs(RunQuery(device_id=device_id), Page(RUNS_OF_DEVICE)).items
 
-    def artifact_path(self, sha256: str) -> Path | None:
-        path = self._blobs.path(sha256)
-        return path if path.is_file() else None
+    def artifact(
+        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
+    ) -> Response | None:
+        return self._blobs.answer(sha256, asked_range, media_type, headers)

@@ -1,10 +1,11 @@
 """Routes of the web pages. What they show comes from whoever implements `Reads`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
@@ -52,8 +53,10 @@ class Reads(Protocol):
         """The newest, health runs among them."""
         ...
 
-    def artifact_path(self, sha256: str) -> Path | None:
-        """The file with these bytes, None where it is not kept."""
+    def artifact(
+        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
+    ) -> Response | None:
+        """The answer with these bytes, None where they are not kept."""
         ...
 
 
@@ -71,17 +74,19 @@ def create_web_router(reads: Reads) -> APIRouter:
         return _missing("run", run_id) if run is None else show_page("run.html", run=run)
 
     @router.get("/runs/{run_id}/artifacts/{sha256}")
-    def show_artifact(run_id: str, sha256: Sha256Path) -> Response:
+    def show_artifact(
+        run_id: str, sha256: Sha256Path, asked_range: Annotated[str | None, Header(alias="Range")] = None
+    ) -> Response:
         run = reads.run(run_id)
         artifact = _find_artifact(run, sha256) if run else None
-        path = reads.artifact_path(sha256) if artifact else None
-        if artifact is None or path is None:
+        if artifact is None:
             return _missing("artifact", sha256)
         shown_as = _SHOWN_AS.get(artifact.media_type)
         headers = _COMMON_HEADERS | {"Content-Security-Policy": _ARTIFACT_POLICY}
         if shown_as is None:
             headers["Content-Disposition"] = "attachment"
-        return FileResponse(path, media_type=shown_as or "application/octet-stream", headers=headers)
+        found = reads.artifact(sha256, asked_range, shown_as or "application/octet-stream", headers)
+        return _missing("artifact", sha256) if found is None else found
 
     @router.get("/jobs/{job_id}")
     def show_job(job_id: str) -> Response:

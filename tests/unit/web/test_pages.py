@@ -1,10 +1,12 @@
 """The pages with hand-made data: what they say, and that nothing from outside becomes markup."""
 
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response
 from fastapi.testclient import TestClient
 
 from orchestrator.contract.attempt import Artifact
@@ -55,9 +57,11 @@ class HandMade:
     def runs_of_device(self, device_id: str) -> list[RunView]:
         return [run for run in self.the_runs.values() if run.device_id == device_id]
 
-    def artifact_path(self, sha256: str) -> Path | None:
+    def artifact(
+        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
+    ) -> Response | None:
         path = self.folder / sha256
-        return path if path.is_file() else None
+        return FileResponse(path, media_type=media_type, headers=dict(headers)) if path.is_file() else None
 
 
 @pytest.fixture
