@@ -34,9 +34,7 @@ class Fairness:
         model = Model(seconds=_RUN_SECONDS)
         with stage(token=admin) as place:
             small, large = (_token(place, name) for name in ("small", "large"))
-            fleet = Fleet(
-                place.url, agents=1, devices_per_agent=_DEVICES, model=model, seed=5, name="lab", token=admin
-            )
+            fleet = Fleet(place.url, agents=1, devices_per_agent=_DEVICES, model=model, seed=5, name="lab", token=admin)
             with running(fleet):
                 alone = [_small_job(place, small, number) for number in range(_TIMES)]
                 repeats = _LARGE_RUNS // (_DEVICES * len(VARIANTS))

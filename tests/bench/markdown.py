@@ -102,8 +102,8 @@ FAMILIES: Final = (
         "From idle to the next attempt",
         "Time from the acknowledgement of a device's report, when it is idle, to the start of its next attempt in its "
         "Celery worker, by the number of devices that heartbeat and work; compared with Celery alone, from sending "
-        "such a message to its start in the same workers. Targets at 1,000 devices: p50 at most 3 times and p99 at most "
-        "10 times Celery alone; no growth with 100,000 queued runs. [How fleets are measured](scale.md).",
+        "such a message to its start in the same workers. Targets at 1,000 devices: p50 at most 3 times and p99 at "
+        "most 10 times Celery alone; no growth with 100,000 queued runs. [How fleets are measured](scale.md).",
     ),
     Family(
         "throughput",

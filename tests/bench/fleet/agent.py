@@ -361,5 +361,3 @@ class SimulatedAgent:
         else:
             self._counters.late += 1
         return True
-
-

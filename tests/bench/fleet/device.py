@@ -60,7 +60,9 @@ class Status:
         self._after = after + b',"attempt":'
 
     def body(self, now: bytes, attempt: AttemptRef | None) -> bytes:
-        told = b"null" if attempt is None else b'{"run_id":"%s","number":%d}' % (attempt.run_id.encode(), attempt.number)
+        told = (
+            b"null" if attempt is None else b'{"run_id":"%s","number":%d}' % (attempt.run_id.encode(), attempt.number)
+        )
         return b"".join((self._before, now, self._after, told, b"}"))
 
 

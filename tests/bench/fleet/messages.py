@@ -53,7 +53,7 @@ class _Decoder:
     """What kombu needs of a channel to decode a body."""
 
     def __init__(self) -> None:
-            self._codecs = {"base64": Base64()}
+        self._codecs = {"base64": Base64()}
 
     def decode_body(self, body: Any, encoding: str | None = None) -> Any:
         return self._codecs[encoding].decode(body) if encoding else body

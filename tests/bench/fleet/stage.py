@@ -1,4 +1,4 @@
-"""Where a fleet is measured: a coordinator in a process of its own, on either database, with the times of the product."""
+"""Where a fleet is measured: a coordinator in a process of its own, on either database, with the product's times."""
 
 import gc
 import resource

@@ -68,7 +68,9 @@ def spec(of: Variant, workload: Workload) -> AttemptSpec:
     )
 
 
-def answer(of: Variant, workload: Workload, ending: Ending, sample: int = 0, model: Model | None = None) -> AttemptReport:
+def answer(
+    of: Variant, workload: Workload, ending: Ending, sample: int = 0, model: Model | None = None
+) -> AttemptReport:
     body = Reports(model or Model(), 1).body(spec(of, workload), Draw(1.0, ending, sample), BEGAN, ENDED)
     return AttemptReport.model_validate_json(body)
 
