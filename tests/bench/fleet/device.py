@@ -41,13 +41,19 @@ class SimulatedDevice:
         if self.is_fenced:
             return True
         loop = asyncio.get_running_loop()
-        waiting = self._waiting = loop.create_future()
-        timer = loop.call_later(seconds, lambda: waiting.done() or waiting.set_result(False))
+        waiting: asyncio.Future[bool] = loop.create_future()
+        self._waiting = waiting
+        timer = loop.call_later(seconds, _end, waiting)
         try:
             return await waiting
         finally:
             timer.cancel()
             self._waiting = None
+
+
+def _end(waiting: asyncio.Future[bool]) -> None:
+    if not waiting.done():
+        waiting.set_result(False)
 
 
 class Status:

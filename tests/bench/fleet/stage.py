@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from orchestrator.dispatch.broker import find_server
 from tests.bench.fleet.fleet import Fleet, FleetError
 from tests.bench.fleet.usage import BROKER, COORDINATOR, DATABASE, LOAD, Parts, UsageWatch, with_children
 from tests.bench.lab import MeasureError
@@ -27,7 +28,6 @@ VARIANTS: Final = (VARIANT, FORCED)
 """Of the catalog, on WASM; their files are a few bytes, since no simulated device looks at them."""
 _FILES: Final = 20_000
 _SUBMIT_SECONDS: Final = 120.0
-_BROKER_PROCESS: Final = "valkey-server"
 _TIMES: Final = {"heartbeat_seconds": "5", "lease_seconds": "30"}
 """The product's own defaults."""
 
@@ -74,7 +74,7 @@ class Stage:
 
     def processes(self) -> list[psutil.Process]:
         """The coordinator's own, without the broker's."""
-        return with_children(self._pid, but=_BROKER_PROCESS)
+        return with_children(self._pid, but=_broker_process())
 
     @property
     def _pid(self) -> int:
@@ -84,7 +84,7 @@ class Stage:
     def _parts(self) -> Parts:
         parts = {
             COORDINATOR: self.processes,
-            BROKER: lambda: with_children(self._pid, name=_BROKER_PROCESS),
+            BROKER: lambda: with_children(self._pid, name=_broker_process()),
             LOAD: lambda: [psutil.Process()],
         }
         if self._database_url is not None:
@@ -142,6 +142,11 @@ def missing_postgres() -> str | None:
     except (pytest.skip.Exception, pytest.fail.Exception) as error:
         return str(error)
     return None
+
+
+def _broker_process() -> str:
+    """As the system calls it, which shortens names."""
+    return Path(find_server()).name[:15]
 
 
 def _postmaster(database_url: str) -> int:
