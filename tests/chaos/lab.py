@@ -12,11 +12,18 @@ from typing import Final
 import redis
 
 from orchestrator.dispatch.broker import EmbeddedBroker
-from tests.bench.fleet import Fleet, Model
+from tests.bench.fleet import Ending, Fleet, Model
 from tests.chaos.front import Front
 from tests.integration.coordinator.lab import VARIANT, RunningCoordinator, running_coordinator
 from tests.postgres import PostgresCluster
 
+_ENDINGS: Final = {
+    Ending.FITS: 0.84,
+    Ending.TOO_SLOW: 0.05,
+    Ending.WRONG_OUTPUT: 0.03,
+    Ending.OUT_OF_MEMORY: 0.05,
+    Ending.LAB_FAULT: 0.03,
+}
 _REVIVAL_SECONDS: Final = 90.0
 _REBOOT_SECONDS: Final = 10.0
 
@@ -89,7 +96,7 @@ class ChaosLab:
             self.front.url,
             agents=self.shape.agents,
             devices_per_agent=self.shape.devices_per_agent,
-            model=Model(seconds=self.shape.run_seconds),
+            model=Model(seconds=self.shape.run_seconds, endings=_ENDINGS),
             seed=self._seed,
             name="fleet",
             clock_offsets={name: timedelta(minutes=chance.uniform(-30, 30)) for name in names},

@@ -39,7 +39,7 @@ GROUPS: Final = {"lab.one": "rig", "lab.two": "rig", "lab.three": None, "far.one
 AGENTS: Final = {"lab": ["lab.one", "lab.two", "lab.three", "stray"], "far": ["far.one", "stray"]}
 """Which devices an agent may name; one of them is carried from host to host."""
 IN_FORCE: Final = (AttemptState.LEASED, AttemptState.RUNNING)
-FAULTS: Final = {
+FAULTS: Final[dict[str, tuple[FaultOrigin, FaultCode, bool] | None]] = {
     "fits": None,
     "does not fit": (FaultOrigin.DEVICE, FaultCode.OUT_OF_MEMORY, False),
     "lab fails": (FaultOrigin.AGENT, FaultCode.WORKER_LOST, True),
@@ -317,4 +317,4 @@ def database() -> Iterator[MemoryDatabase]:
 
 
 def test_leases_hold_in_whatever_order_things_happen(database: MemoryDatabase) -> None:
-    run_state_machine_as_test(lambda: LabLife(database), settings=effort(50, stateful_step_count=50))
+    run_state_machine_as_test(lambda: LabLife(database), settings=effort(4, stateful_step_count=50))
