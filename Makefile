@@ -75,7 +75,7 @@ up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-
 
 # ---- check --------------------------------------------------------------------------------------
 
-.PHONY: test bench lint types lock clean
+.PHONY: test chaos bench lint types lock clean
 test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
 	@deploy/setup/postgres.sh
@@ -84,6 +84,12 @@ test: setup pages browser $(VENV)/.models ## Run every test
 	@$(MAKE) webview-host
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)
+
+# SEED=n repeats a torment; without it each one is another.
+chaos: setup pages ## Break everything at random for about 10 minutes and look at what is left
+	@deploy/setup/postgres.sh
+	@FITMATRIX_PROPERTY_FACTOR=10 $(BIN)/python -m pytest -q tests/properties $(if $(SEED),--hypothesis-seed=$(SEED))
+	@$(BIN)/python -m tests.chaos $(SEED)
 
 # BENCH takes further arguments, such as --list, --heavy or --rounds 20.
 bench: setup pages browser $(VENV)/.models ## Measure docs/benchmarks.json anew; one figure alone: ONLY=name

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -13,9 +13,20 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCoordinator]:
+def database_settings(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """SQLite, unless the module asks for `ON_BOTH_DATABASES`."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return {}
+    cluster: PostgresCluster = request.getfixturevalue("postgres")
+    return {"database_url": cluster.new_database()}
+
+
+@pytest.fixture(scope="module")
+def coordinator(
+    tmp_path_factory: pytest.TempPathFactory, database_settings: Mapping[str, str]
+) -> Iterator[RunningCoordinator]:
     """One for a module: each test brings an agent and devices of its own."""
-    with running_coordinator(tmp_path_factory.mktemp("coordinator") / "data") as running:
+    with running_coordinator(tmp_path_factory.mktemp("coordinator") / "data", **database_settings) as running:
         yield running
 
 

@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import redis
 from kombu.connection import Connection
 
@@ -56,6 +57,10 @@ _PRETENDED: dict[str, Validation] = {
     ),
 }
 LEASE_SECONDS = 3.0
+ON_BOTH_DATABASES = pytest.mark.parametrize(
+    "database_settings", ["sqlite", "postgresql"], indirect=True, scope="module"
+)
+"""As `pytestmark` of a module: its tests run with SQLite, then with PostgreSQL."""
 
 
 def pretend_built(data: Path, variant: str = VARIANT) -> None:
@@ -91,6 +96,8 @@ class RunningCoordinator:
         self.settings = settings
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.log: Path | None = None
+        """Where it writes what it says; by default among the tests' own output."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -100,11 +107,15 @@ class RunningCoordinator:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "orchestrator.cli.main", "coordinator"]
-        self._process = subprocess.Popen(
-            [*command, "--port", str(self.port), "--data", str(self.data)],
-            env=self._environment,
-            start_new_session=True,
-        )
+        with ExitStack() as stack:
+            log = stack.enter_context(self.log.open("ab")) if self.log else None
+            self._process = subprocess.Popen(
+                [*command, "--port", str(self.port), "--data", str(self.data)],
+                env=self._environment,
+                start_new_session=True,
+                stdout=log,
+                stderr=log,
+            )
         wait_until(self._ready, what="a ready coordinator")
 
     def fail_to_start(self, *flags: str) -> tuple[int, str]:
@@ -142,6 +153,10 @@ class RunningCoordinator:
         return self._process.wait(timeout=20)
 
     @property
+    def database_url(self) -> str:
+        return self.settings.get("database_url", f"sqlite:///{self.data / 'fitmatrix.db'}")
+
+    @property
     def broker(self) -> redis.Redis:
         password = (self.data / "broker" / "password").read_text()
         port = int((self.data / "broker" / "port").read_text())
@@ -149,10 +164,11 @@ class RunningCoordinator:
 
 
 @contextmanager
-def running_coordinator(data: Path, **settings: str) -> Iterator[RunningCoordinator]:
+def running_coordinator(data: Path, log: Path | None = None, **settings: str) -> Iterator[RunningCoordinator]:
     for variant in _PRETENDED:
         pretend_built(data, variant)
     coordinator = RunningCoordinator(data, **settings)
+    coordinator.log = log
     try:
         coordinator.start()
         yield coordinator

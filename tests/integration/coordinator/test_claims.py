@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from orchestrator.contract.vocabulary import Condition
-from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter
+from tests.integration.coordinator.lab import ON_BOTH_DATABASES, HandAgent, RunningCoordinator, Submitter
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
+
+pytestmark = ON_BOTH_DATABASES
 
 _numbers = count(1)
 Claim = Callable[[], HandAgent]

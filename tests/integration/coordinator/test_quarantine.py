@@ -1,20 +1,29 @@
 """A device in trouble takes no work, says why, and comes back when a health run passes."""
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.device import Browser
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import Condition, FaultCode, FaultOrigin, Phase
-from tests.integration.coordinator.lab import VARIANT, HandAgent, RunningCoordinator, Submitter, running_coordinator
+from tests.integration.coordinator.lab import (
+    ON_BOTH_DATABASES,
+    VARIANT,
+    HandAgent,
+    RunningCoordinator,
+    Submitter,
+    running_coordinator,
+)
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
+
+pytestmark = ON_BOTH_DATABASES
 
 UNREACHABLE = Fault(
     origin=FaultOrigin.AGENT,
@@ -33,9 +42,11 @@ TOO_HOT = Fault(
 
 
 @pytest.fixture(scope="module")
-def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCoordinator]:
+def coordinator(
+    tmp_path_factory: pytest.TempPathFactory, database_settings: Mapping[str, str]
+) -> Iterator[RunningCoordinator]:
     data = tmp_path_factory.mktemp("quarantine") / "data"
-    with running_coordinator(data, health_variant=VARIANT) as running:
+    with running_coordinator(data, health_variant=VARIANT, **database_settings) as running:
         yield running
 
 
@@ -65,10 +76,11 @@ def purpose(qa: Submitter, spec: AttemptSpec) -> str:
 
 def pass_time(coordinator: RunningCoordinator, agent: HandAgent) -> None:
     """As if the time had come for the device's next health run."""
-    with sqlite3.connect(coordinator.data / "fitmatrix.db", timeout=15) as connection:
-        past = "2000-01-01 00:00:00.000000"
-        connection.execute("UPDATE devices SET next_health_run_at = ? WHERE id = ?", (past, agent.device_id))
-    connection.close()
+    engine = create_engine(coordinator.database_url)
+    with engine.begin() as connection:
+        past = {"past": "2000-01-01 00:00:00.000000", "device": agent.device_id}
+        connection.execute(text("UPDATE devices SET next_health_run_at = :past WHERE id = :device"), past)
+    engine.dispose()
 
 
 def nothing_is_leased(qa: Submitter, agent: HandAgent, job: str) -> None:

@@ -3,9 +3,11 @@
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
-from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter
+from tests.integration.coordinator.lab import ON_BOTH_DATABASES, HandAgent, RunningCoordinator, Submitter
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
+
+pytestmark = ON_BOTH_DATABASES
 
 NO_MODEL = Fault(origin=FaultOrigin.COORDINATOR, code=FaultCode.DOWNLOAD, phase=Phase.PREPARE, transient=True)
 """Of the lab, and nothing against the device."""

@@ -10,17 +10,27 @@ from tests.postgres import PostgresCluster
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
-    cluster: PostgresCluster = request.getfixturevalue("postgres")
-    return cluster.new_database()
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    opened.migrate()
+def empty_url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
+    """The address of a database without tables."""
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    cluster: PostgresCluster = request.getfixturevalue("postgres")
+    return cluster.empty_database()
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database without rows."""
+    if kind == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
+        opened.migrate()
+    else:
+        cluster: PostgresCluster = request.getfixturevalue("postgres")
+        opened = Database(cluster.new_database())
     yield opened
     opened.close()

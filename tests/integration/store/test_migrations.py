@@ -5,18 +5,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, MetaData, create_engine
+from sqlalchemy import Engine, create_engine
 
 from orchestrator.contract.device import Browser
 from orchestrator.contract.vocabulary import Condition, FaultCode, Purpose, RunState, Verdict
 from orchestrator.domain.cells import freeze
 from orchestrator.domain.records import Attempt, DeviceRecord, Run
-from orchestrator.store.database import MIGRATIONS, Database
+from orchestrator.store.database import Database
 from orchestrator.store.rows import Base
+from tests.integration.store.schemas import insert_rows, upgrade
 from tests.unit.domain.builders import NOW, device_probe, page_report, variant
 
 OLD_BROWSER = {"name": "chromium", "version": "156.0.1", "channel": "stable"}
@@ -172,24 +171,9 @@ def rows_of_version_2() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def upgrade(connection: Connection, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
-
-
-def insert_rows(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """Into the tables as they are on disk, whatever this version's rows are."""
-    tables = MetaData()
-    tables.reflect(connection)
-    for name, values in rows.items():
-        connection.execute(tables.tables[name].insert(), values)
-
-
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = create_engine(database_url)
+def engine(empty_url: str) -> Iterator[Engine]:
+    made = create_engine(empty_url)
     yield made
     made.dispose()
 

@@ -1,0 +1,98 @@
+"""Gathering what the invariants are checked on, and telling a run's story from it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import redis
+from pydantic import ValidationError
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from orchestrator.contract.attempt import AttemptSpec
+from orchestrator.contract.matrix import Cell
+from orchestrator.contract.wire import device_queue
+from orchestrator.domain.records import CellRecord
+from orchestrator.store.mapping import to_attempt, to_device, to_job, to_lease, to_run
+from orchestrator.store.rows import AttemptRow, CellRow, DeviceRow, JobRow, LeaseRow, RunRow
+from tests.bench.fleet import Entry
+from tests.bench.fleet.messages import task_argument
+from tests.chaos.diary import Harm, wall_clock
+from tests.chaos.invariants import Evidence
+
+_NEAR: Final = timedelta(seconds=2)
+"""How long before a run's first moment, and after its last, a harm may have to do with it."""
+Moment = tuple[datetime, str]
+
+
+def gather(engine: Engine, broker: redis.Redis, entries: Sequence[Entry]) -> Evidence:
+    with Session(engine) as session:
+        return Evidence(
+            jobs=[to_job(row) for row in session.scalars(select(JobRow))],
+            runs={row.id: to_run(row) for row in session.scalars(select(RunRow))},
+            attempts=[to_attempt(row) for row in session.scalars(select(AttemptRow))],
+            leases=[to_lease(row) for row in session.scalars(select(LeaseRow))],
+            devices={row.id: to_device(row) for row in session.scalars(select(DeviceRow))},
+            cells=[CellRecord(row.key, Cell.model_validate(row.cell)) for row in session.scalars(select(CellRow))],
+            entries=entries,
+            left_in_broker=list(messages(broker)),
+        )
+
+
+def messages(broker: redis.Redis) -> Iterator[AttemptSpec]:
+    """Those that lie in devices' queues."""
+    for key in broker.scan_iter(match=device_queue("*")):
+        for raw in broker.lrange(key, 0, -1):
+            try:
+                yield AttemptSpec.model_validate(task_argument(raw))
+            except (ValueError, ValidationError):
+                continue  # nothing that a worker would begin
+
+
+def story(run_id: str, evidence: Evidence, harms: Sequence[Harm]) -> list[str]:
+    """What happened to a run and around it, a line for each moment."""
+    moments = sorted([*_by_coordinator(run_id, evidence), *_by_devices(run_id, evidence)])
+    if not moments:
+        return [f"nothing is known of {run_id}"]
+    first, last = moments[0][0] - _NEAR, moments[-1][0] + _NEAR
+    for harm in harms:
+        if harm.began <= last and harm.ended >= first:
+            moments += [(harm.began, f"! {harm.kind} {harm.what}"), (harm.ended, f"! … {harm.kind}: over")]
+    return [f"{at:%H:%M:%S.%f} {what}" for at, what in sorted(moments)]
+
+
+def _by_coordinator(run_id: str, evidence: Evidence) -> Iterator[Moment]:
+    run = evidence.runs.get(run_id)
+    if run is not None:
+        yield run.created_at, f"{run_id} of {run.job_id} was made"
+        if run.finished_at is not None:
+            yield run.finished_at, f"{run_id} ended: {run.state} {run.verdict or ''}"
+    for attempt in evidence.attempts:
+        if attempt.run_id != run_id:
+            continue
+        fault = f" by {attempt.fault.code}: {attempt.fault.detail}" if attempt.fault else ""
+        told = {
+            f"was leased {attempt.device_id}": attempt.leased_at,
+            "was sent last": attempt.sent_at,
+            "began": attempt.started_at,
+            f"was over: {attempt.state}{fault}": attempt.finished_at,
+        }
+        for what, at in told.items():
+            if at is not None:
+                yield at, f"attempt {attempt.number} {what}"
+
+
+def _by_devices(run_id: str, evidence: Evidence) -> Iterator[Moment]:
+    for entry in evidence.entries:
+        if entry.run_id != run_id:
+            continue
+        told = {
+            "received it": entry.received_at,
+            "began": entry.began_at,
+            f"ended: {entry.ending}": entry.ended_at,
+            "reported": entry.reported_at,
+            f"heard that this {'counted' if entry.counted else 'did not count'}": entry.acknowledged_at,
+        }
+        for what, at in told.items():
+            if at is not None:
+                yield wall_clock(at), f"  {entry.device_id}, attempt {entry.number}: {what}"

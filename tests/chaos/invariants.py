@@ -1,0 +1,151 @@
+"""What must be true when everything is over, whatever was done to the lab."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from orchestrator.contract.attempt import AttemptSpec
+from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState
+from orchestrator.domain.placement import exclusive_group
+from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Job, Lease, Run
+from orchestrator.domain.run_states import UNFINISHED
+from tests.bench.fleet import Entry
+from tests.chaos.violation import Violation
+
+_IN_FORCE: Final = (AttemptState.LEASED, AttemptState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The whole database at the end, what the devices noted, and what lies in the broker."""
+
+    jobs: Sequence[Job]
+    runs: Mapping[str, Run]
+    attempts: Sequence[Attempt]
+    leases: Sequence[Lease]
+    devices: Mapping[str, DeviceRecord]
+    cells: Sequence[CellRecord]
+    entries: Sequence[Entry]
+    left_in_broker: Sequence[AttemptSpec]
+
+
+def violations(evidence: Evidence) -> list[Violation]:
+    checks = (every_run_ended, counted_once, cells_count_their_runs, one_at_a_time, logs_agree, nothing_is_left)
+    return [violation for check in checks for violation in check(evidence)]
+
+
+def every_run_ended(evidence: Evidence) -> Iterator[Violation]:
+    unfinished = Counter(run.job_id for run in evidence.runs.values() if run.state in UNFINISHED)
+    for run in evidence.runs.values():
+        if run.state in UNFINISHED:
+            yield Violation(f"{run.id} of {run.job_id} is still {run.state} on {run.device_id}", run.id)
+        elif run.finished_at is None:
+            yield Violation(f"{run.id} is {run.state} and has no moment of its end", run.id)
+    for job in evidence.jobs:
+        if (job.state is JobState.ACTIVE) != (unfinished[job.id] > 0):
+            yield Violation(f"{job.id} is {job.state} with {unfinished[job.id]} runs to do")
+
+
+def counted_once(evidence: Evidence) -> Iterator[Violation]:
+    """A finished run has one attempt whose report is its result; no other run has one."""
+    of_run: dict[str, list[Attempt]] = {}
+    for attempt in evidence.attempts:
+        of_run.setdefault(attempt.run_id, []).append(attempt)
+    for run in evidence.runs.values():
+        attempts = sorted(of_run.get(run.id, []), key=lambda attempt: attempt.number)
+        numbers = [attempt.number for attempt in attempts]
+        if numbers != list(range(1, run.attempts + 1)):
+            yield Violation(f"{run.id} says that it had {run.attempts} attempts and has {numbers}", run.id)
+        counted = [attempt.number for attempt in attempts if attempt.state is AttemptState.REPORTED]
+        if len(counted) != (run.state is RunState.FINISHED):
+            yield Violation(f"{run.id} is {run.state} and attempts {counted} were counted", run.id)
+        open_ones = [attempt.number for attempt in attempts if attempt.state in _IN_FORCE]
+        if open_ones and run.state not in UNFINISHED:
+            yield Violation(f"{run.id} is {run.state} and attempts {open_ones} are in force", run.id)
+
+
+def cells_count_their_runs(evidence: Evidence) -> Iterator[Violation]:
+    finished: dict[str, list[str]] = {}
+    for run in evidence.runs.values():
+        if run.cell_key is None:
+            if run.state is RunState.FINISHED and run.purpose is Purpose.MEASURE:
+                yield Violation(f"{run.id} has finished and is in no cell", run.id)
+            continue
+        if run.state is not RunState.FINISHED or (run.fault is not None and run.fault.is_infrastructure):
+            yield Violation(f"{run.id} is {run.state} with {run.fault} and is in a cell", run.id)
+        finished.setdefault(run.cell_key, []).append(run.id)
+    told = {record.key: record.cell for record in evidence.cells}
+    for key in told.keys() | finished.keys():
+        says, there = told[key].runs if key in told else 0, finished.get(key, [])
+        if says != len(there):
+            yield Violation(f"cell {key[:12]} counts {says} runs and has {len(there)}: {there}", next(iter(there), None))
+
+
+def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
+    """By the devices' own notes, and by the coordinator's of who was in force on hardware that devices share."""
+    by_device: dict[str, list[Entry]] = {}
+    for entry in evidence.entries:
+        if entry.began_at is not None:
+            by_device.setdefault(entry.device_id, []).append(entry)
+    for device_id, entries in by_device.items():
+        for before, after in pairwise(sorted(entries, key=lambda entry: entry.began_at or 0.0)):
+            if before.ended_at is None or (after.began_at or 0.0) < before.ended_at:
+                told = f"{before.run_id}.{before.number} and {after.run_id}.{after.number}"
+                yield Violation(f"{device_id} ran {told} at the same time", after.run_id)
+    by_group: dict[str, list[Attempt]] = {}
+    for attempt in evidence.attempts:
+        by_group.setdefault(exclusive_group(evidence.devices[attempt.device_id]), []).append(attempt)
+    for group, attempts in by_group.items():
+        for earlier, later in pairwise(sorted(attempts, key=lambda attempt: attempt.leased_at)):
+            if earlier.finished_at is None or later.leased_at < earlier.finished_at:
+                told = f"{earlier.run_id}.{earlier.number} and {later.run_id}.{later.number}"
+                yield Violation(f"{told} were in force on {group} at the same time", later.run_id)
+
+
+def logs_agree(evidence: Evidence) -> Iterator[Violation]:
+    """What the devices say of an attempt and what the coordinator says of it is one story."""
+    known = {(attempt.run_id, attempt.number): attempt for attempt in evidence.attempts}
+    began: Counter[tuple[str, int]] = Counter()
+    counted: Counter[tuple[str, int]] = Counter()
+    for entry in evidence.entries:
+        key, name = (entry.run_id, entry.number), f"{entry.run_id}.{entry.number}"
+        attempt = known.get(key)
+        if attempt is None or attempt.device_id != entry.device_id:
+            yield Violation(f"{entry.device_id} was sent {name}, which is not its attempt", entry.run_id)
+            continue
+        if entry.began_at is not None:
+            began[key] += 1
+            yield from _let_begin(attempt)
+        if entry.reported_at is not None and entry.acknowledged_at is None:
+            yield Violation(f"the report of {name} by {entry.device_id} was refused for good", entry.run_id)
+        counted[key] += entry.counted is True
+    for key, times in began.items():
+        if times > 1:
+            yield Violation(f"{key[0]}.{key[1]} began {times} times", key[0])
+    for key, attempt in known.items():
+        told = attempt.state in (AttemptState.REPORTED, AttemptState.FAULTED)
+        if counted[key] != told:
+            name = f"{attempt.run_id}.{attempt.number}"
+            yield Violation(f"{name} is {attempt.state} and {counted[key]} reports of it were counted", attempt.run_id)
+
+
+def _let_begin(attempt: Attempt) -> Iterator[Violation]:
+    """An attempt that had lost its lease must not begin."""
+    name = f"{attempt.run_id}.{attempt.number}"
+    if attempt.started_at is None:
+        yield Violation(f"{name} began and the coordinator knows nothing of it", attempt.run_id)
+    elif attempt.finished_at is not None and attempt.started_at > attempt.finished_at:
+        yield Violation(f"{name} was let begin after it was over", attempt.run_id)
+
+
+def nothing_is_left(evidence: Evidence) -> Iterator[Violation]:
+    for lease in evidence.leases:
+        yield Violation(f"{lease.device_id} is still leased to {lease.run_id}.{lease.number}", lease.run_id)
+    known = {(attempt.run_id, attempt.number): attempt for attempt in evidence.attempts}
+    for spec in evidence.left_in_broker:
+        attempt = known.get((spec.run_id, spec.number))
+        startable = attempt is not None and attempt.state is AttemptState.LEASED
+        what = "which could still begin" if startable else "which nobody took"
+        yield Violation(f"the broker still holds {spec.run_id}.{spec.number} for {spec.device_id}, {what}", spec.run_id)

@@ -1,0 +1,142 @@
+"""The lab that is tormented: two coordinators on one database and one broker, and a simulated fleet."""
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from orchestrator.dispatch.broker import EmbeddedBroker
+from tests.bench.fleet import Ending, Fleet, Model
+from tests.chaos.front import Front
+from tests.integration.coordinator.lab import VARIANT, RunningCoordinator, running_coordinator
+from tests.postgres import PostgresCluster
+
+_ENDINGS: Final = {
+    Ending.FITS: 0.84,
+    Ending.TOO_SLOW: 0.05,
+    Ending.WRONG_OUTPUT: 0.03,
+    Ending.OUT_OF_MEMORY: 0.05,
+    Ending.LAB_FAULT: 0.03,
+}
+_REVIVAL_SECONDS: Final = 90.0
+_REBOOT_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large the lab is, and for how long it is tormented."""
+
+    runs: int
+    agents: int
+    devices_per_agent: int
+    run_seconds: float
+    """Median time that a simulated device takes for one."""
+    harm_seconds: float
+    """Longest; it ends earlier when every run has ended."""
+    calm_seconds: float
+    """Longest time after it until everything is done."""
+    pace: float
+    """Multiplies the pauses between harms."""
+
+
+SHORT: Final = Shape(
+    runs=150, agents=4, devices_per_agent=3, run_seconds=0.8, harm_seconds=20, calm_seconds=60, pace=0.6
+)
+LONG: Final = Shape(
+    runs=2_000, agents=8, devices_per_agent=4, run_seconds=2.0, harm_seconds=420, calm_seconds=120, pace=1.0
+)
+
+
+class ChaosLab:
+    """Everything that runs, with what can be done to it; agents' clocks are minutes off, to either side."""
+
+    def __init__(self, scratch: Path, postgres: PostgresCluster, shape: Shape, seed: int) -> None:
+        self.shape = shape
+        self.postgres = postgres
+        self.database_url = postgres.new_database()
+        self._scratch = scratch
+        self._seed = seed
+        self._stack = ExitStack()
+        self._broker = EmbeddedBroker(scratch / "broker")
+        self.coordinators: list[RunningCoordinator] = []
+        self.front: Front
+        self.fleet: Fleet
+
+    def __enter__(self) -> "ChaosLab":
+        with ExitStack() as stack:
+            self._broker.start()
+            stack.callback(self._broker.stop)
+            for name in ("first", "second"):
+                running = running_coordinator(
+                    self._scratch / name,
+                    self._scratch / f"{name}.log",
+                    database_url=self.database_url,
+                    broker_url=self._broker.url,
+                    health_variant=VARIANT,
+                )
+                self.coordinators.append(stack.enter_context(running))
+            self.front = stack.enter_context(Front([one.port for one in self.coordinators]))
+            self.fleet = stack.enter_context(self._fleet())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _fleet(self) -> Fleet:
+        chance = random.Random(f"{self._seed}/clocks")
+        names = [f"fleet-{number:03d}" for number in range(self.shape.agents)]
+        return Fleet(
+            self.front.url,
+            agents=self.shape.agents,
+            devices_per_agent=self.shape.devices_per_agent,
+            model=Model(seconds=self.shape.run_seconds, endings=_ENDINGS),
+            seed=self._seed,
+            name="fleet",
+            clock_offsets={name: timedelta(minutes=chance.uniform(-30, 30)) for name in names},
+        )
+
+    @property
+    def broker_url(self) -> str:
+        return self._broker.url
+
+    @property
+    def broker(self) -> redis.Redis:
+        return redis.Redis.from_url(self._broker.url, socket_timeout=_REBOOT_SECONDS)
+
+    def revive(self, coordinator: RunningCoordinator) -> None:
+        """As a service manager does: again and again, while its database may be away."""
+        persist(coordinator.start, AssertionError)
+
+    def restart_broker(self) -> None:
+        """It comes back at its address by itself, with an empty memory."""
+        self.broker.shutdown(nosave=True)
+        persist(self.broker.ping, redis.RedisError)
+
+    def restart_postgres(self, crash: bool, away_seconds: float) -> None:
+        if crash:
+            self.postgres.crash()
+        else:
+            self.postgres.stop()
+        time.sleep(away_seconds)
+        self.postgres.start()
+
+
+def persist(action: Callable[[], object], *errors: type[BaseException], seconds: float = _REVIVAL_SECONDS) -> None:
+    """Until it works; raises what it raised last when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            action()
+        except errors:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return

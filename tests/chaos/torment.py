@@ -1,0 +1,198 @@
+"""From an empty lab to a judgement: submit, harm, let it calm down, look."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import httpx
+from sqlalchemy import Engine, create_engine, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from orchestrator.contract.vocabulary import JobState
+from orchestrator.domain.run_states import UNFINISHED
+from orchestrator.store.rows import DeviceRow, JobRow, RunRow
+from tests.chaos.copies import Copyist
+from tests.chaos.diary import Diary
+from tests.chaos.evidence import gather, messages, story
+from tests.chaos.harm import HARMS, Tormentor
+from tests.chaos.invariants import Evidence, violations
+from tests.chaos.lab import ChaosLab, Shape, persist
+from tests.chaos.violation import Violation
+from tests.chaos.watch import Watch
+from tests.integration.coordinator.lab import FORCED, LABELLED, LEASE_SECONDS, VARIANT
+from tests.postgres import running_postgres
+
+_BACK_SECONDS: Final = 200.0
+"""Longest time until whatever a harm broke runs again."""
+_COPIED_SHARE: Final = 0.25
+_STALE: Final = 100
+_TOLD: Final = 3
+"""Violations whose runs' stories are told."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What one torment came to."""
+
+    seed: int
+    figures: dict[str, object]
+    violations: list[Violation]
+    stories: dict[str, list[str]]
+
+    def words(self) -> str:
+        lines = [f"seed {self.seed}: " + ", ".join(f"{name} {value}" for name, value in self.figures.items())]
+        lines += [f"VIOLATION {violation.what}" for violation in self.violations]
+        for run_id, told in self.stories.items():
+            lines += [f"--- {run_id}", *told]
+        if self.violations:
+            lines.append(f"repeat it with: make chaos SEED={self.seed}")
+        return "\n".join(lines)
+
+
+def torment(seed: int, shape: Shape, scratch: Path) -> Account:
+    diary = Diary()
+    with running_postgres() as postgres, ChaosLab(scratch, postgres, shape, seed) as lab:
+        engine = create_engine(lab.database_url, pool_pre_ping=True)
+        watch = Watch(engine)
+        copyist = Copyist(lab.broker_url, random.Random(f"{seed}/copies"), _COPIED_SHARE, 2 * LEASE_SECONDS)
+        submitter = _Submitter(lab.front.url, shape, seed)
+        tormentors = [Tormentor(name, lab, diary, seed) for name in HARMS]
+        began = time.monotonic()
+        for thread in (watch, copyist, submitter, *tormentors):
+            thread.start()
+        deadline = began + shape.harm_seconds
+        while time.monotonic() < deadline and not (submitter.is_done and _all_ended(engine)):
+            time.sleep(0.5)
+        harmed_seconds = time.monotonic() - began
+        for tormentor in tormentors:
+            tormentor.stop()
+        for tormentor in tormentors:
+            tormentor.wait(_BACK_SECONDS)
+        submitter.wait(_BACK_SECONDS)
+        _calm_down(lab, engine, shape.calm_seconds)
+        copyist.stop()
+        copies = copyist.copies + copyist.push_again(_STALE)
+        _calm_down(lab, engine, shape.calm_seconds)
+        watch.stop()
+        evidence = gather(engine, lab.broker, lab.fleet.entries)
+        found = [*violations(evidence), *watch.violations(), *_of_the_lab(lab, submitter)]
+        engine.dispose()
+    told = [run_id for run_id in dict.fromkeys(one.run_id for one in found) if run_id is not None][:_TOLD]
+    return Account(
+        seed,
+        _figures(evidence, diary, copies, harmed_seconds),
+        found,
+        {run_id: story(run_id, evidence, diary.harms) for run_id in told},
+    )
+
+
+class _Submitter(threading.Thread):
+    """Submits jobs now and then, each until it is told that it was taken; some of them a second time."""
+
+    def __init__(self, url: str, shape: Shape, seed: int) -> None:
+        super().__init__(name="submitter", daemon=True)
+        self.jobs: set[str] = set()
+        self.keys = 0
+        self.error: BaseException | None = None
+        self._url = url
+        self._shape = shape
+        self._chance = random.Random(f"{seed}/jobs")
+
+    @property
+    def is_done(self) -> bool:
+        return not self.is_alive()
+
+    def run(self) -> None:
+        try:
+            with httpx.Client(base_url=self._url, timeout=10) as client:
+                for job in self._plan():
+                    self.keys += 1
+                    for _ in range(self._chance.choice([1, 1, 2])):
+                        persist(lambda job=job, key=str(self.keys): self._submit(client, job, key), httpx.HTTPError)
+                    time.sleep(self._chance.uniform(0.0, 0.05) * self._shape.harm_seconds)
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits for this thread
+            self.error = error
+
+    def wait(self, seconds: float) -> None:
+        self.join(seconds)
+        if self.error is not None:
+            raise self.error
+
+    def _submit(self, client: httpx.Client, job: dict[str, object], key: str) -> None:
+        response = client.post("/api/v1/jobs", json=job, headers={"Idempotency-Key": key})
+        response.raise_for_status()
+        self.jobs.add(str(response.json()["id"]))
+
+    def _plan(self) -> Iterator[dict[str, object]]:
+        """Jobs with as many runs together as the shape wants; a few more come from `auto`."""
+        devices = self._shape.agents * self._shape.devices_per_agent
+        planned = 0
+        while planned < self._shape.runs:
+            variants = self._chance.sample([VARIANT, FORCED, LABELLED], self._chance.randint(1, 3))
+            repeats: int | str = self._chance.choice([1, 2, 3, "auto"])
+            agent = self._chance.randrange(-1, self._shape.agents)
+            yield {
+                "name": f"chaos {planned}",
+                "variants": variants,
+                "backends": ["wasm"],
+                "repeats": repeats,
+                "priority": self._chance.choice([20, 50, 80]),
+                "devices": "true" if agent < 0 else f'id.startsWith("fleet-{agent:03d}.")',
+            }
+            on = devices if agent < 0 else self._shape.devices_per_agent
+            planned += len(variants) * on * (repeats if isinstance(repeats, int) else 5)
+
+
+def _all_ended(engine: Engine) -> bool:
+    unfinished = select(func.count()).where(RunRow.state.in_([str(state) for state in UNFINISHED]))
+    try:
+        with Session(engine) as session:
+            return session.scalar(unfinished) == 0
+    except SQLAlchemyError:
+        return False
+
+
+def _calm_down(lab: ChaosLab, engine: Engine, seconds: float) -> None:
+    """Until nothing is to do any more, or for as long as is allowed: what is not over then is a violation."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        quiet = lab.fleet.busy == 0 and lab.fleet.unsent == 0 and not any(messages(lab.broker))
+        if quiet and _all_ended(engine):
+            return
+        _look_after_devices_now(engine)
+        time.sleep(0.2)
+
+
+def _look_after_devices_now(engine: Engine) -> None:
+    """As if the time had come: a device whose health run failed would wait for minutes."""
+    with Session(engine) as session, session.begin():
+        sick = DeviceRow.quarantined_at.is_not(None)
+        session.execute(update(DeviceRow).where(sick).values(next_health_run_at=datetime.now(UTC)))
+
+
+def _of_the_lab(lab: ChaosLab, submitter: _Submitter) -> Iterator[Violation]:
+    if len(submitter.jobs) != submitter.keys:
+        yield Violation(f"{submitter.keys} jobs were submitted, {len(submitter.jobs)} were made: {submitter.jobs}")
+    for trouble in lab.fleet.troubles:
+        yield Violation(f"the simulated fleet itself broke: {trouble}")
+
+
+def _figures(evidence: Evidence, diary: Diary, copies: int, seconds: float) -> dict[str, object]:
+    runs = Counter(run.state for run in evidence.runs.values())
+    attempts = Counter(attempt.state for attempt in evidence.attempts)
+    return {
+        "runs": dict(runs),
+        "attempts": dict(attempts),
+        "late reports": sum(attempt.late_reports for attempt in evidence.attempts),
+        "jobs": len(evidence.jobs),
+        "copies of messages": copies,
+        "seconds of harm": round(seconds),
+        "harms": diary.summary(),
+    }
