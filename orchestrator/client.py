@@ -10,11 +10,13 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.tls import TrustError, misspoken, trust, untrusted
 from orchestrator.contract.views import (
     DeviceView,
+    Explanation,
     Health,
     JobView,
     Listing,
@@ -150,6 +152,27 @@ class Client:
     def device(self, device_id: str) -> DeviceView:
         return self._one(DeviceView, f"/devices/{_part(device_id)}")
 
+    def device_classes(self) -> list[DeviceClassView]:
+        return self._list(DeviceClassView, "/device-classes")
+
+    def reserve(self, device_id: str, seconds: float, note: str = "") -> DeviceView:
+        """Keeps a device for the caller's own runs, from now on for so long."""
+        return self._change("PUT", f"/devices/{_part(device_id)}/reservation", seconds=seconds, note=note)
+
+    def release(self, device_id: str) -> DeviceView:
+        return self._change("DELETE", f"/devices/{_part(device_id)}/reservation")
+
+    def drain(self, device_id: str, note: str = "") -> DeviceView:
+        """Takes a device out of service once it has ended what it does."""
+        return self._change("PUT", f"/devices/{_part(device_id)}/drain", note=note)
+
+    def undrain(self, device_id: str) -> DeviceView:
+        return self._change("DELETE", f"/devices/{_part(device_id)}/drain")
+
+    def why(self, run_id: str) -> Explanation:
+        """What keeps a run from beginning."""
+        return self._one(Explanation, f"/runs/{_part(run_id)}/why")
+
     def models(self) -> list[VariantView]:
         return self._list(VariantView, "/models")
 
@@ -170,6 +193,10 @@ class Client:
 
     def _one(self, model: type[Parsed], path: str) -> Parsed:
         return _read(model, self._send("GET", API_PREFIX + path))
+
+    def _change(self, method: str, path: str, **body: Any) -> DeviceView:
+        how = {"json": body} if body else {}
+        return _read(DeviceView, self._send(method, API_PREFIX + path, **how))
 
     def _list(self, model: type[Parsed], path: str, params: Mapping[str, Any] | None = None) -> list[Parsed]:
         return _read(Listing[model], self._send("GET", API_PREFIX + path, params=params)).items  # type: ignore[valid-type]  # made at run time

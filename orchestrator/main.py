@@ -23,17 +23,21 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.courier import CeleryCourier
 from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.probing import PROBE
 from orchestrator.exposure import check_certificate, exposures
+from orchestrator.lab_file import LabFile, LabFileError
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.custody import Custody
 from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.waiting import Waiting
 from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.telemetry import StateCollector, Telemetry
@@ -89,6 +93,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
     catalog = DirectoryCatalog(settings.data)
     try:
+        lab_plan = LabFile(settings.lab) if settings.lab else LabPlan
         database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
         stack.callback(database.close)
         database.migrate()
@@ -100,7 +105,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             broker.start()
             stack.callback(broker.stop)
             broker_url = broker.url
-    except (DatabaseError, PagesMissingError, CatalogError, BrokerError) as error:
+    except (DatabaseError, PagesMissingError, CatalogError, BrokerError, LabFileError) as error:
         raise StartupError(str(error)) from error
     except OSError as error:
         raise StartupError(f"the data directory {settings.data} cannot be used: {error}") from error
@@ -116,10 +121,11 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     wake = _Relay()
     plan = HealthPlan(timedelta(hours=settings.health_hours), settings.health_variant)
     ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval)
-    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id)
+    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab_plan)
     dispatcher = Dispatcher(dispatching, ledger, HealthRuns(database, catalog, _now, times, plan), times)
     wake.target = dispatcher
-    reading = Reading(database, catalog, _now, times)
+    reading = Reading(database, catalog, _now, times, lab_plan)
+    waiting = Waiting(database, _now, times, lab_plan)
     telemetry.registry.register(StateCollector(reading))
 
     def dispatcher_runs() -> None:
@@ -127,8 +133,10 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             raise RuntimeError("the dispatcher has stopped")
 
     state = ApiState(
-        submission=Submission(database, catalog, _now, wake),
+        submission=Submission(database, catalog, _now, wake, lab_plan),
         reading=reading,
+        custody=Custody(database, _now, wake),
+        waiting=waiting,
         agents=AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version),
         ledger=ledger,
         blobs=blobs,
@@ -139,7 +147,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     )
     hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
     app = create_app(state, product_version, hosts)
-    app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_user)])
+    app.include_router(create_web_router(ServiceReads(reading, waiting, blobs)), dependencies=[Depends(require_user)])
     dispatcher.start()
     stack.callback(dispatcher.stop)
     return app

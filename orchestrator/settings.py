@@ -34,6 +34,8 @@ class CoordinatorSettings(BaseSettings):
     """Signs the broker's certificate, where no public authority does."""
     database_url: str | None = None
     """`postgresql+psycopg://user:password@host/name`; without one SQLite in the data directory."""
+    lab: Path | None = None
+    """YAML file with the lab's device classes, pools and maintenance windows; read again when it changes."""
     token: SecretStr | None = None
     """Bearer token that people, their tools and enrolling agents must send; required beyond loopback."""
     lease_seconds: float = Field(default=30, gt=0, le=3600)

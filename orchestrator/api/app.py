@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from orchestrator.api import health, lab, people
+from orchestrator.api import custody, health, lab, people
 from orchestrator.api.limits import BodyLimit
 from orchestrator.api.problems import install_problem_handlers
 from orchestrator.api.state import ApiState
@@ -34,6 +34,7 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     app.state.fitmatrix = state
     install_problem_handlers(app)
     app.include_router(people.router, prefix=API_PREFIX)
+    app.include_router(custody.router, prefix=API_PREFIX)
     app.include_router(lab.router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.add_middleware(BodyLimit)

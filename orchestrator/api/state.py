@@ -10,14 +10,18 @@ from orchestrator.blobs import BlobStore
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.custody import Custody
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.waiting import Waiting
 
 
 @dataclass(frozen=True)
 class ApiState:
     submission: Submission
     reading: Reading
+    custody: Custody
+    waiting: Waiting
     agents: AgentRegistry
     ledger: AttemptLedger
     blobs: BlobStore

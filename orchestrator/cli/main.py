@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import devices, jobs, matrix, models, runs, serving
+from orchestrator.cli import devices, jobs, matrix, models, runs, serving, waiting
 from orchestrator.cli.options import CA_VARIABLE
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for group in (serving, jobs, runs, devices, models, matrix):
+for group in (serving, jobs, runs, waiting, devices, models, matrix):
     group.register(app)
 
 

@@ -8,8 +8,9 @@ from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import ProblemField
 from orchestrator.contract.vocabulary import Backend, Task
 from orchestrator.domain.errors import InvalidRequestError
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.records import DeviceRecord
-from orchestrator.domain.selector import Selector, selectable_facts
+from orchestrator.domain.selector import Selector
 
 MAX_CELLS = 10_000
 
@@ -29,7 +30,9 @@ class Expansion:
     """Combinations that no build covers, each with its reason."""
 
 
-def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[DeviceRecord]) -> Expansion:
+def expand(
+    spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[DeviceRecord], plan: LabPlan | None = None
+) -> Expansion:
     """variants × backends × selected browsers of devices, smallest variant first.
 
     Raises InvalidRequestError with one entry for each field that is wrong.
@@ -66,7 +69,7 @@ def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[Devi
                 wrong.append(
                     _field(f"backends[{index}]", backend, f"a backend of these variants: {', '.join(allowed)}")
                 )
-    selected = _select(spec.devices, devices, wrong)
+    selected = _select(spec.devices, devices, plan or LabPlan(), wrong)
     if wrong:
         raise InvalidRequestError("The job cannot run as it stands; nothing was created.", wrong)
 
@@ -95,7 +98,9 @@ def _covered(variant: Variant, backends: Sequence[Backend]) -> list[Backend]:
     return [backend for backend in backends if variant.task is Task.PROBE or backend in variant.backends]
 
 
-def _select(expression: str, devices: Sequence[DeviceRecord], wrong: list[ProblemField]) -> list[tuple[str, str]]:
+def _select(
+    expression: str, devices: Sequence[DeviceRecord], plan: LabPlan, wrong: list[ProblemField]
+) -> list[tuple[str, str]]:
     """The pairs of device and browser, by their ids, that a selector selects."""
     try:
         selector = Selector(expression)
@@ -103,7 +108,7 @@ def _select(expression: str, devices: Sequence[DeviceRecord], wrong: list[Proble
             (device.registration.id, browser.id)
             for device in devices
             for browser in device.registration.facts.browsers
-            if selector.matches(selectable_facts(device.registration, browser, device.probes.get(browser.id)))
+            if selector.matches(plan.facts_of(device, browser))
         ]
     except InvalidRequestError as error:
         wrong.extend(error.fields)

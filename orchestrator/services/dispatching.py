@@ -1,21 +1,32 @@
 """Bringing queued runs and idle devices together."""
 
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.contract.attempt import AttemptSpec
-from orchestrator.contract.vocabulary import AttemptState
+from orchestrator.contract.vocabulary import AttemptState, WaitCode
+from orchestrator.domain.eligibility import live_reservation, obstacle
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import idle_groups
-from orchestrator.domain.records import Attempt, Lease, Run
+from orchestrator.domain.records import Attempt, DeviceRecord, Lease, Run
 from orchestrator.domain.run_states import RunEvent, next_state
 from orchestrator.services.agents import AgentTimes
-from orchestrator.services.ports import Clock, Courier, CourierError, Observer, Store, Transaction
+from orchestrator.services.ports import Clock, Courier, CourierError, CurrentPlan, Observer, Store, Transaction
 
 
 class Dispatching:
     def __init__(
-        self, store: Store, courier: Courier, clock: Clock, observer: Observer, times: AgentTimes, page_build: str
+        self,
+        store: Store,
+        courier: Courier,
+        clock: Clock,
+        observer: Observer,
+        times: AgentTimes,
+        page_build: str,
+        plan: CurrentPlan = LabPlan,
     ) -> None:
+        self._plan = plan
         self._store = store
         self._courier = courier
         self._clock = clock
@@ -64,11 +75,29 @@ class Dispatching:
         specs: list[AttemptSpec] = []
         waited: list[float] = []
         with self._store.write() as tx:
-            idle = idle_groups(tx.devices.all(), tx.leases.all(), now, self._times.silence)
+            leases, plan = tx.leases.all(), self._plan()
+            devices = {device.registration.id: device for device in tx.devices.all()}
+            able = [device for device in devices.values() if self._may_be_leased(device, now)]
+            holders = {
+                device.registration.id: held.by
+                for device in able
+                if (held := live_reservation(device, now)) is not None
+            }
+            busy = Counter(
+                pool.name
+                for lease in leases
+                if lease.device_id in devices
+                for pool in plan.pools_of(devices[lease.device_id])
+            )
+            idle = idle_groups(able, leases, now, self._times.silence)
             for name, group in idle.items():
-                run = tx.runs.next_queued(group)
+                run = tx.runs.next_queued(group, holders)
                 if run is None:
                     continue
+                pools = plan.pools_of(devices[run.device_id])
+                if any(busy[pool.name] >= pool.limit for pool in pools):
+                    continue
+                busy.update(pool.name for pool in pools)
                 number = run.attempts + 1
                 leased = replace(run, attempts=number, state=next_state(run.state, RunEvent.LEASED), fault=None)
                 tx.runs.update(leased)
@@ -79,6 +108,11 @@ class Dispatching:
         for seconds in waited:
             self._observer.attempt_dispatched(seconds)
         return specs
+
+    def _may_be_leased(self, device: DeviceRecord, now: datetime) -> bool:
+        """To any run, to health runs, or to those of whoever has it."""
+        found = obstacle(device, now, self._times.silence, self._plan())
+        return found is None or found.code in (WaitCode.QUARANTINED, WaitCode.RESERVED)
 
     def _spec(self, tx: Transaction, run: Run) -> AttemptSpec:
         job = tx.jobs.get(run.job_id)

@@ -5,13 +5,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Purpose, RunState, Verdict
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import IdleGroup, Pair
 from orchestrator.domain.records import (
     Agent,
@@ -23,6 +24,9 @@ from orchestrator.domain.records import (
     Lease,
     Run,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.services.waiting import Standing
 
 
 class Jobs(Protocol):
@@ -50,8 +54,11 @@ class Runs(Protocol):
         limit: int,
     ) -> list[Run]: ...
     def update(self, run: Run) -> None: ...
-    def next_queued(self, group: IdleGroup) -> Run | None:
-        """Highest priority, then oldest job, then fewest repeats done, then smallest variant."""
+    def next_queued(self, group: IdleGroup, holders: Mapping[str, str]) -> Run | None:
+        """Highest priority, then oldest job, then fewest repeats done, then smallest variant.
+
+        `holders` are devices that somebody has for their own runs alone.
+        """
         ...
 
     def health_runs_under_way(self) -> set[Pair]:
@@ -150,6 +157,8 @@ class Transaction(Protocol):
     def cells(self) -> Cells: ...
     @property
     def variants(self) -> Variants: ...
+    @property
+    def standing(self) -> "Standing": ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...
@@ -172,6 +181,12 @@ class Catalog(Protocol):
 class Clock(Protocol):
     def __call__(self) -> datetime:
         """Now, aware, in UTC."""
+        ...
+
+
+class CurrentPlan(Protocol):
+    def __call__(self) -> LabPlan:
+        """The lab's plan as it is now."""
         ...
 
 

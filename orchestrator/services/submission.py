@@ -6,13 +6,15 @@ from orchestrator.domain.cells import freeze
 from orchestrator.domain.errors import ConflictError
 from orchestrator.domain.expansion import expand
 from orchestrator.domain.identifiers import new_id
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Job, Run
-from orchestrator.services.ports import Catalog, Clock, Store, Wakeup
+from orchestrator.services.ports import Catalog, Clock, CurrentPlan, Store, Wakeup
 
 
 class Submission:
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock, wake: Wakeup) -> None:
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock, wake: Wakeup, plan: CurrentPlan = LabPlan) -> None:
+        self._plan = plan
         self._store = store
         self._catalog = catalog
         self._clock = clock
@@ -33,7 +35,7 @@ class Submission:
                     return known, False
             now = self._clock()
             catalog = {**self._catalog.variants(), PROBE.id: PROBE}
-            expansion = expand(spec, catalog, tx.devices.all())
+            expansion = expand(spec, catalog, tx.devices.all(), self._plan())
             job = Job(new_id("j"), spec, JobState.ACTIVE, now, left_out=expansion.left_out, submitter=submitter)
             tx.jobs.add(job, idempotency_key)
             frozen = {cell.variant.id: freeze(cell.variant) for cell in expansion.cells}

@@ -30,6 +30,7 @@ from orchestrator.store.repositories import (
     VariantRepository,
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.standing import StandingReader
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
@@ -80,6 +81,10 @@ class SqlTransaction:
     @cached_property
     def variants(self) -> VariantRepository:
         return VariantRepository(self._session)
+
+    @cached_property
+    def standing(self) -> StandingReader:
+        return StandingReader(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")

@@ -1,6 +1,6 @@
 """The repositories that the services' ports ask for, over one session."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -137,13 +137,17 @@ class RunRepository:
     def update(self, run: Run) -> None:
         self._session.execute(update(RunRow).where(RunRow.id == run.id).values(**run_columns(run)))
 
-    def next_queued(self, group: IdleGroup) -> Run | None:
+    def next_queued(self, group: IdleGroup, holders: Mapping[str, str] | None = None) -> Run | None:
         place = tuple_(RunRow.device_id, RunRow.browser)
         healthy = place.in_(group.for_any_run)
         sick = and_(place.in_(group.for_health_runs), RunRow.purpose == Purpose.HEALTH)
+        holders = holders or {}
+        allowed = or_(
+            RunRow.device_id.not_in(holders), tuple_(RunRow.device_id, RunRow.submitter).in_(list(holders.items()))
+        )
         query = (
             select(RunRow)
-            .where(RunRow.state == RunState.QUEUED, or_(healthy, sick))
+            .where(RunRow.state == RunState.QUEUED, or_(healthy, sick), allowed)
             .order_by(
                 RunRow.priority.desc(),
                 RunRow.job_created_at,

@@ -32,6 +32,11 @@ class FakeCoordinator:
             def do_POST(self) -> None:
                 self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
+            do_PUT = do_POST
+
+            def do_DELETE(self) -> None:
+                self._answer(None)
+
             def _answer(self, body: Any) -> None:
                 fake.requests.append((self.command, self.path, dict(self.headers), body))
                 status, content = fake._next(f"{self.command} {self.path.partition('?')[0]}")
