@@ -39,6 +39,12 @@ _UNEXPECTED: Final = re.compile(
     r" '(?!<EOF>)(.*?) ?'(?: expecting .*)?$"
 )
 _BOOL: Final = "true or false"
+Facts = Mapping[str, Any] | cel.Context
+
+
+def as_context(facts: Facts) -> cel.Context:
+    """Facts as the library reads them. Making this takes longer than evaluating: several expressions share one."""
+    return facts if isinstance(facts, cel.Context) else cel.Context(dict(facts))
 
 
 class ExpressionError(ValueError):
@@ -73,13 +79,14 @@ class Expression:
         self._check_names()
         self._check_types()
 
-    def value(self, facts: Mapping[str, Any]) -> Any:
+    def value(self, facts: Facts) -> Any:
+        known = as_context(facts)
         began = time.perf_counter()
         try:
-            return self._program.execute(dict(facts))
+            return self._program.execute(known)
         except Exception as error:
             # The library raises whatever Python has for the occasion, IndexError and ZeroDivisionError among them.
-            fault = self._fault(self._tokens, facts) or _Fault(error, self._tokens[0])
+            fault = self._fault(self._tokens, known) or _Fault(error, self._tokens[0])
             raise self._error(fault.at, _words(fault.error)) from error
         finally:
             self._spend(time.perf_counter() - began)
@@ -166,26 +173,27 @@ class Expression:
 
     def _check_types(self) -> None:
         """Each part by itself, also those that `&&` or `||` would have passed over."""
+        sample = as_context(self._sample)
         for part in conditions(self._tokens):
-            fault = self._fault(part, self._sample)
+            fault = self._fault(part, sample)
             if fault is not None and isinstance(fault.error, TypeError):
                 raise self._error(fault.at, _words(fault.error))
-            kind = self._kind(part)
+            kind = self._kind(part, sample)
             if kind not in (None, _BOOL):
                 raise self._error(part[0], f"this is {kind}, not true or false")
-            self._check_equality(part)
+            self._check_equality(part, sample)
 
-    def _check_equality(self, part: Sequence[Token]) -> None:
+    def _check_equality(self, part: Sequence[Token], sample: cel.Context) -> None:
         """A text is never equal to a number: CEL says so quietly, and the selector would select nothing."""
         sides, operators = split(part, RELATIONS)
         if len(sides) == 2 and operators[0].text in ("==", "!="):
-            one, other = map(self._kind, sides)
+            one, other = (self._kind(side, sample) for side in sides)
             if one and other and one != other:
                 raise self._error(operators[0], f"{one} is never equal to {other}")
 
-    def _kind(self, part: Sequence[Token]) -> str | None:
+    def _kind(self, part: Sequence[Token], sample: cel.Context) -> str | None:
         try:
-            value = cel.compile(self._source(part)).execute(dict(self._sample))
+            value = cel.compile(self._source(part)).execute(sample)
         except Exception:  # noqa: BLE001 - a macro's variable, or a part of no device: then nothing is known of it
             return None
         if isinstance(value, bool):
@@ -196,12 +204,12 @@ class Expression:
 
     # -- where an error comes from
 
-    def _fault(self, part: Sequence[Token], facts: Mapping[str, Any]) -> _Fault | None:
+    def _fault(self, part: Sequence[Token], facts: cel.Context) -> _Fault | None:
         """The smallest piece of a part that cannot be evaluated; none where the part can be."""
         if not part:
             return None
         try:
-            cel.compile(self._source(part)).execute(dict(facts))
+            cel.compile(self._source(part)).execute(facts)
         except Exception as error:  # noqa: BLE001 - as in `value`
             smaller, at = parts(part)
             for operand in smaller:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.contract.device import Browser, DeviceProbe, DeviceRegistration
 from orchestrator.domain.errors import InvalidRequestError
+from orchestrator.domain.expression import Facts, as_context
 from orchestrator.domain.records import DeviceRecord
 from orchestrator.domain.selector import Selector, selectable_facts
 
@@ -104,6 +105,7 @@ class LabPlan:
     _known: dict[str, tuple[DeviceRegistration, Mapping[str, DeviceProbe], Membership]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    _told: dict[str, tuple[datetime, datetime | None]] = field(default_factory=dict, compare=False, repr=False)
 
     def classes_of(self, device: DeviceRecord, browser: str | None = None) -> tuple[str, ...]:
         """Names of the classes that a device belongs to with this browser, or with at least one of its browsers."""
@@ -126,10 +128,18 @@ class LabPlan:
         """Of the windows that are open for a device the one that ends last, with its end."""
         if not self.windows:
             return None
-        open_ones = [(window, window.until(now)) for window in self._membership(device).windows]
+        # Windows begin and end with a second, so that all devices of a second are told the same.
+        second = now.replace(microsecond=0)
+        open_ones = [(window, self._until(window, second)) for window in self._membership(device).windows]
         return max(
             ((window, until) for window, until in open_ones if until is not None), key=lambda one: one[1], default=None
         )
+
+    def _until(self, window: Window, second: datetime) -> datetime | None:
+        found = self._told.get(window.name)
+        if found is None or found[0] != second:
+            found = self._told[window.name] = (second, window.until(second))
+        return found[1]
 
     def _membership(self, device: DeviceRecord) -> Membership:
         if not (self.classes or self.pools or self.windows):
@@ -147,8 +157,9 @@ class LabPlan:
         pools: set[str] = set()
         windows: set[str] = set()
         for browser in registration.facts.browsers:
-            classes[browser.id] = self._classes_with(registration, browser, probes)
-            facts = selectable_facts(registration, browser, probes.get(browser.id), classes[browser.id])
+            facts = as_context(selectable_facts(registration, browser, probes.get(browser.id)))
+            classes[browser.id] = tuple(one.name for one in self.classes if _selects(one.selector, facts))
+            facts.add_variable("classes", list(classes[browser.id]))
             pools |= {pool.name for pool in self.pools if _selects(pool.selector, facts)}
             windows |= {window.name for window in self.windows if _selects(window.selector, facts)}
         return Membership(
@@ -157,14 +168,8 @@ class LabPlan:
             tuple(window for window in self.windows if window.name in windows),
         )
 
-    def _classes_with(
-        self, registration: DeviceRegistration, browser: Browser, probes: Mapping[str, DeviceProbe]
-    ) -> tuple[str, ...]:
-        facts = selectable_facts(registration, browser, probes.get(browser.id))
-        return tuple(one.name for one in self.classes if _selects(one.selector, facts))
 
-
-def _selects(selector: Selector, facts: Mapping[str, object]) -> bool:
+def _selects(selector: Selector, facts: Facts) -> bool:
     try:
         return selector.matches(facts)
     except InvalidRequestError:

@@ -8,7 +8,7 @@ from orchestrator.contract.page import GpuAdapter, WasmFeatures
 from orchestrator.contract.views import ProblemField
 from orchestrator.contract.vocabulary import Backend, DeviceKind
 from orchestrator.domain.errors import InvalidRequestError
-from orchestrator.domain.expression import MOST_SECONDS, Expression, ExpressionError
+from orchestrator.domain.expression import MOST_SECONDS, Expression, ExpressionError, Facts
 
 GIB = 1 << 30
 
@@ -158,7 +158,7 @@ class Selector:
         except ExpressionError as error:
             raise self._invalid(str(error)) from error
 
-    def matches(self, facts: Mapping[str, Any]) -> bool:
+    def matches(self, facts: Facts) -> bool:
         """Whether the expression holds for a device's facts; it must be true or false."""
         try:
             result = self._parsed.value(facts)
