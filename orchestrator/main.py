@@ -35,6 +35,7 @@ from orchestrator.domain.notices import DeliveryPlan
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Caller
 from orchestrator.exposure import check_certificate, check_tokens, exposures
+from orchestrator.lab_file import LabFile, LabFileError
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
 from orchestrator.object_storage import ObjectStorage, StorageError
@@ -43,6 +44,7 @@ from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.custody import Custody
 from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
@@ -51,6 +53,7 @@ from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
+from orchestrator.services.waiting import Waiting
 from orchestrator.services.webhooks import Webhooks
 from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
@@ -125,6 +128,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             "FITMATRIX_WRITE_LIMIT or FITMATRIX_FAILURE_LIMIT cannot be read: write them like 600/minute"
         ) from error
     try:
+        lab_plan = LabFile(settings.lab) if settings.lab else LabPlan
         database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
         stack.callback(database.close)
         database.migrate()
@@ -137,7 +141,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             broker.start()
             stack.callback(broker.stop)
             broker_url = broker.url
-    except (DatabaseError, PagesMissingError, CatalogError, BrokerError) as error:
+    except (DatabaseError, PagesMissingError, CatalogError, BrokerError, LabFileError) as error:
         raise StartupError(str(error)) from error
     except OSError as error:
         raise StartupError(f"the data directory {settings.data} cannot be used: {error}") from error
@@ -158,13 +162,13 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     broker_users.start()
     stack.callback(broker_users.stop)
     plan = HealthPlan(timedelta(hours=settings.health_hours), settings.health_variant)
-    lab = LabPlan()
-    ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab)
-    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab)
+    ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab_plan)
+    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab_plan)
     health_runs = HealthRuns(database, catalog, _now, times, plan)
     dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due, Expiry(database, _now).expire_due], times)
     wake.target = dispatcher
-    reading = Reading(database, catalog, _now, times)
+    reading = Reading(database, catalog, _now, times, lab_plan)
+    waiting = Waiting(database, _now, times, lab_plan)
     telemetry.registry.register(StateCollector(reading))
 
     feed = EventFeed(database)
@@ -191,8 +195,10 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         return authentication.is_still_let_in(caller)
 
     state = ApiState(
-        submission=Submission(database, catalog, _now, wake),
+        submission=Submission(database, catalog, _now, wake, lab_plan),
         cancelling=Cancelling(database, _now, wake),
+        custody=Custody(database, _now, wake),
+        waiting=waiting,
         reading=reading,
         agents=registry,
         ledger=ledger,
@@ -215,7 +221,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     app.include_router(create_static_router())
     app.include_router(create_login_router(BrowserDoor(state)))
     app.include_router(
-        create_web_router(ServiceReads(reading, state.blobs)), dependencies=[Depends(require_page_reader)]
+        create_web_router(ServiceReads(reading, waiting, state.blobs)), dependencies=[Depends(require_page_reader)]
     )
     install_login(app)
     for thread in (feed, outbox, dispatcher):

@@ -36,6 +36,8 @@ class CoordinatorSettings(BaseSettings):
     """`postgresql+psycopg://user:password@host/name`; without one SQLite in the data directory."""
     blobs_url: str | None = None
     """`s3://bucket/prefix` for artifacts, with the usual AWS_… variables; without one the data directory."""
+    lab: Path | None = None
+    """YAML file with the lab's device classes, pools and maintenance windows; read again when it changes."""
     token: SecretStr | None = None
     """An administrator's token that always works and cannot be revoked: for the first steps, and for when all others
     are lost. Beyond loopback the coordinator wants this one or one of `fitmatrix tokens create --role admin`."""

@@ -257,6 +257,25 @@ DEVICE_VIEW: Final[dict[str, Any]] = {
     "attempt": None,
     "queued_runs": 0,
 }
+DEVICE_CLASS: Final[dict[str, Any]] = {
+    "name": "low-end phone",
+    "description": "Up to 4 GB of memory.",
+    "selector": '!emulated && os == "android" && ram_gib < 4.1',
+    "devices": ["lab-1.moto-e13"],
+}
+EXPLANATION: Final[dict[str, Any]] = {
+    "run_id": "r-7k2m9q4x0v1d",
+    "state": "queued",
+    "reasons": [
+        {
+            "code": "reserved",
+            "detail": "lab-1.moto-e13: ann has it until 2026-11-21 14:00 UTC (looking at a crash). It goes on then, or "
+            "when the device is released.",
+        },
+        {"code": "behind-others", "detail": "2 runs for its device come first: 2 of higher priority."},
+    ],
+    "runs_ahead": 2,
+}
 VARIANT_VIEW: Final[dict[str, Any]] = {
     "variant": {
         "id": "gemma-tiny.int8",

@@ -16,11 +16,13 @@ from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.custody import Custody
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
+from orchestrator.services.waiting import Waiting
 from orchestrator.services.webhooks import Webhooks
 
 
@@ -29,6 +31,8 @@ class ApiState:
     submission: Submission
     cancelling: Cancelling
     reading: Reading
+    custody: Custody
+    waiting: Waiting
     agents: AgentRegistry
     ledger: AttemptLedger
     blobs: BlobAnswers

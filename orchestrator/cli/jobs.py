@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.cli.console import ANSWERED, ExitCode, epilog, fail, print_json, screen
 from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Server
-from orchestrator.cli.verdict import EXITS, conclude, read_checks
+from orchestrator.cli.verdict import EXITS, Checks, conclude, read_checks
 
 if TYPE_CHECKING:
     from orchestrator.client import Client

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
+from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.views import DeviceView, JobView, RunCounts, RunFigures, RunView
 from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, Mark, Purpose, RunState
 from orchestrator.presentation.device_facts import hardware_lines, health_lines, why
@@ -34,6 +35,9 @@ DEVICE_SYMBOLS: Final[dict[DeviceState, str]] = {
     DeviceState.RESTING: "◔",
     DeviceState.OFFLINE: "✘",
     DeviceState.QUARANTINED: "!",
+    DeviceState.RESERVED: "◆",
+    DeviceState.DRAINED: "–",
+    DeviceState.MAINTENANCE: "◷",
 }
 _WHY_WIDTH: Final = 26
 """Least characters for a device's reason: narrower, its sentences become columns of single words."""
@@ -41,6 +45,9 @@ DEVICE_STYLES: Final = {
     DeviceState.RESTING: "yellow",
     DeviceState.OFFLINE: "red",
     DeviceState.QUARANTINED: "red",
+    DeviceState.RESERVED: "yellow",
+    DeviceState.DRAINED: "yellow",
+    DeviceState.MAINTENANCE: "yellow",
 }
 
 
@@ -167,6 +174,16 @@ def devices_table(devices: Sequence[DeviceView]) -> RenderableType:
     return table
 
 
+def classes_table(classes: Sequence[DeviceClassView]) -> RenderableType:
+    if not classes:
+        return Text("No device classes: the coordinator has no lab file that names some (fitmatrix coordinator --lab).")
+    table = listing(["class", "devices", "selector", "what it stands for"])
+    for one in classes:
+        devices = "\n".join(map(plain, one.devices)) or "none"
+        table.add_row(*map(Text, (plain(one.name), devices, plain(one.selector, 1000), plain(one.description, 1000))))
+    return table
+
+
 def _device_row(device: DeviceView) -> list[Text]:
     registration, facts = device.registration, device.registration.facts
     name = Text(registration.id)
@@ -205,6 +222,8 @@ def device_state(device: DeviceView) -> Text:
     text.stylize(DEVICE_STYLES.get(device.state, ""))
     if device.attempt:
         text.append(f"\n{plain(device.attempt.run_id)} #{device.attempt.number}", style="dim")
+    if device.reservation and device.state is not DeviceState.RESERVED:
+        text.append(f"\nreserved by {plain(device.reservation.by)}", style="not bold default")
     if why(device):
         text.append(f"\n{why(device)}", style="not bold default")
     return text

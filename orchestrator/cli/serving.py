@@ -14,6 +14,15 @@ SERVED = (
     "2 bad input",
     "3 could not start: port taken, data of a newer version, no broker, no browser",
 )
+Lab = Annotated[
+    Path | None,
+    typer.Option(
+        "--lab",
+        envvar="FITMATRIX_LAB",
+        metavar="FILE",
+        help="YAML file with the lab's device classes, pools and maintenance windows; read again when it changes.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +50,7 @@ def up(
         typer.Option("--devices", exists=True, dir_okay=False, help="File that declares this host's devices."),
     ] = None,
     agent: Annotated[bool, typer.Option("--agent/--no-agent", help="Run an agent for this machine.")] = True,
+    lab: Lab = None,
 ) -> None:
     """Run everything on this machine: coordinator, broker and an agent, as one process tree.
 
@@ -61,7 +71,7 @@ def up(
         with needing_extra("agent"):
             import aiohttp  # noqa: F401 - only whether it is installed
             import selenium  # noqa: F401 - only whether it is installed
-    code = run_tree(TreePlan(port=port, data=data_directory(data), devices=devices, agent=agent))
+    code = run_tree(TreePlan(port=port, data=data_directory(data), devices=devices, agent=agent, lab=lab))
     raise typer.Exit(code)
 
 
@@ -88,6 +98,7 @@ def coordinator(
     tls_key: Annotated[
         Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's private key, a PEM file.")
     ] = None,
+    lab: Lab = None,
 ) -> None:
     """Run the coordinator alone; agents on lab hosts connect to it.
 
@@ -109,6 +120,7 @@ def coordinator(
         "database_url": database_url,
         "tls_certificate": tls_certificate,
         "tls_key": tls_key,
+        "lab": lab,
     }
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:

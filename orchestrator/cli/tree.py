@@ -36,6 +36,7 @@ class TreePlan:
     data: Path
     devices: Path | None = None
     agent: bool = True
+    lab: Path | None = None
 
     @property
     def url(self) -> str:
@@ -43,7 +44,8 @@ class TreePlan:
 
     def coordinator_command(self) -> list[str]:
         module = [sys.executable, "-m", "orchestrator.cli.main", "coordinator"]
-        return [*module, "--port", str(self.port), "--data", str(self.data)]
+        lab = ["--lab", str(self.lab)] if self.lab else []
+        return [*module, "--port", str(self.port), "--data", str(self.data), *lab]
 
     def agent_command(self) -> list[str]:
         module = [sys.executable, "-m", "agents.cli", "run"]

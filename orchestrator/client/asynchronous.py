@@ -125,6 +125,12 @@ class AsyncClient:
     agents = _all(calls.agents)
     revoke_agent = _answer(calls.revoke_agent)
     audit = _answer(calls.audit)
+    device_classes = _all(calls.device_classes)
+    reserve = _answer(calls.reserve)
+    release = _answer(calls.release)
+    drain = _answer(calls.drain)
+    undrain = _answer(calls.undrain)
+    why = _answer(calls.why)
     ready = _answer(calls.ready)
     health = _answer(calls.health)
 

@@ -11,6 +11,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.client.errors import ClientError, problem_of
+from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.users import (
@@ -24,6 +25,7 @@ from orchestrator.contract.users import (
 )
 from orchestrator.contract.views import (
     DeviceView,
+    Explanation,
     Health,
     JobPreview,
     JobView,
@@ -272,3 +274,31 @@ def revoke_agent(agent_id: str) -> Call[None]:
 def audit(*, cursor: str | None = None, limit: int = 100) -> Call[Listing[AuditEntry]]:
     """Who changed what, newest first; `next` of the answer is the cursor of what follows."""
     return Call("GET", f"{API_PREFIX}/audit", _as(Listing[AuditEntry]), {"limit": limit, "cursor": cursor})
+
+
+def device_classes() -> Call[Listing[DeviceClassView]]:
+    return Call("GET", f"{API_PREFIX}/device-classes", _as(Listing[DeviceClassView]))
+
+
+def reserve(device_id: str, seconds: float, note: str = "") -> Call[DeviceView]:
+    """Keeps a device for the caller's own runs, from now on for so long."""
+    path = f"{API_PREFIX}/devices/{_part(device_id)}/reservation"
+    return Call("PUT", path, _as(DeviceView), json={"seconds": seconds, "note": note})
+
+
+def release(device_id: str) -> Call[DeviceView]:
+    return Call("DELETE", f"{API_PREFIX}/devices/{_part(device_id)}/reservation", _as(DeviceView))
+
+
+def drain(device_id: str, note: str = "") -> Call[DeviceView]:
+    """Takes a device out of service once it has ended what it does."""
+    return Call("PUT", f"{API_PREFIX}/devices/{_part(device_id)}/drain", _as(DeviceView), json={"note": note})
+
+
+def undrain(device_id: str) -> Call[DeviceView]:
+    return Call("DELETE", f"{API_PREFIX}/devices/{_part(device_id)}/drain", _as(DeviceView))
+
+
+def why(run_id: str) -> Call[Explanation]:
+    """What keeps a run from beginning."""
+    return Call("GET", f"{API_PREFIX}/runs/{_part(run_id)}/why", _as(Explanation))

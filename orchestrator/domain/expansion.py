@@ -10,8 +10,9 @@ from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import ProblemField
 from orchestrator.contract.vocabulary import Backend, Phase, Task
 from orchestrator.domain.errors import InvalidRequestError
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.records import DeviceRecord
-from orchestrator.domain.selector import Selector, selectable_facts
+from orchestrator.domain.selector import Selector
 from orchestrator.domain.variant_choice import choose_variants, names_in_words, problem
 
 MAX_RUNS: Final = 10_000
@@ -35,7 +36,9 @@ class Expansion:
     """Combinations that no build covers, and what a query found in vain, each with its reason."""
 
 
-def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[DeviceRecord]) -> Expansion:
+def expand(
+    spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[DeviceRecord], plan: LabPlan | None = None
+) -> Expansion:
     """variants × backends × selected browsers of devices, smallest variant first.
 
     Raises InvalidRequestError with one entry for each field that is wrong.
@@ -45,7 +48,7 @@ def expand(spec: JobSpec, catalog: Mapping[str, Variant], devices: Sequence[Devi
     if not wrong:
         _check_backends(spec, choice.variants, wrong)
     _check_phases(spec, wrong)
-    selected = _select(spec.devices, devices, wrong)
+    selected = _select(spec.devices, devices, plan or LabPlan(), wrong)
     if wrong:
         raise InvalidRequestError("The job cannot run as it stands; nothing was created.", wrong)
 
@@ -110,7 +113,9 @@ def _check_phases(spec: JobSpec, wrong: list[ProblemField]) -> None:
             wrong.append(problem(f"timeouts.phases.{phase}", spec.timeouts.phases[phase], f"a limit of {limited}"))
 
 
-def _select(expression: str, devices: Sequence[DeviceRecord], wrong: list[ProblemField]) -> list[tuple[str, str]]:
+def _select(
+    expression: str, devices: Sequence[DeviceRecord], plan: LabPlan, wrong: list[ProblemField]
+) -> list[tuple[str, str]]:
     """The pairs of device and browser, by their ids, that a selector selects."""
     try:
         selector = Selector(expression)
@@ -118,7 +123,7 @@ def _select(expression: str, devices: Sequence[DeviceRecord], wrong: list[Proble
             (device.registration.id, browser.id)
             for device in devices
             for browser in device.registration.facts.browsers
-            if selector.matches(selectable_facts(device.registration, browser, device.probes.get(browser.id)))
+            if selector.matches(plan.facts_of(device, browser))
         ]
     except InvalidRequestError as error:
         wrong.extend(error.fields)

@@ -7,13 +7,12 @@ from orchestrator.contract.attempt import AttemptReport, ReportReceipt
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, FaultCode, FaultOrigin, Phase
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, NotFoundError
-from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import is_online
 from orchestrator.domain.records import Attempt, Lease, Run
 from orchestrator.domain.run_states import RunEvent, next_state
 from orchestrator.services import outcomes
 from orchestrator.services.agents import AgentTimes
-from orchestrator.services.ports import Clock, Observer, QuarantinedBy, Store, Transaction, Wakeup
+from orchestrator.services.ports import Clock, CurrentPlan, Observer, QuarantinedBy, Store, Transaction, Wakeup
 from orchestrator.services.retrying import Search
 
 
@@ -26,7 +25,7 @@ class AttemptLedger:
         observer: Observer,
         times: AgentTimes,
         health_interval: timedelta,
-        plan: LabPlan,
+        plan: CurrentPlan,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -124,7 +123,7 @@ class AttemptLedger:
         now: datetime,
         report: AttemptReport | None,
     ) -> outcomes.Outcome:
-        search = Search(now, self._times.silence, self._plan)
+        search = Search(now, self._times.silence, self._plan())
         return outcomes.spoil(tx, run, attempt, fault, search, report)
 
     def _is_silent(self, tx: Transaction, device_id: str, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from orchestrator.domain.probing import find_browser
 from orchestrator.domain.records import Attempt, DeviceRecord, Lease, Run
 from orchestrator.domain.run_states import RunEvent, next_state
 from orchestrator.services.agents import AgentTimes
-from orchestrator.services.ports import Clock, Courier, CourierError, Observer, Store, Transaction
+from orchestrator.services.ports import Clock, Courier, CourierError, CurrentPlan, Observer, Store, Transaction
 
 
 class Dispatching:
@@ -30,8 +30,9 @@ class Dispatching:
         observer: Observer,
         times: AgentTimes,
         page_build: str,
-        plan: LabPlan,
+        plan: CurrentPlan,
     ) -> None:
+        self._plan = plan
         self._store = store
         self._courier = courier
         self._clock = clock
@@ -108,9 +109,10 @@ class Dispatching:
         return specs
 
     def _place(self, tx: Transaction, devices: Mapping[str, DeviceRecord], now: datetime) -> Placement:
+        plan = self._plan()
         by_reason: dict[WaitCode | None, list[str]] = {}
         for name, device in devices.items():
-            reason = obstacle(device, now, self._times.silence, self._plan)
+            reason = obstacle(device, now, self._times.silence, plan)
             by_reason.setdefault(reason.code if reason else None, []).append(name)
         heads = [
             *tx.queue.heads(by_reason.get(None, [])),
@@ -124,15 +126,9 @@ class Dispatching:
             able,
             devices,
             {name: usage.at(now) for name, usage in used.items()},
-            self._plan.pools_of,
-            self._pools_in_use(tx, devices.values()),
+            plan.pools_of,
+            _pools_in_use(tx, devices.values(), plan),
         )
-
-    def _pools_in_use(self, tx: Transaction, devices: Iterable[DeviceRecord]) -> Counter[str]:
-        if not any(map(self._plan.pools_of, devices)):
-            return Counter()
-        leased = tx.devices.some({lease.device_id for lease in tx.leases.all()})
-        return Counter(pool.name for device in leased.values() for pool in self._plan.pools_of(device))
 
     def _lease(
         self, tx: Transaction, chosen: Sequence[Head], devices: Mapping[str, DeviceRecord], now: datetime
@@ -203,6 +199,13 @@ class Dispatching:
                 if again:
                     tx.attempts.note_sent(attempts[:sent], self._clock())
                 tx.attempts.note_sent(attempts[sent:], None)
+
+
+def _pools_in_use(tx: Transaction, devices: Iterable[DeviceRecord], plan: LabPlan) -> Counter[str]:
+    if not any(map(plan.pools_of, devices)):
+        return Counter()
+    leased = tx.devices.some({lease.device_id for lease in tx.leases.all()})
+    return Counter(pool.name for device in leased.values() for pool in plan.pools_of(device))
 
 
 def _may_run(device: DeviceRecord, head: Head, now: datetime) -> bool:

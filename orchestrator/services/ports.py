@@ -13,6 +13,7 @@ from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.records import (
     Agent,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from orchestrator.services.events import Events
     from orchestrator.services.webhooks import WebhookRecords
 from orchestrator.services.access import Access, Audit
+
+if TYPE_CHECKING:
+    from orchestrator.services.waiting import Standing
 
 
 class Jobs(Protocol):
@@ -264,6 +268,8 @@ class Transaction(Protocol):
     def access(self) -> Access: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def standing(self) -> "Standing": ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...
@@ -286,6 +292,12 @@ class Catalog(Protocol):
 class Clock(Protocol):
     def __call__(self) -> datetime:
         """Now, aware, in UTC."""
+        ...
+
+
+class CurrentPlan(Protocol):
+    def __call__(self) -> LabPlan:
+        """The lab's plan as it is now."""
         ...
 
 

@@ -1,33 +1,57 @@
 """What people and their tools ask for; nothing here changes anything."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.device import AttemptRef
 from orchestrator.contract.events import Event
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import (
     AttemptView,
     DeviceView,
+    Drain,
     JobView,
     Listing,
     ProblemField,
     Quarantine,
+    Reservation,
     RunDetail,
     RunView,
     VariantView,
 )
-from orchestrator.contract.vocabulary import Condition, DeviceKind, DeviceState, JobState, Purpose, RunState, Verdict
+from orchestrator.contract.vocabulary import (
+    DeviceKind,
+    DeviceState,
+    JobState,
+    Purpose,
+    RunState,
+    Verdict,
+    WaitCode,
+)
+from orchestrator.domain.eligibility import live_reservation, obstacles
 from orchestrator.domain.errors import InvalidRequestError, NotFoundError
-from orchestrator.domain.placement import is_online, pairs_of
+from orchestrator.domain.lab_plan import LabPlan
+from orchestrator.domain.placement import pairs_of
 from orchestrator.domain.records import Attempt, DeviceRecord, Job, Run
 from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.paging import Page, cursor_of, paged
-from orchestrator.services.ports import Catalog, Clock, RunTally, Store, Transaction
+from orchestrator.services.ports import Catalog, Clock, CurrentPlan, RunTally, Store, Transaction
+
+_STATES: Final[tuple[tuple[WaitCode | None, DeviceState], ...]] = (
+    (WaitCode.OFFLINE, DeviceState.OFFLINE),
+    (WaitCode.QUARANTINED, DeviceState.QUARANTINED),
+    (WaitCode.DRAINED, DeviceState.DRAINED),
+    (WaitCode.MAINTENANCE, DeviceState.MAINTENANCE),
+    (None, DeviceState.BUSY),
+    (WaitCode.RESERVED, DeviceState.RESERVED),
+    (WaitCode.RESTING, DeviceState.RESTING),
+)
+"""Which of several states is shown: what outlasts the attempt that a device works on comes before it."""
 
 _JOBS: Final = "jobs"
 _RUNS: Final = "runs"
@@ -70,7 +94,10 @@ class RunQuery:
 
 
 class Reading:
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock, times: AgentTimes) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, clock: Clock, times: AgentTimes, plan: CurrentPlan = LabPlan
+    ) -> None:
+        self._plan = plan
         self._store = store
         self._catalog = catalog
         self._clock = clock
@@ -142,6 +169,21 @@ class Reading:
             found = tx.devices.page(page.identifier(_DEVICES), page.limit + 1)
             devices = paged(found, page, _DEVICES, lambda device: (device.registration.id,))
             return Listing(items=self._device_views(tx, devices.items), next=devices.next)
+
+    def device_classes(self) -> list[DeviceClassView]:
+        plan = self._plan()
+        with self._store.read() as tx:
+            devices = tx.devices.all()
+        members = {device.registration.id: plan.classes_of(device) for device in devices}
+        return [
+            DeviceClassView(
+                name=one.name,
+                description=one.description,
+                selector=one.selector.expression,
+                devices=[device for device, names in members.items() if one.name in names],
+            )
+            for one in plan.classes
+        ]
 
     def device(self, device_id: str) -> DeviceView:
         with self._store.read() as tx:
@@ -233,15 +275,18 @@ class Reading:
     def _device_view(
         self, device: DeviceRecord, attempt: AttemptRef | None, queued: int, health_run_under_way: bool
     ) -> DeviceView:
-        online = is_online(device, self._clock(), self._silence)
-        state = _state(device, online, attempt is not None)
-        quarantine = device.quarantine
+        now, plan = self._clock(), self._plan()
+        blocked: dict[WaitCode, str] = {}
+        for one in obstacles(device, now, self._silence, plan):
+            blocked.setdefault(one.code, one.detail)
+        state = _state(blocked, attempt is not None)
+        quarantine, reservation, drain = device.quarantine, live_reservation(device, now), device.drain
         return DeviceView(
             registration=device.registration,
             probes=dict(device.probes),
             agent_id=device.agent_id,
             state=state,
-            reason=_reason(device, state, online),
+            reason=_reason(device, state, blocked),
             health=device.health,
             quarantine=Quarantine(
                 since=quarantine.since,
@@ -251,33 +296,30 @@ class Reading:
             if quarantine
             else None,
             infrastructure_faults=device.infrastructure_faults,
+            reservation=Reservation(by=reservation.by, until=reservation.until, note=reservation.note)
+            if reservation
+            else None,
+            drain=Drain(by=drain.by, since=drain.since, note=drain.note) if drain else None,
+            classes=list(plan.classes_of(device)),
+            pools=[pool.name for pool in plan.pools_of(device)],
             last_seen_at=device.last_seen_at,
             attempt=attempt,
             queued_runs=queued,
         )
 
 
-def _state(device: DeviceRecord, online: bool, busy: bool) -> DeviceState:
-    """What keeps a device from measuring, first what would keep a health run from it as well."""
-    if not online or device.condition is Condition.OFFLINE:
-        return DeviceState.OFFLINE
-    if device.quarantine is not None:
-        return DeviceState.QUARANTINED
-    if busy:
-        return DeviceState.BUSY
-    return DeviceState.RESTING if device.condition is Condition.RESTING else DeviceState.IDLE
+def _state(blocked: Mapping[WaitCode, str], busy: bool) -> DeviceState:
+    return next(
+        (state for code, state in _STATES if (busy if code is None else code in blocked)),
+        DeviceState.IDLE,
+    )
 
 
-def _reason(device: DeviceRecord, state: DeviceState, online: bool) -> str:
-    if not online:
-        return f"Its agent {device.agent_id} is silent: see whether it runs and reaches this coordinator."
-    if device.quarantine is None or state is not DeviceState.QUARANTINED:
-        if state is DeviceState.IDLE and not device.registration.facts.browsers:
-            return "It has no browser that a page could be measured in: install Chrome on it."
-        return device.reason
-    if device.condition is Condition.READY or device.reason == device.quarantine.reason:
-        return device.quarantine.reason
-    return f"{device.quarantine.reason} Its agent says that it is {device.condition}: {device.reason}"
+def _reason(device: DeviceRecord, state: DeviceState, blocked: Mapping[WaitCode, str]) -> str:
+    """Why it is not at work, or what its agent says of it."""
+    codes = {shown: code for code, shown in _STATES} | {DeviceState.IDLE: WaitCode.NO_BROWSER}
+    code = codes[state]
+    return device.reason if code is None else blocked.get(code, device.reason)
 
 
 def _run_view(run: Run, device: DeviceRecord | None) -> RunView:

@@ -12,12 +12,13 @@ from orchestrator.domain.cells import freeze
 from orchestrator.domain.errors import ConflictError
 from orchestrator.domain.expansion import Expansion, PlannedCell, check_expiry, expand, expires_at, first_repeats
 from orchestrator.domain.identifiers import new_id
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import DeviceRecord, FrozenVariant, Job, Run
 from orchestrator.domain.reuse import EarlierRun, Kinships, take_over
 from orchestrator.services.estimates import estimate
 from orchestrator.services.outcomes import MAX_AUTO_RUNS
-from orchestrator.services.ports import Catalog, Clock, Store, Transaction, Wakeup
+from orchestrator.services.ports import Catalog, Clock, CurrentPlan, Store, Transaction, Wakeup
 
 
 class EarlierRuns(Protocol):
@@ -43,7 +44,8 @@ class _Plan:
 
 
 class Submission:
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock, wake: Wakeup) -> None:
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock, wake: Wakeup, lab: CurrentPlan = LabPlan) -> None:
+        self._lab = lab
         self._store = store
         self._catalog = catalog
         self._clock = clock
@@ -105,7 +107,7 @@ class Submission:
     def _plan(self, tx: Transaction, spec: JobSpec, now: datetime) -> _Plan:
         check_expiry(spec, now)
         devices = tx.devices.all()
-        expansion = expand(spec, {**self._catalog.variants(), PROBE.id: PROBE}, devices)
+        expansion = expand(spec, {**self._catalog.variants(), PROBE.id: PROBE}, devices, self._lab())
         chosen = {cell.variant.id: cell.variant for cell in expansion.cells}
         frozen = {name: freeze(variant) for name, variant in chosen.items()}
         queued: list[tuple[PlannedCell, int]] = []

@@ -33,6 +33,7 @@ from orchestrator.store.repositories import (
     VariantRepository,
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.standing import StandingReader
 from orchestrator.store.turn import Turn
 from orchestrator.store.users import AccessRepository, AuditRepository
 from orchestrator.store.webhooks import WebhookRepository
@@ -128,6 +129,10 @@ class SqlTransaction:
     @cached_property
     def audit(self) -> AuditRepository:
         return AuditRepository(self._session)
+
+    @cached_property
+    def standing(self) -> StandingReader:
+        return StandingReader(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")

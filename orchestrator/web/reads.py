@@ -6,18 +6,20 @@ from fastapi.responses import Response
 
 from orchestrator.blob_answers import BlobAnswers
 from orchestrator.contract.matrix import Matrix
-from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
+from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.services.paging import Page
 from orchestrator.services.reading import Reading, RunQuery
+from orchestrator.services.waiting import Waiting
 
 MOST_RUNS = 1000
 RUNS_OF_DEVICE = 50
 
 
 class ServiceReads:
-    def __init__(self, reading: Reading, blobs: BlobAnswers) -> None:
+    def __init__(self, reading: Reading, waiting: Waiting, blobs: BlobAnswers) -> None:
         self._reading = reading
+        self._waiting = waiting
         self._blobs = blobs
 
     def matrix(self) -> Matrix:
@@ -28,6 +30,9 @@ class ServiceReads:
             return self._reading.run(run_id)
         except NotFoundError:
             return None
+
+    def waits_for(self, run_id: str) -> Explanation:
+        return self._waiting.explain(run_id)
 
     def job(self, job_id: str) -> JobView | None:
         try:

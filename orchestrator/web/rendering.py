@@ -104,6 +104,7 @@ _environment.globals.update(
     HEALTH_RUN=run_facts.HEALTH_RUN,
     MARKED_THROTTLED=run_facts.MARKED_THROTTLED,
     browser_words=device_facts.browser_words,
+    custody_facts=device_facts.custody_facts,
     hardware_lines=device_facts.hardware_lines,
     health_facts=device_facts.health_facts,
     health_lines=device_facts.health_lines,

@@ -11,7 +11,8 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.matrix import Matrix
-from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
+from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
+from orchestrator.contract.vocabulary import RunState
 from orchestrator.web.rendering import render
 
 _HERE: Final = Path(__file__).parent
@@ -31,6 +32,8 @@ _SHOWN_AS: Final = {
 }
 """What a browser may show of an agent's artifacts; anything else is offered as a download."""
 
+_NOT_BEGUN: Final = (RunState.QUEUED, RunState.LEASED)
+
 Sha256Path = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -40,6 +43,10 @@ class Reads(Protocol):
     def matrix(self) -> Matrix: ...
 
     def run(self, run_id: str) -> RunDetail | None: ...
+
+    def waits_for(self, run_id: str) -> Explanation:
+        """Of a run that is there."""
+        ...
 
     def job(self, job_id: str) -> JobView | None: ...
 
@@ -71,7 +78,10 @@ def create_web_router(reads: Reads) -> APIRouter:
     @router.get("/runs/{run_id}")
     def show_run(run_id: str) -> Response:
         run = reads.run(run_id)
-        return _missing("run", run_id) if run is None else show_page("run.html", run=run)
+        if run is None:
+            return _missing("run", run_id)
+        waits_for = reads.waits_for(run_id) if run.state in _NOT_BEGUN else None
+        return show_page("run.html", run=run, waits_for=waits_for)
 
     @router.get("/runs/{run_id}/artifacts/{sha256}")
     def show_artifact(

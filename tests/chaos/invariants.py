@@ -80,7 +80,9 @@ def cells_count_their_runs(evidence: Evidence) -> Iterator[Violation]:
     for key in told.keys() | finished.keys():
         says, there = told[key].runs if key in told else 0, finished.get(key, [])
         if says != len(there):
-            yield Violation(f"cell {key[:12]} counts {says} runs and has {len(there)}: {there}", next(iter(there), None))
+            yield Violation(
+                f"cell {key[:12]} counts {says} runs and has {len(there)}: {there}", next(iter(there), None)
+            )
 
 
 def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:

@@ -15,9 +15,8 @@ from sqlalchemy import Engine, create_engine, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from orchestrator.contract.vocabulary import JobState
 from orchestrator.domain.run_states import UNFINISHED
-from orchestrator.store.rows import DeviceRow, JobRow, RunRow
+from orchestrator.store.rows import DeviceRow, RunRow
 from tests.chaos.copies import Copyist
 from tests.chaos.diary import Diary
 from tests.chaos.evidence import gather, messages, story

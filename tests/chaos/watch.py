@@ -55,7 +55,8 @@ class Watch(threading.Thread):
     def violations(self) -> list[Violation]:
         overdue = [
             Violation(
-                f"the lease of {run_id}.{number} ended at {expired:%H:%M:%S.%f} and outlived {len(sweeps)} sweeps", run_id
+                f"the lease of {run_id}.{number} ended at {expired:%H:%M:%S.%f} and outlived {len(sweeps)} sweeps",
+                run_id,
             )
             for (run_id, number, expired), sweeps in self._overdue.items()
             if len(sweeps) > _SWEEPS

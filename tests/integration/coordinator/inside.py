@@ -74,8 +74,8 @@ class InnerLab:
         self.woken: list[Collection[str] | None] = []
         plan = plan or LabPlan()
         self.agents = AgentRegistry(database, self.clock, self.wake, Silence(), "redis://", TIMES, DAY, "1")
-        self.ledger = AttemptLedger(database, self.clock, self.wake, Silence(), TIMES, DAY, plan)
-        self.dispatching = Dispatching(database, self.broker, self.clock, Silence(), TIMES, "0" * 64, plan)
+        self.ledger = AttemptLedger(database, self.clock, self.wake, Silence(), TIMES, DAY, lambda: plan)
+        self.dispatching = Dispatching(database, self.broker, self.clock, Silence(), TIMES, "0" * 64, lambda: plan)
         self.submission = Submission(database, Shelf(), self.clock, self.wake)
 
     def clock(self) -> datetime:

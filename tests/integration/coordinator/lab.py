@@ -164,7 +164,7 @@ class RunningCoordinator:
 
 
 @contextmanager
-def running_coordinator(data: Path, log: Path | None = None, **settings: str) -> Iterator[RunningCoordinator]:
+def running_coordinator(data: Path, log: Path | None = None, /, **settings: str) -> Iterator[RunningCoordinator]:
     for variant in _PRETENDED:
         pretend_built(data, variant)
     coordinator = RunningCoordinator(data, **settings)

@@ -45,7 +45,7 @@ GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["was
         ({"labels": {"": "x"}}, "labels", "at least 1"),
         ({"backends": ["webgpu"]}, "backends", "wasm"),
         ({"backends": ["cuda"]}, "backends[0]", "webgpu"),
-        ({"devices": "ram_gib <"}, "devices", "1:"),
+        ({"devices": "ram_gib <"}, "devices", "column 10: it ends too early"),
         ({"devices": 'os == "beos"'}, "devices", "browser of a registered device"),
         ({"workload": {"text-generation": {"prompt_tokens": -1}}}, "workload.text-generation.prompt_tokens", "1"),
         ({"workload": {"text-generation": {"prompt_tokens": 10**12}}}, "workload.text-generation", "131072"),

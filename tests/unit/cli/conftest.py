@@ -36,6 +36,8 @@ class FakeCoordinator:
             def do_DELETE(self) -> None:
                 self._answer(None)
 
+            do_PUT = do_POST
+
             def _answer(self, body: Any) -> None:
                 fake.requests.append((self.command, self.path, dict(self.headers), body))
                 status, content = fake._next(f"{self.command} {self.path.partition('?')[0]}")

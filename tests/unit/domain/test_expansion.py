@@ -145,7 +145,12 @@ def test_no_device_at_all_says_how_to_get_one() -> None:
 
 @pytest.mark.parametrize(
     ("selector", "said"),
-    [("os == ", "1:7"), ("ram_gb < 4", "ram_gib"), ("cpus", "true or false"), ("(" * 400, "CEL")],
+    [
+        ("os == ", "column 7: it ends too early"),
+        ("ram_gb < 4", "ram_gib"),
+        ("cpus", "true or false"),
+        ("(" * 400, "CEL"),
+    ],
 )
 def test_a_bad_selector_is_explained(selector: str, said: str) -> None:
     assert said in fields(job(devices=selector))["devices"]
