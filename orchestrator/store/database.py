@@ -30,7 +30,7 @@ from orchestrator.store.repositories import (
     VariantRepository,
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
-from orchestrator.store.turn import Turn
+from orchestrator.store.writing import Writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
@@ -119,8 +119,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _create_engine(url)
         self._memory = Memory()
-        self._turn = Turn()
         self._writer = self._engine.execution_options(**{WRITES: True})
+        self._writing = Writing(self._writer)
         self._reader = self._engine
         if self._engine.dialect.name == "postgresql":
             # What is read together is of one moment, as it is with SQLite.
@@ -148,8 +148,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        # Whoever waits for the lock of the database itself polls it, and holds a connection meanwhile.
-        with self._turn, Session(self._writer) as session, session.begin():
+        with self._writing.session() as session:
             yield SqlTransaction(session, self._memory)
 
     @contextmanager
