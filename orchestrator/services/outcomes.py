@@ -114,8 +114,7 @@ def _enter_cell(
     tx.runs.update(replace(run, cell_key=key))
     record = build_cell(key, tx.runs.finished_in_cell(key), variant, registration, report, browser, now)
     tx.cells.put(record)
-    job = tx.jobs.get(run.job_id)
-    if job is not None and job.spec.repeats == "auto":
+    if tx.jobs.spec(run.job_id).repeats == "auto":
         _repeat_until_settled(tx, run, record, now)
 
 
@@ -145,8 +144,10 @@ def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: da
 
 
 def _finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
+    if tx.runs.is_job_unfinished(job_id):
+        return
     job = tx.jobs.get(job_id)
-    if job is not None and job.state is JobState.ACTIVE and not tx.runs.is_job_unfinished(job_id):
+    if job is not None and job.state is JobState.ACTIVE:
         tx.jobs.update(replace(job, state=JobState.FINISHED, finished_at=now))
 
 
