@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestrator.contract.attempt import AttemptSpec
-from orchestrator.contract.job import Timeouts
 from orchestrator.contract.vocabulary import AttemptState, WaitCode
 from orchestrator.domain.eligibility import may_use, obstacle
 from orchestrator.domain.fair_share import EXPECTED_SECONDS, charge
@@ -161,28 +160,20 @@ class Dispatching:
         return leased
 
     def _specs(self, tx: Transaction, runs: Iterable[Run]) -> list[AttemptSpec]:
-        timeouts: dict[str, Timeouts] = {}
-        specs = []
-        for run in runs:
-            if run.job_id not in timeouts:
-                job = tx.jobs.get(run.job_id)
-                if job is None:
-                    raise LookupError(f"run {run.id} belongs to no job")
-                timeouts[run.job_id] = job.spec.timeouts
-            specs.append(
-                AttemptSpec(
-                    run_id=run.id,
-                    number=run.attempts,
-                    device_id=run.device_id,
-                    browser=run.browser,
-                    variant=tx.variants.get(run.variant_digest),
-                    backend=run.backend,
-                    workload=run.workload,
-                    timeouts=timeouts[run.job_id],
-                    page_build=self._page_build,
-                )
+        return [
+            AttemptSpec(
+                run_id=run.id,
+                number=run.attempts,
+                device_id=run.device_id,
+                browser=run.browser,
+                variant=tx.variants.get(run.variant_digest),
+                backend=run.backend,
+                workload=run.workload,
+                timeouts=tx.jobs.spec(run.job_id).timeouts,
+                page_build=self._page_build,
             )
-        return specs
+            for run in runs
+        ]
 
     def _send(self, specs: Sequence[AttemptSpec], *, again: bool = False) -> None:
         """Hands attempts to the broker and notes those that it did not take; the sweep sends them again."""

@@ -124,15 +124,15 @@ def _enter_cell(
 
 
 def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: datetime) -> None:
-    job = tx.jobs.get(run.job_id)
-    if job is None or job.spec.repeats != "auto":
+    spec = tx.jobs.spec(run.job_id)
+    if spec.repeats != "auto":
         return
     cell = record.cell
     settled = sequential_test(cell.successes, cell.runs - cell.successes) is not Settlement.OPEN
     done = run.repeat + 1  # each of them was made by the end of the one before
     if settled or done >= MAX_AUTO_RUNS:
         return
-    gives_up_at = expires_at(job.spec, now)
+    gives_up_at = expires_at(spec, now)
     expired = gives_up_at is not None and gives_up_at <= now
     again = Run(
         id=new_id("r"),
@@ -157,8 +157,10 @@ def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: da
 
 def finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
     """Ends a job none of whose runs has anything left to do."""
+    if tx.runs.is_job_unfinished(job_id):
+        return
     job = tx.jobs.get(job_id)
-    if job is not None and job.state is JobState.ACTIVE and not tx.runs.is_job_unfinished(job_id):
+    if job is not None and job.state is JobState.ACTIVE:
         tx.jobs.update(replace(job, state=JobState.FINISHED, finished_at=now))
 
 

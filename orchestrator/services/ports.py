@@ -11,6 +11,7 @@ from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.fault import Fault
+from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.lab_plan import LabPlan
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 class Jobs(Protocol):
     def add(self, job: Job, idempotency_key: str | None) -> None: ...
     def get(self, job_id: str) -> Job | None: ...
+    def spec(self, job_id: str) -> JobSpec:
+        """Of a job that there is: what it asks for, which never changes."""
+        ...
+
     def by_idempotency_key(self, key: str) -> Job | None: ...
     def newest(
         self,

@@ -45,10 +45,9 @@ class Search:
         """
         at_fault = speaks_against_device(fault) or fault.code is FaultCode.AGENT_STOPPED
         browser = find_browser(lost.registration, run.browser)
-        job = tx.jobs.get(run.job_id)
-        if not at_fault or run.purpose is not Purpose.MEASURE or browser is None or job is None:
+        if not at_fault or run.purpose is not Purpose.MEASURE or browser is None:
             return None
-        selector = Selector(job.spec.devices)
+        selector = Selector(tx.jobs.spec(run.job_id).devices)
         tried = tx.attempts.devices_tried(run.id)
         measured = tx.runs.places_measured(run)
         alike = tx.devices.alike(lost.registration.model, lost.registration.kind, self.now - self.silence, _LOOKED_AT)

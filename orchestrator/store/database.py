@@ -34,9 +34,9 @@ from orchestrator.store.repositories import (
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
 from orchestrator.store.standing import StandingReader
-from orchestrator.store.turn import Turn
 from orchestrator.store.users import AccessRepository, AuditRepository
 from orchestrator.store.webhooks import WebhookRepository
+from orchestrator.store.writing import Writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
@@ -168,8 +168,8 @@ class Database:
         self._listeners: list[Callable[[Committed], None]] = []
         self._engine = _create_engine(url)
         self._memory = Memory()
-        self._turn = Turn()
         self._writer = self._engine.execution_options(**{WRITES: True})
+        self._writing = Writing(self._writer)
         self._reader = self._engine
         if self._engine.dialect.name == "postgresql":
             # What is read together is of one moment, as it is with SQLite.
@@ -197,8 +197,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        # Whoever waits for the lock of the database itself polls it, and holds a connection meanwhile.
-        with self._turn, Session(self._writer) as session, session.begin():
+        with self._writing.session() as session:
             tx = SqlTransaction(session, self._memory)
             yield tx
             committed = tx.write_notes()

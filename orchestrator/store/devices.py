@@ -30,6 +30,19 @@ _DEVICE: Final = select(*(column for column in DEVICES.c if column.name not in _
     AGENTS, AGENTS.c.id == DEVICES.c.agent_id
 )
 """All of a device but what `Memory` may know already."""
+_ONE_DEVICE: Final = _DEVICE.where(DEVICES.c.id == bindparam("of"))
+_OWNER: Final = select(DEVICES.c.agent_id).where(DEVICES.c.id == bindparam("of"))
+_CHANGED_DEVICE: Final = update(DEVICES).where(DEVICES.c.id == bindparam("of"))
+_WORDS: Final = select(
+    DEVICES.c.id, DEVICES.c.condition, DEVICES.c.reason, DEVICES.c.quarantined_at, DEVICES.c.health_at
+).where(DEVICES.c.agent_id == bindparam("of"))
+_SAME_LEASE: Final = (LEASES.c.run_id == bindparam("of"), LEASES.c.number == bindparam("of_number"))
+_LEASE: Final = select(LEASES).where(*_SAME_LEASE)
+_RENEWED_LEASE: Final = update(LEASES).where(*_SAME_LEASE)
+_ENDED_LEASE: Final = delete(LEASES).where(*_SAME_LEASE)
+_AGENT: Final = select(AGENTS).where(AGENTS.c.id == bindparam("of"))
+_AGENT_OF_TOKEN: Final = select(AGENTS).where(AGENTS.c.token_digest == bindparam("of"))
+_CHANGED_AGENT: Final = update(AGENTS).where(AGENTS.c.id == bindparam("of"))
 
 
 class LeaseRepository:
@@ -57,8 +70,7 @@ class LeaseRepository:
         return [to_lease(row) for row in self._session.execute(select(LEASES).where(LEASES.c.expires_at <= now))]
 
     def of_attempt(self, run_id: str, number: int) -> Lease | None:
-        query = select(LEASES).where(LEASES.c.run_id == run_id, LEASES.c.number == number)
-        row = self._session.execute(query).one_or_none()
+        row = self._session.execute(_LEASE, {"of": run_id, "of_number": number}).one_or_none()
         return to_lease(row) if row else None
 
     def of_devices(self, devices: Collection[str]) -> dict[str, Lease]:
@@ -69,14 +81,9 @@ class LeaseRepository:
         }
 
     def renew(self, leases: Sequence[Lease], expires_at: datetime) -> None:
-        renewed = [{"of": lease.exclusive_group, "run": lease.run_id, "of_number": lease.number} for lease in leases]
-        if renewed:
-            same = (
-                LEASES.c.exclusive_group == bindparam("of"),
-                LEASES.c.run_id == bindparam("run"),
-                LEASES.c.number == bindparam("of_number"),
-            )
-            self._session.execute(update(LEASES).where(*same).values(expires_at=expires_at), renewed)
+        if leases:
+            told = [{"of": lease.run_id, "of_number": lease.number, "expires_at": expires_at} for lease in leases]
+            self._session.execute(_RENEWED_LEASE, told)
 
     def renew_all(self, expires_at: datetime) -> None:
         self._session.execute(update(LEASES).values(expires_at=expires_at))
@@ -95,7 +102,7 @@ class LeaseRepository:
         return set(self._session.scalars(renewed))
 
     def end(self, run_id: str, number: int) -> None:
-        self._session.execute(delete(LEASES).where(LEASES.c.run_id == run_id, LEASES.c.number == number))
+        self._session.execute(_ENDED_LEASE, {"of": run_id, "of_number": number})
 
 
 class DeviceRepository:
@@ -112,13 +119,13 @@ class DeviceRepository:
         self._notes.device(before, device)
         columns = device_columns(device, before)
         if columns:
-            known = self._session.execute(update(DEVICES).where(DEVICES.c.id == identifier).values(**columns))
+            known = self._session.execute(_CHANGED_DEVICE, {"of": identifier, **columns})
             if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-                self._session.execute(insert(DEVICES).values(**columns))
+                self._session.execute(insert(DEVICES), columns)
         self._read[identifier] = device
 
     def get(self, device_id: str) -> DeviceRecord | None:
-        return next(self._records(_DEVICE.where(DEVICES.c.id == device_id)), None)
+        return next(self._records(_ONE_DEVICE, {"of": device_id}), None)
 
     def some(self, devices: Collection[str]) -> dict[str, DeviceRecord]:
         return {
@@ -138,7 +145,7 @@ class DeviceRepository:
         return list(self._records(_DEVICE.where(DEVICES.c.agent_id == agent_id).order_by(DEVICES.c.id)))
 
     def owner(self, device_id: str) -> str | None:
-        return self._session.scalar(select(DEVICES.c.agent_id).where(DEVICES.c.id == device_id))
+        return self._session.scalar(_OWNER, {"of": device_id})
 
     def due_for_health_run(self, now: datetime, heard_since: datetime) -> list[DeviceRecord]:
         due = (DEVICES.c.condition == Condition.READY, DEVICES.c.next_health_run_at <= now)
@@ -164,11 +171,10 @@ class DeviceRepository:
             yield from (found[identifier] for identifier in chunk)
 
     def words(self, agent_id: str) -> dict[str, DeviceWord]:
-        columns = DEVICES.c.id, DEVICES.c.condition, DEVICES.c.reason, DEVICES.c.quarantined_at, DEVICES.c.health_at
-        query = select(*columns).where(DEVICES.c.agent_id == agent_id)
+        rows = self._session.execute(_WORDS, {"of": agent_id})
         return {
-            identifier: DeviceWord(Condition(condition), reason, quarantined_at is not None, health_at)
-            for identifier, condition, reason, quarantined_at, health_at in self._session.execute(query)
+            row.id: DeviceWord(Condition(row.condition), row.reason, row.quarantined_at is not None, row.health_at)
+            for row in rows
         }
 
     def note_health(self, health: Mapping[str, DeviceHealth], now: datetime) -> None:
@@ -179,10 +185,10 @@ class DeviceRepository:
             known |= {row.id: row.health for row in rows}
         changed = [{"of": name, "health": one, "health_at": now} for name, one in told.items() if known[name] != one]
         if changed:
-            self._session.execute(update(DEVICES).where(DEVICES.c.id == bindparam("of")), changed)
+            self._session.execute(_CHANGED_DEVICE, changed)
 
-    def _records(self, query: Select[Any]) -> Iterator[DeviceRecord]:
-        rows = self._session.execute(query).all()
+    def _records(self, query: Select[Any], values: Mapping[str, Any] | None = None) -> Iterator[DeviceRecord]:
+        rows = self._session.execute(query, values).all()
         facts = self._facts(rows)
         for row in rows:
             record = to_device(row, facts[row.id])
@@ -216,17 +222,17 @@ class AgentRepository:
 
     def put(self, agent: Agent) -> None:
         columns = agent_columns(agent)
-        known = self._session.execute(update(AGENTS).where(AGENTS.c.id == agent.id).values(**columns))
+        known = self._session.execute(_CHANGED_AGENT, {"of": agent.id, **columns})
         if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-            self._session.execute(insert(AGENTS).values(**columns))
+            self._session.execute(insert(AGENTS), columns)
 
     def get(self, agent_id: str) -> Agent | None:
-        row = self._session.execute(select(AGENTS).where(AGENTS.c.id == agent_id)).one_or_none()
+        row = self._session.execute(_AGENT, {"of": agent_id}).one_or_none()
         return to_agent(row) if row else None
 
     def touch(self, agent_id: str, now: datetime) -> None:
-        self._session.execute(update(AGENTS).where(AGENTS.c.id == agent_id).values(last_seen_at=now))
+        self._session.execute(_CHANGED_AGENT, {"of": agent_id, "last_seen_at": now})
 
     def by_token_digest(self, digest: str) -> Agent | None:
-        row = self._session.execute(select(AGENTS).where(AGENTS.c.token_digest == digest)).one_or_none()
+        row = self._session.execute(_AGENT_OF_TOKEN, {"of": digest}).one_or_none()
         return to_agent(row) if row else None

@@ -90,7 +90,7 @@ def job_columns(job: Job) -> dict[str, Any]:
 
 
 def to_job(row: JobRow | Row[Any], spec: JobSpec | None = None) -> Job:
-    """`spec` is the job's, where it is known already: it never changes."""
+    """`spec` is the job's, where it was read apart from the rest: it never changes."""
     return Job(
         id=row.id,
         spec=spec or JobSpec.model_validate(row.spec),

@@ -24,6 +24,11 @@ WHERE d.condition = 'ready' AND a.last_seen_at >= :heard_since
 """
 _OF_THESE: Final = "AND d.exclusive_group IN (SELECT w.exclusive_group FROM devices AS w WHERE w.id IN :devices)"
 
+_WAITING_OF_ALL: Final = text(_WAITING).bindparams(bindparam("heard_since", type_=UtcDateTime()))
+_WAITING_OF_THESE: Final = text(_WAITING + _OF_THESE).bindparams(
+    bindparam("heard_since", type_=UtcDateTime()), bindparam("devices", expanding=True)
+)
+
 # Each SELECT of a minimum or maximum is one step down ix_runs_queue: the browsers of a device that runs wait for, the
 # highest priority of each (or, one after the other, all of them), its submitters, and of each submitter the first run.
 _HEADS: Final = (
@@ -75,6 +80,8 @@ FROM runs AS r WHERE r.purpose = 'health' AND r.state = 'queued' AND r.device_id
     .bindparams(bindparam("devices", expanding=True))
     .columns(job_created_at=UtcDateTime())
 )
+_SUBMITTERS: Final = select(SUBMITTERS).where(SUBMITTERS.c.name.in_(bindparam("of", expanding=True)))
+_CHANGED_SUBMITTER: Final = update(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of"))
 
 
 def chunks(values: Collection[str]) -> Iterable[list[str]]:
@@ -89,13 +96,12 @@ class QueueRepository:
         self._session = session
 
     def waiting(self, devices: Collection[str] | None, heard_since: datetime) -> list[str]:
-        since = bindparam("heard_since", heard_since, UtcDateTime())
         if devices is None or len(devices) > CHUNK:
-            return list(self._session.scalars(text(_WAITING).bindparams(since)))
+            return list(self._session.scalars(_WAITING_OF_ALL, {"heard_since": heard_since}))
         if not devices:
             return []
-        these = text(_WAITING + _OF_THESE).bindparams(since, bindparam("devices", sorted(devices), expanding=True))
-        return list(self._session.scalars(these))
+        values = {"heard_since": heard_since, "devices": sorted(devices)}
+        return list(self._session.scalars(_WAITING_OF_THESE, values))
 
     def heads(self, devices: Collection[str], *, every_priority: bool = False) -> list[Head]:
         stop_at = _EVERY_PRIORITY if every_priority else _HIGHEST_PRIORITY
@@ -137,13 +143,13 @@ class SubmitterRepository:
     def usage(self, names: Iterable[str]) -> dict[str, Usage]:
         found: dict[str, Usage] = {}
         for chunk in chunks(sorted(set(names))):
-            rows = self._session.execute(select(SUBMITTERS).where(SUBMITTERS.c.name.in_(chunk)))
+            rows = self._session.execute(_SUBMITTERS, {"of": chunk})
             found |= {row.name: Usage(row.used_seconds, row.as_of) for row in rows}
         return found
 
     def put(self, usage: Mapping[str, Usage]) -> None:
         for name, one in usage.items():
             columns = {"used_seconds": one.seconds, "as_of": one.as_of}
-            known = self._session.execute(update(SUBMITTERS).where(SUBMITTERS.c.name == name).values(**columns))
+            known = self._session.execute(_CHANGED_SUBMITTER, {"of": name, **columns})
             if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-                self._session.execute(insert(SUBMITTERS).values(name=name, **columns))
+                self._session.execute(insert(SUBMITTERS), {"name": name, **columns})

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from orchestrator.contract.catalog import Variant
+from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState, Verdict
@@ -61,6 +62,20 @@ def _follows(
     return or_(moment < place[0], and_(moment == place[0], identifier > place[1]))
 
 
+# Statements of every step of a run are made once: making one costs as much as running it.
+_JOB: Final = select(*(column for column in JOBS.c if column.name != "spec")).where(JOBS.c.id == bindparam("of"))
+_SPEC: Final = select(JOBS.c.spec).where(JOBS.c.id == bindparam("of"))
+_RUN: Final = select(RUNS).where(RUNS.c.id == bindparam("of"))
+_CHANGED_RUN: Final = update(RUNS).where(RUNS.c.id == bindparam("of"))
+_CELLS_RUNS: Final = select(RUNS).where(RUNS.c.cell_key == bindparam("of")).order_by(RUNS.c.finished_at, RUNS.c.id)
+_JOB_UNFINISHED: Final = select(exists().where(RUNS.c.job_id == bindparam("of"), RUNS.c.state.in_(_UNFINISHED)))
+_SAME_ATTEMPT: Final = (ATTEMPTS.c.run_id == bindparam("of"), ATTEMPTS.c.number == bindparam("of_number"))
+_ATTEMPT: Final = select(ATTEMPTS).where(*_SAME_ATTEMPT)
+_CHANGED_ATTEMPT: Final = update(ATTEMPTS).where(*_SAME_ATTEMPT)
+_SENT_ATTEMPT: Final = _CHANGED_ATTEMPT.where(ATTEMPTS.c.state == AttemptState.LEASED)
+_CHANGED_CELL: Final = update(CELLS).where(CELLS.c.key == bindparam("of"))
+
+
 class JobRepository:
     def __init__(self, session: Session, memory: Memory, notes: ChangeNotes) -> None:
         self._session = session
@@ -72,15 +87,15 @@ class JobRepository:
         self._note(job, None)
 
     def get(self, job_id: str) -> Job | None:
-        spec = self._memory.specs.get(job_id)
-        columns = [column for column in JOBS.c if spec is None or column.name != "spec"]
-        row = self._session.execute(select(*columns).where(JOBS.c.id == job_id)).one_or_none()
-        if row is None:
-            return None
-        job = to_job(row, spec)
-        if spec is None:
-            self._memory.specs.put(job_id, job.spec)
-        return job
+        row = self._session.execute(_JOB, {"of": job_id}).one_or_none()
+        return to_job(row, self.spec(job_id)) if row else None
+
+    def spec(self, job_id: str) -> JobSpec:
+        known = self._memory.specs.get(job_id)
+        if known is None:
+            known = JobSpec.model_validate(self._session.execute(_SPEC, {"of": job_id}).scalar_one())
+            self._memory.specs.put(job_id, known)
+        return known
 
     def by_idempotency_key(self, key: str) -> Job | None:
         row = self._session.scalars(select(JobRow).where(JobRow.idempotency_key == key)).one_or_none()
@@ -147,7 +162,11 @@ class RunRepository:
         self._notes.runs(runs)
 
     def get(self, run_id: str) -> Run | None:
-        return self.some([run_id]).get(run_id)
+        row = self._session.execute(_RUN, {"of": run_id}).one_or_none()
+        if row is None:
+            return None
+        self._read[run_id] = to_run(row)
+        return self._read[run_id]
 
     def some(self, runs: Collection[str]) -> dict[str, Run]:
         found = {
@@ -199,7 +218,7 @@ class RunRepository:
             if columns:
                 changes.setdefault(tuple(columns), []).append({"of": run.id, **columns})
         for alike in changes.values():
-            self._session.execute(update(RUNS).where(RUNS.c.id == bindparam("of")), alike)
+            self._session.execute(_CHANGED_RUN, alike)
         self._notes.runs(runs)
 
     def queued_by_device(self) -> dict[str, int]:
@@ -214,8 +233,7 @@ class RunRepository:
         return {(device, browser) for device, browser in self._session.execute(query)}
 
     def finished_in_cell(self, cell_key: str) -> list[Run]:
-        query = select(RUNS).where(RUNS.c.cell_key == cell_key).order_by(RUNS.c.finished_at, RUNS.c.id)
-        return [to_run(row) for row in self._session.execute(query)]
+        return [to_run(row) for row in self._session.execute(_CELLS_RUNS, {"of": cell_key})]
 
     def places_measured(self, run: Run) -> set[Pair]:
         query = select(RUNS.c.device_id, RUNS.c.browser).where(
@@ -227,8 +245,7 @@ class RunRepository:
         return {(device, browser) for device, browser in self._session.execute(query)}
 
     def is_job_unfinished(self, job_id: str) -> bool:
-        unfinished = exists().where(RUNS.c.job_id == job_id, RUNS.c.state.in_(_UNFINISHED))
-        return bool(self._session.scalar(select(unfinished)))
+        return bool(self._session.scalar(_JOB_UNFINISHED, {"of": job_id}))
 
 
 class AttemptRepository:
@@ -242,8 +259,11 @@ class AttemptRepository:
             self._session.execute(insert(ATTEMPTS), [attempt_columns(attempt) for attempt in attempts])
 
     def get(self, run_id: str, number: int) -> Attempt | None:
-        query = select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id, ATTEMPTS.c.number == number)
-        return next(iter(self._found(query)), None)
+        row = self._session.execute(_ATTEMPT, {"of": run_id, "of_number": number}).one_or_none()
+        if row is None:
+            return None
+        self._read[run_id, number] = to_attempt(row)
+        return self._read[run_id, number]
 
     def of_run(self, run_id: str) -> list[Attempt]:
         return self._found(select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number))
@@ -253,8 +273,7 @@ class AttemptRepository:
         columns = attempt_columns(attempt, self._read.get(place))
         self._read[place] = attempt
         if columns:
-            same = ATTEMPTS.c.run_id == attempt.run_id, ATTEMPTS.c.number == attempt.number
-            self._session.execute(update(ATTEMPTS).where(*same).values(**columns))
+            self._session.execute(_CHANGED_ATTEMPT, {"of": attempt.run_id, "of_number": attempt.number, **columns})
 
     def unstarted_since(self, moment: datetime) -> list[Attempt]:
         sent_before = or_(ATTEMPTS.c.sent_at.is_(None), ATTEMPTS.c.sent_at <= moment)
@@ -264,14 +283,9 @@ class AttemptRepository:
         return set(self._session.scalars(select(ATTEMPTS.c.device_id).where(ATTEMPTS.c.run_id == run_id)))
 
     def note_sent(self, attempts: Collection[tuple[str, int]], sent_at: datetime | None) -> None:
-        unstarted = (
-            ATTEMPTS.c.run_id == bindparam("of_run"),
-            ATTEMPTS.c.number == bindparam("of_number"),
-            ATTEMPTS.c.state == AttemptState.LEASED,
-        )
         if attempts:
-            told = [{"of_run": run_id, "of_number": number, "sent_at": sent_at} for run_id, number in attempts]
-            self._session.execute(update(ATTEMPTS).where(*unstarted), told)
+            told = [{"of": run_id, "of_number": number, "sent_at": sent_at} for run_id, number in attempts]
+            self._session.execute(_SENT_ATTEMPT, told)
 
     def _found(self, query: Select[Any]) -> list[Attempt]:
         found = [to_attempt(row) for row in self._session.execute(query)]
@@ -294,9 +308,9 @@ class CellRepository:
             "updated_at": cell.updated_at,
             "cell": dump_always(cell),
         }
-        known = self._session.execute(update(CELLS).where(CELLS.c.key == record.key).values(**columns))
+        known = self._session.execute(_CHANGED_CELL, {"of": record.key, **columns})
         if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-            self._session.execute(insert(CELLS).values(key=record.key, **columns))
+            self._session.execute(insert(CELLS), {"key": record.key, **columns})
 
     def get(self, key: str) -> CellRecord | None:
         row = self._session.execute(select(CELLS).where(CELLS.c.key == key)).one_or_none()
