@@ -97,8 +97,7 @@ class ObjectStorage:
             ) from error
         except FileNotFoundError as error:
             raise StorageError(
-                f"{self._url} has lost what was there, or there is no such bucket: make it, or "
-                "start the coordinator anew"
+                f"{self._url} has lost what was there, or there is no such bucket: make it, or start anew"
             ) from error
         except (BaseError, OSError, TimeoutError) as error:
             raise StorageError(f"{self._url} does not answer: {_first_words(error)}") from error
