@@ -144,7 +144,7 @@ class _Scene(ExitStack):
     @property
     def words(self) -> str:
         crowd = f" among {self._crowd} simulated ones" if self._crowd else ""
-        return f"{self._probes} devices with a real Celery worker{crowd}"
+        return f"{self._probes} device{'s' if self._probes > 1 else ''} with a real Celery worker{crowd}"
 
     def __enter__(self) -> "_Scene":
         super().__enter__()

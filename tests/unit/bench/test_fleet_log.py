@@ -60,6 +60,7 @@ def test_entries_are_kept_by_device_in_order() -> None:
         ({COORDINATOR: 0.95, LOAD: 0.9}, 1.95, "the load generator is full"),
         ({COORDINATOR: 0.7, BROKER: 0.9, LOAD: 0.1}, 1.8, "the broker is full"),
         ({COORDINATOR: 0.8, LOAD: 0.4, DATABASE: 0.7}, 1.95, "all cores of the machine are busy, most with the coord"),
+        ({COORDINATOR: 0.3, LOAD: 0.1}, 2.0, "all cores of the machine are busy, most with something else"),
         ({COORDINATOR: 0.5, LOAD: 0.2, DATABASE: 0.9}, 1.7, "the database takes a core"),
         ({COORDINATOR: 0.3, LOAD: 0.2}, 0.6, "nothing is full"),
     ],
