@@ -5,7 +5,8 @@ from typing import Any
 from orchestrator.contract.catalog import Quantization, Variant
 from orchestrator.contract.views import ProblemField
 from orchestrator.domain.errors import InvalidRequestError
-from orchestrator.domain.selector import Selector
+from orchestrator.domain.expression import Expression, ExpressionError
+from orchestrator.domain.probing import PROBE
 
 MB = 1_000_000
 
@@ -40,21 +41,26 @@ def variant_facts(variant: Variant) -> dict[str, Any]:
 
 
 class VariantQuery:
-    """A parsed query. Raises InvalidRequestError about the field `variants`."""
+    """A parsed query. Raises InvalidRequestError about the field `variants`, with the column."""
 
-    def __init__(self, expression: str) -> None:
+    def __init__(self, text: str) -> None:
         try:
-            self._selector = Selector(expression)
-        except InvalidRequestError as error:
-            raise _about_variants(error) from error
+            self._expression = Expression(text, variant_facts(PROBE))
+        except ExpressionError as error:
+            raise _about_variants(text, error) from error
 
     def matches(self, variant: Variant) -> bool:
         try:
-            return self._selector.matches(variant_facts(variant))
-        except InvalidRequestError as error:
-            raise _about_variants(error) from error
+            found = self._expression.value(variant_facts(variant))
+        except ExpressionError as error:
+            raise _about_variants(self._expression.text, error) from error
+        if not isinstance(found, bool):
+            raise _about_variants(self._expression.text, f"it gives {found!r}, not true or false")
+        return found
 
 
-def _about_variants(error: InvalidRequestError) -> InvalidRequestError:
-    fields = [ProblemField(field="variants", value=field.value, allowed=field.allowed) for field in error.fields]
-    return InvalidRequestError("The query over the catalog does not work.", fields)
+def _about_variants(text: str, why: object) -> InvalidRequestError:
+    allowed = f"a CEL expression: {str(why)[:1500]}"
+    return InvalidRequestError(
+        "The query over the catalog does not work.", [ProblemField(field="variants", value=text[:200], allowed=allowed)]
+    )

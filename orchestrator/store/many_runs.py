@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, Dialect, insert, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState, Verdict
@@ -13,7 +13,7 @@ from orchestrator.domain.records import Run
 from orchestrator.domain.reuse import EarlierRun
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.mapping import dump_always, run_columns, to_run
-from orchestrator.store.rows import RUNS, JobRow, RunRow
+from orchestrator.store.rows import JobRow, RunRow
 
 Item = TypeVar("Item")
 
@@ -24,29 +24,53 @@ _CHUNK: Final = 500
 def insert_runs(session: Session, runs: Sequence[Run]) -> None:
     """Adds runs of jobs that are there. Values that runs share are written out once."""
     jobs = {row.id: row for row in session.scalars(select(JobRow).where(JobRow.id.in_({run.job_id for run in runs})))}
-    written = _Written()
+    connection = session.connection()
+    writer = _RowWriter(connection.dialect)
     for chunk in _chunks(runs):
-        rows = [
-            {
-                **run_columns(run, write=written),
-                "priority": jobs[run.job_id].priority,
-                "job_created_at": jobs[run.job_id].created_at,
-            }
-            for run in chunk
-        ]
-        session.execute(insert(RUNS), rows)
+        rows = [writer.row(run, jobs[run.job_id]) for run in chunk]
+        # To the driver at once: SQLAlchemy would turn each value of each row into the database's words again.
+        connection.exec_driver_sql(writer.statement, rows)
 
 
-class _Written:
-    """Messages as JSON values, each written once as long as it lives."""
+class _RowWriter:
+    """Runs as the driver wants them; what runs share is written once, and known by its identity while they live."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[BaseModel, dict[str, Any]]] = {}
+    def __init__(self, dialect: Dialect) -> None:
+        compiled = insert(RunRow).compile(dialect=dialect)
+        self.statement = str(compiled)
+        self._positions = compiled.positiontup if compiled.positional else None
+        self._writers = {
+            column.name: column.type.dialect_impl(dialect).bind_processor(dialect)
+            for column in RunRow.__table__.columns
+        }
+        self._messages: dict[int, tuple[BaseModel, dict[str, Any]]] = {}
+        self._values: dict[tuple[str, int], tuple[object, object]] = {}
 
-    def __call__(self, message: BaseModel) -> dict[str, Any]:
-        known = self._known.get(id(message))
+    def row(self, run: Run, job: JobRow) -> Any:
+        columns = {
+            **run_columns(run, write=self._message),
+            "marks": run.marks,
+            "priority": job.priority,
+            "job_created_at": job.created_at,
+        }
+        values = {name: self._value(name, value) for name, value in columns.items()}
+        return values if self._positions is None else tuple(values[name] for name in self._positions)
+
+    def _message(self, message: BaseModel) -> dict[str, Any]:
+        known = self._messages.get(id(message))
         if known is None:
-            known = self._known[id(message)] = message, dump_always(message)
+            known = self._messages[id(message)] = message, dump_always(message)
+        return known[1]
+
+    def _value(self, name: str, value: object) -> object:
+        writer = self._writers[name]
+        if writer is None:
+            return value
+        if isinstance(value, str):
+            return writer(value)
+        known = self._values.get((name, id(value)))
+        if known is None:
+            known = self._values[name, id(value)] = value, writer(value)
         return known[1]
 
 
