@@ -26,7 +26,7 @@ COMMANDS: Final = (
     "multi", "exec", "discard", "watch", "unwatch",
     "set", "get", "del", "evalsha", "script|load", "zadd", "zrange", "zrevrangebyscore", "zrem", "hset", "hget", "hdel",
 )  # fmt: skip
-"""What Celery and kombu's Redis transport send as a consumer of named queues, found out with MONITOR."""
+"""What Celery and kombu send as a consumer, by a server's commandstats and its ACL LOG."""
 _PRIORITIES: Final = "\x06\x16"
 """What kombu puts between a queue's name and a message's priority; no device's id can hold it."""
 _CONNECT_SECONDS: Final = 2.0
