@@ -39,13 +39,15 @@ def test_pages_hold_everything_once_though_more_is_submitted(agent: HandAgent, q
     assert third["next"] is None
 
 
-@pytest.mark.parametrize("path", ["/api/v1/runs", "/api/v1/runs?state=queued", "/api/v1/devices", "/api/v1/models"])
+@pytest.mark.parametrize("path", ["/api/v1/runs", "/api/v1/runs?state=finished", "/api/v1/devices", "/api/v1/models"])
 def test_pages_are_the_whole_list_in_pieces(agent: HandAgent, qa: Submitter, path: str) -> None:
     qa.submit(repeats=5)
+    for _ in range(3):
+        agent.report(agent.take())
     (whole,) = pages(qa, path, 1_000)
     pieces = pages(qa, path, max(1, len(whole) // 3))
     assert [name for piece in pieces for name in piece] == whole
-    assert len(pieces) > 1 or len(whole) == 1
+    assert len(pieces) > 1 or path.endswith("/devices")
 
 
 def test_ended_runs_come_by_their_end(agent: HandAgent, qa: Submitter) -> None:
@@ -62,7 +64,8 @@ def test_ended_runs_come_by_their_end(agent: HandAgent, qa: Submitter) -> None:
     assert sorted(recent) == sorted(ended)
     assert pages(qa, f"/api/v1/runs?job={job}&since={soon}", 9) == [[]]
     verdict = qa.run(ended[0])["verdict"]
-    assert pages(qa, f"/api/v1/runs?job={job}&verdict={verdict}&variant={spec.variant.id}", 9) == [ended[::-1]]
+    path = f"/api/v1/runs?job={job}&state=finished&variant={spec.variant.id}&verdict="
+    assert pages(qa, path + verdict, 9) == [ended[::-1]]
     assert pages(qa, f"/api/v1/runs?job={job}&verdict=too-slow", 9) == [[]]
 
 
