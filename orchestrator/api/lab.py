@@ -87,7 +87,9 @@ def heartbeat(agent_id: Identifier, body: Heartbeat, agent: CallingAgent, state:
     return state.agents.heartbeat(agent_id, body)
 
 
-@router.post("/attempts/{run_id}/{number}/start", tags=["agents"], summary="Start an attempt", responses=STALE)
+@router.post(
+    "/attempts/{run_id}/{number}/start", tags=["agents"], summary="Start an attempt", responses=STALE | NOT_FOUND
+)
 def start_attempt(run_id: Identifier, number: Number, agent: CallingAgent, state: State) -> AttemptStarted:
     """Once: a stale or repeated message gets 409 and is to be dropped."""
     state.ledger.start(agent.id, run_id, number)

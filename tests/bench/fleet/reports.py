@@ -25,7 +25,7 @@ from tests.bench.fleet.log import Ending
 from tests.bench.fleet.model import Draw, Model
 from tests.bench.fleet.registrations import BROWSER
 
-_RUN, _NUMBER, _DEVICE = "zz-run-zz", 987_654_321_012_345_678, "zz-device-zz"
+_RUN, _NUMBER, _DEVICE = "zz-run-zz", 987_654, "zz-device-zz"
 _BEGAN, _ENDED = datetime(2001, 1, 1, 1, 1, 1, tzinfo=UTC), datetime(2002, 2, 2, 2, 2, 2, tzinfo=UTC)
 _MARKS: Final = re.compile(rb"(zz-run-zz|987654|zz-device-zz|2001-01-01T01:01:01Z|2002-02-02T02:02:02Z)")
 _PAGE_MS: Final = {Phase.DOWNLOAD: 120.0, Phase.INIT: 900.0, Phase.WARMUP: 2_400.0, Phase.MEASURE: 3_600.0}
