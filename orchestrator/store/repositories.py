@@ -71,7 +71,7 @@ class JobRepository:
 
     def counts(self, job_id: str) -> RunCounts:
         counted = select(RunRow.state, func.count()).where(RunRow.job_id == job_id).group_by(RunRow.state)
-        return RunCounts(**dict(self._session.execute(counted).tuples().all()))
+        return RunCounts(**dict(iter(self._session.execute(counted))))
 
     def cells(self, job_id: str) -> tuple[int, int]:
         def count(*conditions: object) -> int:
@@ -160,13 +160,13 @@ class RunRepository:
         counted = (
             select(RunRow.device_id, func.count()).where(RunRow.state == RunState.QUEUED).group_by(RunRow.device_id)
         )
-        return dict(self._session.execute(counted).tuples().all())
+        return dict(iter(self._session.execute(counted)))
 
     def health_runs_under_way(self) -> set[Pair]:
         query = select(RunRow.device_id, RunRow.browser).where(
             RunRow.purpose == Purpose.HEALTH, RunRow.state.in_(_UNFINISHED)
         )
-        return set(self._session.execute(query).tuples())
+        return {(device_id, browser) for device_id, browser in self._session.execute(query)}
 
     def finished_in_cell(self, cell_key: str) -> list[Run]:
         query = select(RunRow).where(RunRow.cell_key == cell_key).order_by(RunRow.finished_at, RunRow.id)

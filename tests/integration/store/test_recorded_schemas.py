@@ -85,7 +85,9 @@ def test_the_program_goes_on_with_it(recorded_url: str, revision: str, tmp_path:
         closing(Submitter(coordinator)) as qa,
     ):
         assert {job["id"] for job in qa.get("/api/v1/jobs")["items"]} == {job["id"] for job in rows["jobs"]}
-        assert {cell["last_run"] for cell in qa.cells("lab.desk")} == {cell["cell"]["last_run"] for cell in rows["cells"]}
+        assert {cell["last_run"] for cell in qa.cells("lab.desk")} == {
+            cell["cell"]["last_run"] for cell in rows["cells"]
+        }
         pages = [f"/jobs/{job['id']}" for job in rows["jobs"]] + [f"/runs/{run['id']}" for run in rows["runs"]]
         for page in ("/", "/devices/lab.desk", "/metrics", *pages):
             assert qa.text(page)
