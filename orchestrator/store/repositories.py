@@ -136,7 +136,7 @@ class JobRepository:
 
     def counts(self, job_id: str) -> RunCounts:
         counted = select(RunRow.state, func.count()).where(RunRow.job_id == job_id).group_by(RunRow.state)
-        return RunCounts(**dict(self._session.execute(counted).all()))
+        return RunCounts(**dict(iter(self._session.execute(counted))))
 
     def cells(self, job_id: str) -> tuple[int, int]:
         def count(*conditions: object) -> int:
@@ -225,7 +225,7 @@ class RunRepository:
         counted = (
             select(RunRow.device_id, func.count()).where(RunRow.state == RunState.QUEUED).group_by(RunRow.device_id)
         )
-        return dict(self._session.execute(counted).all())
+        return dict(iter(self._session.execute(counted)))
 
     def health_runs_under_way(self) -> set[Pair]:
         health = RUNS.c.purpose == literal(str(Purpose.HEALTH), literal_execute=True)  # as ix_runs_health says it

@@ -72,12 +72,12 @@ class Copyist(threading.Thread):
         client = redis.Redis.from_url(self._url)
         connection = client.connection_pool.get_connection()
         try:
-            connection.send_command("MONITOR")
+            connection.send_command("MONITOR")  # type: ignore[no-untyped-call]  # redis has no types here
             while not self._stopping.is_set():
                 if connection.can_read(_AGAIN_SECONDS):
                     self._hear(connection.read_response())
         finally:
-            connection.disconnect()
+            connection.disconnect()  # type: ignore[no-untyped-call]  # redis has no types here
             client.close()
 
     def _hear(self, line: Any) -> None:

@@ -44,7 +44,7 @@ def messages(broker: redis.Redis) -> Iterator[AttemptSpec]:
     for key in broker.scan_iter(match=device_queue("*")):
         for raw in broker.lrange(key, 0, -1):
             try:
-                yield AttemptSpec.model_validate(task_argument(raw))
+                yield AttemptSpec.model_validate(task_argument(raw.encode() if isinstance(raw, str) else raw))
             except (ValueError, ValidationError):
                 continue  # nothing that a worker would begin
 

@@ -12,6 +12,7 @@ from orchestrator.domain.placement import exclusive_group
 from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Job, Lease, Run
 from orchestrator.domain.run_states import UNFINISHED
 from tests.bench.fleet import Entry
+from tests.chaos.diary import wall_clock
 from tests.chaos.violation import Violation
 
 _IN_FORCE: Final = (AttemptState.LEASED, AttemptState.RUNNING)
@@ -86,24 +87,23 @@ def cells_count_their_runs(evidence: Evidence) -> Iterator[Violation]:
 
 
 def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
-    """By the devices' own notes, and by the coordinator's of who was in force on hardware that devices share."""
+    """By the devices' own notes. Of devices that share hardware one may end what is no longer in force."""
+    over = {(attempt.run_id, attempt.number): attempt.finished_at for attempt in evidence.attempts}
     by_device: dict[str, list[Entry]] = {}
+    by_group: dict[str, list[Entry]] = {}
     for entry in evidence.entries:
         if entry.began_at is not None:
             by_device.setdefault(entry.device_id, []).append(entry)
-    for device_id, entries in by_device.items():
+            by_group.setdefault(exclusive_group(evidence.devices[entry.device_id]), []).append(entry)
+    for place, entries in (by_device | by_group).items():
         for before, after in pairwise(sorted(entries, key=lambda entry: entry.began_at or 0.0)):
-            if before.ended_at is None or (after.began_at or 0.0) < before.ended_at:
+            ends = [wall_clock(before.ended_at)] if before.ended_at is not None else []
+            out_of_force = over[before.run_id, before.number]
+            if before.device_id != after.device_id and out_of_force is not None:
+                ends.append(out_of_force)
+            if not ends or wall_clock(after.began_at or 0.0) < min(ends):
                 told = f"{before.run_id}.{before.number} and {after.run_id}.{after.number}"
-                yield Violation(f"{device_id} ran {told} at the same time", after.run_id)
-    by_group: dict[str, list[Attempt]] = {}
-    for attempt in evidence.attempts:
-        by_group.setdefault(exclusive_group(evidence.devices[attempt.device_id]), []).append(attempt)
-    for group, attempts in by_group.items():
-        for earlier, later in pairwise(sorted(attempts, key=lambda attempt: attempt.leased_at)):
-            if earlier.finished_at is None or later.leased_at < earlier.finished_at:
-                told = f"{earlier.run_id}.{earlier.number} and {later.run_id}.{later.number}"
-                yield Violation(f"{told} were in force on {group} at the same time", later.run_id)
+                yield Violation(f"{place} ran {told} at the same time", after.run_id)
 
 
 def logs_agree(evidence: Evidence) -> Iterator[Violation]:

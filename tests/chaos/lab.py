@@ -14,7 +14,7 @@ import redis
 from orchestrator.dispatch.broker import EmbeddedBroker
 from tests.bench.fleet import Ending, Fleet, Model
 from tests.chaos.front import Front
-from tests.integration.coordinator.lab import VARIANT, RunningCoordinator, running_coordinator
+from tests.integration.coordinator.lab import VARIANT, RunningCoordinator, pretend_all_built
 from tests.postgres import PostgresCluster
 
 _ENDINGS: Final = {
@@ -73,14 +73,10 @@ class ChaosLab:
             self._broker.start()
             stack.callback(self._broker.stop)
             for name in ("first", "second"):
-                running = running_coordinator(
-                    self._scratch / name,
-                    self._scratch / f"{name}.log",
-                    database_url=self.database_url,
-                    broker_url=self._broker.url,
-                    health_variant=VARIANT,
-                )
-                self.coordinators.append(stack.enter_context(running))
+                coordinator = self._coordinator(name)
+                self.coordinators.append(coordinator)
+                stack.callback(coordinator.stop)
+                coordinator.start()
             self.front = stack.enter_context(Front([one.port for one in self.coordinators]))
             self.fleet = stack.enter_context(self._fleet())
             self._stack = stack.pop_all()
@@ -88,6 +84,15 @@ class ChaosLab:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _coordinator(self, name: str) -> RunningCoordinator:
+        data = self._scratch / name
+        pretend_all_built(data)
+        coordinator = RunningCoordinator(
+            data, database_url=self.database_url, broker_url=self._broker.url, health_variant=VARIANT
+        )
+        coordinator.log = self._scratch / f"{name}.log"
+        return coordinator
 
     def _fleet(self) -> Fleet:
         chance = random.Random(f"{self._seed}/clocks")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,9 @@ _BACK_SECONDS: Final = 200.0
 """Longest time until whatever a harm broke runs again."""
 _COPIED_SHARE: Final = 0.25
 _STALE: Final = 100
+_AUTO: Final = 0
+_SETTLES: Final = 5
+"""Runs with which a cell settles, mostly."""
 _TOLD: Final = 3
 """Violations whose runs' stories are told."""
 
@@ -114,7 +118,7 @@ class _Submitter(threading.Thread):
                 for job in self._plan():
                     self.keys += 1
                     for _ in range(self._chance.choice([1, 1, 2])):
-                        persist(lambda job=job, key=str(self.keys): self._submit(client, job, key), httpx.HTTPError)
+                        persist(partial(self._submit, client, job, str(self.keys)), httpx.HTTPError)
                     time.sleep(self._chance.uniform(0.0, 0.05) * self._shape.harm_seconds)
         except BaseException as error:  # noqa: BLE001 - told to whoever waits for this thread
             self.error = error
@@ -135,18 +139,18 @@ class _Submitter(threading.Thread):
         planned = 0
         while planned < self._shape.runs:
             variants = self._chance.sample([VARIANT, FORCED, LABELLED], self._chance.randint(1, 3))
-            repeats: int | str = self._chance.choice([1, 2, 3, "auto"])
+            repeats = self._chance.choice([1, 2, 3, _AUTO])
             agent = self._chance.randrange(-1, self._shape.agents)
             yield {
                 "name": f"chaos {planned}",
                 "variants": variants,
                 "backends": ["wasm"],
-                "repeats": repeats,
+                "repeats": repeats or "auto",
                 "priority": self._chance.choice([20, 50, 80]),
                 "devices": "true" if agent < 0 else f'id.startsWith("fleet-{agent:03d}.")',
             }
             on = devices if agent < 0 else self._shape.devices_per_agent
-            planned += len(variants) * on * (repeats if isinstance(repeats, int) else 5)
+            planned += len(variants) * on * (repeats or _SETTLES)
 
 
 def _all_ended(engine: Engine) -> bool:

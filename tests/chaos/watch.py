@@ -16,7 +16,8 @@ from tests.chaos.violation import Violation
 _PAUSE_SECONDS: Final = 0.25
 _SWEEPS: Final = 2
 """Sweeps that begin after a lease's end: the first may have begun at that very moment, the second ends it."""
-End = tuple[str, str | None, datetime | None, str | None]
+End = tuple[object, ...]
+"""State, verdict, moment and cell."""
 
 
 class Watch(threading.Thread):
@@ -45,8 +46,9 @@ class Watch(threading.Thread):
     def look(self) -> None:
         with Session(self._engine.execution_options(isolation_level="REPEATABLE READ")) as session:
             ended = select(RunRow.id, RunRow.state, RunRow.verdict, RunRow.finished_at, RunRow.cell_key)
-            for run_id, *end in session.execute(ended.where(RunRow.state.not_in([str(one) for one in UNFINISHED]))):
-                self._note_end(run_id, (end[0], end[1], end[2], end[3]))
+            unfinished = [str(state) for state in UNFINISHED]
+            for run_id, *end in session.execute(ended.where(RunRow.state.not_in(unfinished))):
+                self._note_end(str(run_id), tuple(end))
             leader = session.get(LeadershipRow, "dispatcher")
             if leader is not None:
                 self._note_leases(list(session.scalars(select(LeaseRow))), leader.expires_at)

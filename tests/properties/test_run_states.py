@@ -125,5 +125,5 @@ class RunLife(RuleBasedStateMachine):
         assert self.run.attempts <= ATTEMPT_LIMIT + RETURN_LIMIT
 
 
-RunLife.TestCase.settings = effort(150, stateful_step_count=60)
+RunLife.TestCase.settings = effort(80, stateful_step_count=60)
 TestRunLife = RunLife.TestCase

@@ -82,6 +82,11 @@ def pretend_built(data: Path, variant: str = VARIANT) -> None:
     )
 
 
+def pretend_all_built(data: Path) -> None:
+    for variant in _PRETENDED:
+        pretend_built(data, variant)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -164,11 +169,9 @@ class RunningCoordinator:
 
 
 @contextmanager
-def running_coordinator(data: Path, log: Path | None = None, /, **settings: str) -> Iterator[RunningCoordinator]:
-    for variant in _PRETENDED:
-        pretend_built(data, variant)
+def running_coordinator(data: Path, **settings: str) -> Iterator[RunningCoordinator]:
+    pretend_all_built(data)
     coordinator = RunningCoordinator(data, **settings)
-    coordinator.log = log
     try:
         coordinator.start()
         yield coordinator

@@ -1,5 +1,6 @@
 """Reservations and drains over a real database: who may do what, and that twice is once."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Desk:
             tx.agents.put(Agent("lab", "lab", "test", "digest", NOW))
             tx.devices.put(device_record())
 
-    def _wake(self) -> None:
+    def _wake(self, _devices: Collection[str] | None = None) -> None:
         self.woken += 1
 
     @property
