@@ -32,7 +32,7 @@ class Desk:
             tx.agents.put(Agent("lab", "lab", "test", "digest", NOW))
             tx.devices.put(device_record())
 
-    def _wake(self, _devices: Collection[str] | None = None) -> None:
+    def _wake(self, devices: Collection[str] | None = None) -> None:
         self.woken += 1
 
     @property
