@@ -202,6 +202,9 @@ class HandAgent:
             devices=list(self.devices),
         )
         response = self._client.post("/agents/enrol", json=request.model_dump(mode="json"))
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._client.headers.pop("Authorization", None):
+            # As an agent whose own token is not known any more does.
+            response = self._client.post("/agents/enrol", json=request.model_dump(mode="json"))
         if response.is_success:
             self.answer = EnrolAnswer.model_validate(response.json())
             self._client.headers["Authorization"] = f"Bearer {self.answer.agent_token}"

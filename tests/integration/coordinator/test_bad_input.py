@@ -24,7 +24,7 @@ GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["was
         ({"variants": []}, "variants", "at least 1"),
         ({"variants": "minilm"}, "variants", "minilm"),
         ({"variants": ""}, "variants", "at least 1"),
-        ({"variants": "size_mb <"}, "variants", "1:"),
+        ({"variants": "size_mb <"}, "variants", "column 10: it ends too early"),
         ({"variants": "size_mb < 0.0"}, "variants", "facts: id, model"),
         ({"variants": "true" + " " * 1000}, "variants", "1000"),
         ({"variants": ["x"] * 201}, "variants", "200"),
