@@ -194,8 +194,8 @@ def _of_the_lab(lab: ChaosLab, submitter: _Submitter) -> Iterator[Violation]:
 
 
 def _figures(evidence: Evidence, diary: Diary, copies: int, seconds: float) -> dict[str, object]:
-    runs = Counter(run.state for run in evidence.runs.values())
-    attempts = Counter(attempt.state for attempt in evidence.attempts)
+    runs = Counter(str(run.state) for run in evidence.runs.values())
+    attempts = Counter(str(attempt.state) for attempt in evidence.attempts)
     return {
         "runs": dict(runs),
         "attempts": dict(attempts),
