@@ -23,6 +23,7 @@ from agents.devices.protocol import Device
 from agents.faults import (
     AgentError,
     AttemptStoppedError,
+    BrowserStartError,
     Ending,
     Evidence,
     classify,
@@ -30,6 +31,7 @@ from agents.faults import (
 )
 from agents.leftovers import AttemptRecord, Leftovers, sweep
 from agents.page_server import PageServer
+from agents.phase_clock import PhaseClock
 from orchestrator.contract.attempt import Artifact, AttemptReport, AttemptSpec, CgroupFigure, DownloadCount
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import PageSpec
@@ -115,6 +117,7 @@ class _Attempt:
         self._deadline = time.monotonic() + spec.timeouts.whole
         self._phase = Phase.PREPARE
         self._phases_ms: dict[Phase, float] = {}
+        self._clock = PhaseClock(spec.timeouts.phases)
         self._news = threading.Event()
         self._death: _EndedError | None = None
         self._page: AttemptPage | None = None
@@ -128,13 +131,16 @@ class _Attempt:
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        """Time one of the agent's own phases."""
+        """Time one of the agent's own phases; raises when it has taken longer than it may."""
         if phase not in (Phase.COLLECT, Phase.CLEANUP):
             self._phase = phase
             self._leftovers.enter(phase)
+            self._clock.overrun(phase)
         began = time.monotonic()
         try:
             yield
+            if phase in (Phase.PREPARE, Phase.LAUNCH):
+                self._check_phase(phase)
         finally:
             self._phases_ms[phase] = (time.monotonic() - began) * 1000
 
@@ -187,9 +193,13 @@ class _Attempt:
             log=self._leftovers.driver_log,
             wrapper=self._write_wrapper(browser),
             journal=self._journal,
-            timeout_s=min(_LAUNCH_SECONDS, self._spec.timeouts.whole),
+            timeout_s=self._clock.limit(Phase.LAUNCH, min(_LAUNCH_SECONDS, self._spec.timeouts.whole)),
         )
-        self._session = browser.launch(plan, self._stop)
+        try:
+            self._session = browser.launch(plan, self._stop)
+        except BrowserStartError:
+            self._check_phase(Phase.LAUNCH)
+            raise
         self._watch.attach(
             self._session, origin, flags=browser.flags, stop=self._stop, on_crash=self._on_crash, on_gone=self._on_gone
         )
@@ -298,6 +308,7 @@ class _Attempt:
                 raise AttemptStoppedError("The agent was told to stop.")
             if time.monotonic() > self._deadline:
                 raise _EndedError(Ending.WHOLE_TIMEOUT, f"the attempt took longer than {timeouts.whole:g} s")
+            self._check_phase(self._last_phase())
             if time.monotonic() > heard_at + timeouts.silence:
                 raise _EndedError(Ending.SILENCE, f"the page said nothing for {timeouts.silence:g} s")
             self._news.wait(_LOOK_SECONDS)
@@ -308,6 +319,11 @@ class _Attempt:
                 self._watch.pause_while_timed(self._last_phase() in _TIMED)
                 # On disk too, so that the phase is known even if this process is killed in it.
                 self._leftovers.enter(self._last_phase())
+
+    def _check_phase(self, phase: Phase) -> None:
+        overrun = self._clock.overrun(phase)
+        if overrun is not None:
+            raise _EndedError(Ending.PHASE_TIMEOUT, overrun)
 
     def _last_phase(self) -> Phase:
         """Where the attempt was before collection: the page's word if it spoke, else the agent's own phase."""

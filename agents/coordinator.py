@@ -1,5 +1,6 @@
 """The agent's side of the coordinator's HTTP API."""
 
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ _UPLOAD_CHUNK_BYTES: Final = 1 << 18
 _TOKEN: Final = "FITMATRIX_AGENT_TOKEN"  # noqa: S105 - a name, not a secret
 _CA_SETTING: Final = "--ca FILE or FITMATRIX_AGENT_CA"
 
+_log = logging.getLogger(__name__)
+
 
 class CoordinatorError(AgentError):
     """The coordinator did not do what it was asked; the text is a sentence for people."""
@@ -66,6 +69,7 @@ class CoordinatorClient:
         """`ca` signs the coordinator's certificate; without it a public authority must. Raises CoordinatorError."""
         self.url = url.rstrip("/")
         self.token = token
+        self._trusted = False
         self._http = httpx.Client(
             base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=trusted(ca)
         )
@@ -76,18 +80,29 @@ class CoordinatorClient:
     def enrol(self, request: EnrolRequest, *, shared_token: str | None) -> EnrolAnswer:
         """Registers the agent and its devices; from then on this client speaks with the token it was given.
 
-        A certificate that was never trusted is an error of the set-up: CoordinatorError, nothing to wait for.
+        It shows its own token where it has one; where that is not known any more, or it has none, `shared_token`: a
+        one-time code, or a token for enrolling. A certificate that was never trusted is an error of the set-up:
+        CoordinatorError, nothing to wait for.
         """
         try:
-            answer = self._send("POST", "/agents/enrol", EnrolAnswer, body=request, token=shared_token)
+            answer = self._enrol(request, shared_token)
         except CoordinatorForgotError as error:
             raise CoordinatorRefusedError(HTTPStatus.UNAUTHORIZED, f"{error}; agents read it from {_TOKEN}") from error
         except CoordinatorUntrustedError as error:
-            if self.token is None:
+            if not self._trusted:
                 raise CoordinatorError(str(error)) from error
             raise
         self.token = answer.agent_token
+        self._trusted = True
         return answer
+
+    def _enrol(self, request: EnrolRequest, shared_token: str | None) -> EnrolAnswer:
+        if self.token is not None:
+            try:
+                return self._send("POST", "/agents/enrol", EnrolAnswer, body=request, token=self.token)
+            except CoordinatorForgotError as error:
+                _log.info("%s", error)
+        return self._send("POST", "/agents/enrol", EnrolAnswer, body=request, token=shared_token)
 
     def heartbeat(self, agent_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
         return self._send("POST", f"/agents/{agent_id}/heartbeat", HeartbeatAnswer, body=heartbeat, token=self.token)

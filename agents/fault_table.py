@@ -346,6 +346,16 @@ SYMPTOMS: Final = (
     _browser_crash(r"", Kind.PROCESS_EXIT, "browser-gone: its DevTools connection ended"),
     _timeout(r"^silence:", Kind.SILENCE, "silence: the page said nothing for 300 s"),
     _timeout(r"^whole-timeout:", Kind.SILENCE, "whole-timeout: the attempt took longer than 600 s"),
+    # Before the page is opened nothing of the model has happened yet.
+    _row(
+        FaultCode.TIMEOUT,
+        FaultOrigin.AGENT,
+        r"^phase-timeout: (prepare|launch) ",
+        Kind.SILENCE,
+        "phase-timeout: launch took longer than 20 s",
+        transient=True,
+    ),
+    _timeout(r"^phase-timeout:", Kind.SILENCE, "phase-timeout: init took longer than 60 s"),
 )
 """Evidence that says only that something died, and not why."""
 

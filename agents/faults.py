@@ -61,6 +61,7 @@ class Ending(StrEnum):
     BROWSER_GONE = "browser-gone"
     SILENCE = "silence"
     WHOLE_TIMEOUT = "whole-timeout"
+    PHASE_TIMEOUT = "phase-timeout"
     BROWSER_START = "browser-start"
     BROWSER_COMMAND = "browser-command"
     STOPPED = "stopped"
@@ -106,6 +107,7 @@ _ENDING_KINDS: Final = {
     Ending.BROWSER_GONE: Kind.PROCESS_EXIT,
     Ending.SILENCE: Kind.SILENCE,
     Ending.WHOLE_TIMEOUT: Kind.SILENCE,
+    Ending.PHASE_TIMEOUT: Kind.SILENCE,
 }
 """A page's error is not among them: its report tells more than its ending does."""
 _ERROR_ENDINGS: Final = {

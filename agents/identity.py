@@ -20,6 +20,26 @@ def agent_id(path: Path) -> str:
     return identity
 
 
+def kept_token(path: Path) -> str | None:
+    """The agent's own token of its last enrolment."""
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def keep_token(path: Path, token: str) -> None:
+    """Where nobody but this user can read it."""
+    if kept_token(path) == token:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(f"{token}\n")
+    unfinished.replace(path)
+
+
 def agent_version() -> str:
     try:
         return metadata.version("fitmatrix")

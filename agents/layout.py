@@ -15,6 +15,11 @@ class DataLayout:
         return self.root / "agent-id"
 
     @property
+    def token(self) -> Path:
+        """The agent's own, which it enrols with again after a restart."""
+        return self.root / "agent-token"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 

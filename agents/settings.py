@@ -32,7 +32,7 @@ class AgentSettings(BaseSettings):
     ca: Path | None = None
     """Signs the certificates of the coordinator and the broker, where no public authority does."""
     token: SecretStr | None = None
-    """Proves to the coordinator that this host may enrol, where it asks for that."""
+    """A one-time code, or a token with the role agent: lets this host enrol the first time."""
     cache_gib: float = Field(default=50, gt=0, le=100_000)
     """How much of the disk cached models and pages may take."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)

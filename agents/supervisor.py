@@ -17,7 +17,7 @@ from agents.coordinator import (
 )
 from agents.fleet import Fleet, Member
 from agents.host_status import HostStatus, StatusFile
-from agents.identity import agent_version
+from agents.identity import agent_version, keep_token, kept_token
 from agents.layout import DataLayout
 from agents.model_cache import ModelCache
 from agents.nursery import Starter, starter_for
@@ -63,7 +63,8 @@ class Supervisor:
         self._fleet = fleet
         self._metrics = metrics
         self._layout = DataLayout(settings.data)
-        self._coordinator = CoordinatorClient(settings.coordinator, ca=settings.ca)
+        kept = kept_token(self._layout.token)
+        self._coordinator = CoordinatorClient(settings.coordinator, token=kept, ca=settings.ca)
         self._spool = Spool(self._layout.spool)
         self._sender = SpoolSender(self._spool, self._coordinator, on_unknown=self._ask_to_enrol)
         self._starter: Starter = starter_for(worker_command)
@@ -214,6 +215,7 @@ class Supervisor:
         self._enrol_tried_at = time.monotonic()
         self._enrol_wanted.clear()
         answer = self._coordinator.enrol(request, shared_token=token.get_secret_value() if token else None)
+        keep_token(self._layout.token, answer.agent_token)
         if self._answer is None:
             _log.info("enrolled as %s at %s", self._agent_id, self._coordinator.url)
         self._answer = answer

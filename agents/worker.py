@@ -35,7 +35,7 @@ from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.device import AttemptRef, DeviceHealth
 from orchestrator.contract.tls import broker_tls
 from orchestrator.contract.vocabulary import Condition
-from orchestrator.contract.wire import ATTEMPT_TASK, device_queue
+from orchestrator.contract.wire import ATTEMPT_TASK, device_queue, private_keys
 
 _LOADED_LATE: Final = (
     "billiard.pool",
@@ -65,7 +65,9 @@ _log = logging.getLogger(__name__)
 FindDevice = Callable[[WorkerConfig], Device | None]
 
 
-def celery_app(broker_url: str, queue: str, handle: Callable[[object], None], *, ca: Path | None = None) -> Celery:
+def celery_app(
+    broker_url: str, queue: str, handle: Callable[[object], None], *, agent_id: str, ca: Path | None = None
+) -> Celery:
     """An application that delivers attempts and does nothing else: no results, no events, no remote control.
 
     A message counts as acknowledged when it is delivered. Celery's own early acknowledgement would be sent after the
@@ -89,7 +91,7 @@ def celery_app(broker_url: str, queue: str, handle: Callable[[object], None], *,
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={"socket_connect_timeout": 5, "socket_keepalive": True},
+        broker_transport_options={"socket_connect_timeout": 5, "socket_keepalive": True, **private_keys(agent_id)},
     )
 
     @app.task(name=ATTEMPT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # celery is untyped
@@ -126,7 +128,9 @@ class DeviceWorker:
             on_end=self._on_end,
         )
         self._queue = device_queue(config.device_id)
-        self._app = celery_app(config.broker_url, self._queue, self._delivery.handle, ca=config.ca)
+        self._app = celery_app(
+            config.broker_url, self._queue, self._delivery.handle, agent_id=config.agent_id, ca=config.ca
+        )
         self._watch = ConsumptionWatch(self._app, self._queue, self._delivery, on_stall=_leave_stalled)
 
     def run(self) -> WorkerExit:

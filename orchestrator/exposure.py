@@ -7,6 +7,18 @@ from urllib.parse import urlsplit
 from orchestrator.settings import LOOPBACK, CoordinatorSettings, StartupError
 
 
+def check_tokens(settings: CoordinatorSettings, administrators: int) -> None:
+    """Raises StartupError for a coordinator that everybody on the network could use.
+
+    `administrators` is how many tokens of the role admin are good.
+    """
+    if not settings.is_loopback and settings.token is None and administrators == 0:
+        raise StartupError(
+            f"refusing to listen on {settings.host} without a token: set FITMATRIX_TOKEN, or listen on 127.0.0.1 and "
+            "make one with `fitmatrix tokens create NAME --role admin`"
+        )
+
+
 def check_certificate(settings: CoordinatorSettings) -> None:
     """Raises StartupError when the certificate and its key cannot be served; does nothing where there are none."""
     certificate, key = settings.tls_certificate, settings.tls_key

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -15,30 +15,53 @@ from typing import IO
 import uvicorn
 from fastapi import Depends, FastAPI
 
-from orchestrator.api.access import require_user
+from orchestrator.api.access import require_page_reader
 from orchestrator.api.app import create_app
+from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
+from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
+from orchestrator.contract.vocabulary import Role
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
+from orchestrator.dispatch.broker_access import BrokerUsers
 from orchestrator.dispatch.courier import CeleryCourier
 from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.dispatch.outbox import Outbox
+from orchestrator.dispatch.webhook_poster import WebhookPoster
+from orchestrator.domain.lab_plan import LabPlan
+from orchestrator.domain.notices import DeliveryPlan
 from orchestrator.domain.probing import PROBE
-from orchestrator.exposure import check_certificate, exposures
+from orchestrator.domain.records import Caller
+from orchestrator.exposure import check_certificate, check_tokens, exposures
+from orchestrator.lab_file import LabFile, LabFileError
 from orchestrator.models.catalog import load_catalog
 from orchestrator.models.definition import CatalogError
+from orchestrator.object_storage import ObjectStorage, StorageError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.authentication import Authentication
+from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.custody import Custody
 from orchestrator.services.dispatching import Dispatching
+from orchestrator.services.enrolment import Enrolment
+from orchestrator.services.events import EventFeed, EventMemory, forget_events
+from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.users import Users
+from orchestrator.services.waiting import Waiting
+from orchestrator.services.webhooks import Webhooks
 from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
+from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
+from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.reads import ServiceReads
-from orchestrator.web.router import create_web_router
+from orchestrator.web.router import create_static_router, create_web_router
 
 log = logging.getLogger("fitmatrix")
 
@@ -57,16 +80,12 @@ def serve(settings: CoordinatorSettings) -> None:
     """Runs the coordinator until SIGINT or SIGTERM. Raises StartupError with one sentence when it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if not settings.is_loopback and settings.token is None:
-        raise StartupError(
-            f"refusing to listen on {settings.host} without a token: set FITMATRIX_TOKEN, or listen on 127.0.0.1"
-        )
     check_certificate(settings)
     with ExitStack() as stack:
         listener = _listen(settings)
         stack.callback(listener.close)
         stack.enter_context(_own(settings.data))
-        app = _assemble(settings, stack)
+        app = assemble(settings, stack)
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("listening on %s://%s:%s, data in %s", settings.scheme, host, port, settings.data)
@@ -81,17 +100,39 @@ def serve(settings: CoordinatorSettings) -> None:
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app.state.fitmatrix.feed).run(sockets=[listener])
 
 
-def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
+class _Server(uvicorn.Server):
+    """Ends the event streams before it waits for what is under way: they never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, feed: EventFeed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._feed.end_streams()
+        await super().shutdown(sockets)
+
+
+def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
+    """The whole coordinator but for its socket; `stack` stops what was started."""
     blobs = BlobStore(settings.data / "blobs")
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
     catalog = DirectoryCatalog(settings.data)
+    artifacts = _artifact_store(settings.blobs_url)
     try:
+        rates = RateLimits(settings.write_limit, settings.failure_limit)
+    except ValueError as error:
+        raise StartupError(
+            "FITMATRIX_WRITE_LIMIT or FITMATRIX_FAILURE_LIMIT cannot be read: write them like 600/minute"
+        ) from error
+    try:
+        lab_plan = LabFile(settings.lab) if settings.lab else LabPlan
         database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
         stack.callback(database.close)
         database.migrate()
+        check_tokens(settings, _administrators(database))
         page_build = page_builds.add(PACKAGED_BUILD)
         _check_health_variant(settings.health_variant, catalog.variants())
         broker_url = settings.broker_url
@@ -100,7 +141,7 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             broker.start()
             stack.callback(broker.stop)
             broker_url = broker.url
-    except (DatabaseError, PagesMissingError, CatalogError, BrokerError) as error:
+    except (DatabaseError, PagesMissingError, CatalogError, BrokerError, LabFileError) as error:
         raise StartupError(str(error)) from error
     except OSError as error:
         raise StartupError(f"the data directory {settings.data} cannot be used: {error}") from error
@@ -114,35 +155,96 @@ def _assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     product_version = version("fitmatrix")
     telemetry = Telemetry(product_version)
     wake = _Relay()
+    bootstrap_token = settings.token.get_secret_value() if settings.token else None
+    authentication = Authentication(database, _now, bootstrap_token, is_loopback=settings.is_loopback)
+    stack.callback(authentication.close)
+    broker_users = BrokerUsers(database, broker_url, agents_broker_url, ca=settings.ca)
+    broker_users.start()
+    stack.callback(broker_users.stop)
     plan = HealthPlan(timedelta(hours=settings.health_hours), settings.health_variant)
-    ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval)
-    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id)
-    dispatcher = Dispatcher(dispatching, ledger, HealthRuns(database, catalog, _now, times, plan), times)
+    ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab_plan)
+    dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab_plan)
+    health_runs = HealthRuns(database, catalog, _now, times, plan)
+    dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due, Expiry(database, _now).expire_due], times)
     wake.target = dispatcher
-    reading = Reading(database, catalog, _now, times)
+    reading = Reading(database, catalog, _now, times, lab_plan)
+    waiting = Waiting(database, _now, times, lab_plan)
     telemetry.registry.register(StateCollector(reading))
+
+    feed = EventFeed(database)
+    webhooks = Webhooks(database, _now, WebhookPoster(product_version), DeliveryPlan())
+    outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
+
+    def committed(changes: Committed) -> None:
+        if changes.events:
+            feed.notify()
+        if changes.deliveries:
+            outbox.notify()
+
+    database.listen(committed)
 
     def dispatcher_runs() -> None:
         if not dispatcher.is_alive:
             raise RuntimeError("the dispatcher has stopped")
 
+    registry = AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version)
+
+    def access_holds(caller: Caller) -> bool:
+        if authentication.is_stale:
+            authentication.refresh()
+        return authentication.is_still_let_in(caller)
+
     state = ApiState(
-        submission=Submission(database, catalog, _now, wake),
+        submission=Submission(database, catalog, _now, wake, lab_plan),
+        cancelling=Cancelling(database, _now, wake),
+        custody=Custody(database, _now, wake),
+        waiting=waiting,
         reading=reading,
-        agents=AgentRegistry(database, _now, wake, telemetry, agents_broker_url, times, plan.interval, product_version),
+        agents=registry,
         ledger=ledger,
-        blobs=blobs,
+        blobs=BlobAnswers(blobs, artifacts),
+        artifacts=artifacts or blobs,
         page_builds=page_builds,
         registry=telemetry.registry,
-        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs},
-        token=settings.token.get_secret_value() if settings.token else None,
+        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
+        | ({"artifacts": artifacts.check} if artifacts else {}),
+        feed=feed,
+        webhooks=webhooks,
+        access_holds=access_holds,
+        authentication=authentication,
+        users=Users(database, _now, authentication),
+        enrolment=Enrolment(database, _now, wake, registry, authentication, broker_users),
+        rates=rates,
     )
     hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
     app = create_app(state, product_version, hosts)
-    app.include_router(create_web_router(ServiceReads(reading, blobs)), dependencies=[Depends(require_user)])
-    dispatcher.start()
-    stack.callback(dispatcher.stop)
+    app.include_router(create_static_router())
+    app.include_router(create_login_router(BrowserDoor(state)))
+    app.include_router(
+        create_web_router(ServiceReads(reading, waiting, state.blobs)), dependencies=[Depends(require_page_reader)]
+    )
+    install_login(app)
+    for thread in (feed, outbox, dispatcher):
+        thread.start()
+        stack.callback(thread.stop)
     return app
+
+
+def _artifact_store(url: str | None) -> ObjectStorage | None:
+    """The store for artifacts, tried out; None where they stay in the data directory."""
+    if url is None:
+        return None
+    try:
+        store = ObjectStorage(url, os.environ.get("AWS_ENDPOINT_URL"))
+        store.check_writable()
+    except StorageError as error:
+        raise StartupError(f"artifacts cannot be kept: {error}") from error
+    return store
+
+
+def _administrators(database: Database) -> int:
+    with database.read() as tx:
+        return sum(token.role is Role.ADMIN and token.is_good(_now()) for token in tx.access.tokens())
 
 
 def _check_health_variant(wanted: str | None, catalog: Mapping[str, Variant]) -> None:
@@ -159,9 +261,9 @@ class _Relay:
     def __init__(self) -> None:
         self.target: Dispatcher | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, devices: Collection[str] | None = None) -> None:
         if self.target is not None:
-            self.target.wake()
+            self.target.wake(devices)
 
 
 def _listen(settings: CoordinatorSettings) -> socket.socket:

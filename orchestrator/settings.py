@@ -34,8 +34,17 @@ class CoordinatorSettings(BaseSettings):
     """Signs the broker's certificate, where no public authority does."""
     database_url: str | None = None
     """`postgresql+psycopg://user:password@host/name`; without one SQLite in the data directory."""
+    blobs_url: str | None = None
+    """`s3://bucket/prefix` for artifacts, with the usual AWS_… variables; without one the data directory."""
+    lab: Path | None = None
+    """YAML file with the lab's device classes, pools and maintenance windows; read again when it changes."""
     token: SecretStr | None = None
-    """Bearer token that people, their tools and enrolling agents must send; required beyond loopback."""
+    """An administrator's token that always works and cannot be revoked: for the first steps, and for when all others
+    are lost. Beyond loopback the coordinator wants this one or one of `fitmatrix tokens create --role admin`."""
+    write_limit: str = "600/minute"
+    """How often the holder of one token may change something: a number per second, minute, hour or day."""
+    failure_limit: str = "60/minute"
+    """How often wrong tokens may come from one address before it is no longer listened to."""
     lease_seconds: float = Field(default=30, gt=0, le=3600)
     heartbeat_seconds: float = Field(default=5, gt=0, le=600)
     health_hours: float = Field(default=24, gt=0, le=8760)

@@ -52,8 +52,8 @@ def run(
     """Register this host's devices and run what the coordinator sends, until Ctrl-C.
 
     Phones may be plugged in and out meanwhile. Each option can be given as FITMATRIX_AGENT_<OPTION> instead.
-    FITMATRIX_AGENT_TOKEN is the coordinator's enrolment token, where it asks for one; it is no option, since command
-    lines are public.
+    FITMATRIX_AGENT_TOKEN is a code of `fitmatrix agents code`, where the coordinator asks for one: it is needed once,
+    then the agent has a token of its own in its data directory. It is no option, since command lines are public.
     """
     with friendly_errors():
         settings = read_settings(

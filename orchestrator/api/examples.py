@@ -22,6 +22,15 @@ JOB_EXAMPLES: Final[dict[str, Any]] = {
             "workload": {"text-generation": {"protocol": "sustained"}},
         },
     },
+    "query": {
+        "summary": "Every 4-bit text generator below 500 MB, unless such a device gave the answer in the last week",
+        "value": {
+            "name": "small generators",
+            "variants": 'task == "text-generation" && bits == 4.0 && size_mb < 500.0',
+            "reuse": {"days": 7},
+            "timeouts": {"queue": 86400, "phases": {"init": 120}},
+        },
+    },
     "probe": {
         "summary": "What the browsers of all devices can do, without a model",
         "value": {"name": "probe", "variants": ["probe"]},
@@ -100,6 +109,7 @@ MATRIX: Final[dict[str, Any]] = {"generated_at": "2026-11-21T12:00:00Z", "cells"
 JOB_VIEW: Final[dict[str, Any]] = {
     "id": "j-4f7k2m9q0x1v",
     "state": "active",
+    "submitter": "nightly",
     "spec": JOB,
     "created_at": "2026-11-21T12:00:00Z",
     "finished_at": None,
@@ -107,6 +117,13 @@ JOB_VIEW: Final[dict[str, Any]] = {
     "cells": 3,
     "settled_cells": 1,
     "left_out": ["smollm2-135m-instruct.q8 on webgpu: this build has wasm only"],
+}
+JOB_PREVIEW: Final[dict[str, Any]] = {
+    "runs": 2,
+    "cells": 3,
+    "reused": 1,
+    "devices": [{"device_id": "lab-1.this-machine", "runs": 2, "device_seconds": 95.5}],
+    "left_out": JOB_VIEW["left_out"],
 }
 RUN_VIEW: Final[dict[str, Any]] = {
     "id": "r-7k2m9q4x0v1d",
@@ -240,6 +257,25 @@ DEVICE_VIEW: Final[dict[str, Any]] = {
     "attempt": None,
     "queued_runs": 0,
 }
+DEVICE_CLASS: Final[dict[str, Any]] = {
+    "name": "low-end phone",
+    "description": "Up to 4 GB of memory.",
+    "selector": '!emulated && os == "android" && ram_gib < 4.1',
+    "devices": ["lab-1.moto-e13"],
+}
+EXPLANATION: Final[dict[str, Any]] = {
+    "run_id": "r-7k2m9q4x0v1d",
+    "state": "queued",
+    "reasons": [
+        {
+            "code": "reserved",
+            "detail": "lab-1.moto-e13: ann has it until 2026-11-21 14:00 UTC (looking at a crash). It goes on then, or "
+            "when the device is released.",
+        },
+        {"code": "behind-others", "detail": "2 runs for its device come first: 2 of higher priority."},
+    ],
+    "runs_ahead": 2,
+}
 VARIANT_VIEW: Final[dict[str, Any]] = {
     "variant": {
         "id": "gemma-tiny.int8",
@@ -260,6 +296,33 @@ VARIANT_VIEW: Final[dict[str, Any]] = {
     },
     "built": True,
     "total_bytes": 1412800,
+}
+
+EVENT: Final[dict[str, Any]] = {
+    "id": 4711,
+    "topic": "run",
+    "subject": "r-7k2m9q4x0v1d",
+    "job": "j-4f7k2m9q0x1v",
+    "device": "lab-1.low-end",
+    "state": "finished",
+    "at": "2026-11-21T12:00:09.123456Z",
+}
+WEBHOOK_REQUEST: Final[dict[str, Any]] = {
+    "name": "ci",
+    "url": "https://ci.example.org/hooks/fitmatrix",
+    "notices": ["job.finished", "job.cancelled"],
+}
+WEBHOOK: Final[dict[str, Any]] = WEBHOOK_REQUEST | {"created_at": "2026-11-21T11:00:00Z", "created_by": "admin"}
+CREATED_WEBHOOK: Final[dict[str, Any]] = WEBHOOK | {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+DELIVERY: Final[dict[str, Any]] = {
+    "id": "msg-5b8d0f2h4k6m",
+    "webhook": "ci",
+    "type": "job.finished",
+    "state": "delivered",
+    "tries": 2,
+    "created_at": "2026-11-21T12:00:09Z",
+    "due_at": None,
+    "answer": "204",
 }
 
 

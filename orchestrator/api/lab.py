@@ -5,16 +5,32 @@ from http import HTTPStatus
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
-from fastapi.responses import FileResponse, Response
+from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from orchestrator.api.access import CallingAgent, State, require_agent, require_anyone, require_user
-from orchestrator.api.problems import NOT_FOUND, RESPONSES, STALE
+from orchestrator.api.access import (
+    CallingAgent,
+    Credentials,
+    Identity,
+    State,
+    refuse,
+    require_agent,
+    require_anyone,
+)
+from orchestrator.api.problems import NOT_FOUND, RESPONSES, STALE, UNAVAILABLE
 from orchestrator.blobs import BlobMismatchError
 from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
 from orchestrator.contract.device import AttemptStarted, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
-from orchestrator.domain.errors import InvalidRequestError, NotFoundError, UnauthorizedError
+from orchestrator.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from orchestrator.domain.records import Caller
+from orchestrator.object_storage import StorageError
 
 router = APIRouter(responses=RESPONSES)
 
@@ -27,37 +43,53 @@ async def require_same_contract(request: Request, state: State) -> None:
     """Before the body is read by this version's rules, which would name fields where the version is what is wrong."""
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     version = body.get("contract_version") if isinstance(body, dict) else None
     if isinstance(version, int):
         state.agents.check_version(version)
 
 
+async def require_entry(state: State, credentials: Credentials, who: Identity) -> None:
+    """Before the body is read: whoever shows nothing where something must be shown, or cannot enrol with it."""
+    if who is None and credentials is None:
+        raise UnauthorizedError("enrolling needs a code or a token: see `fitmatrix agents code`")
+    if isinstance(who, Caller):
+        state.enrolment.check_role(who)
+
+
 @router.post(
     "/agents/enrol",
     tags=["agents"],
     summary="Enrol an agent",
-    dependencies=[Depends(require_user), Depends(require_same_contract)],
+    dependencies=[Depends(require_entry), Depends(require_same_contract)],
     responses=STALE,
 )
-def enrol(request: EnrolRequest, state: State) -> EnrolAnswer:
-    """Registers an agent's devices and answers with its token and the broker's address.
+def enrol(body: EnrolRequest, request: Request, state: State, credentials: Credentials, who: Identity) -> EnrolAnswer:
+    """Registers an agent's devices and answers with its own token and its own access to the broker.
 
-    `refused` names the devices that another agent has, with what to do.
+    It comes with a code of `POST /agents/codes` the first time and with its own token from then on; a token with the
+    role agent enrols new agents, one with the role admin any. `refused` names the devices that another agent has, with
+    what to do.
     """
-    return state.agents.enrol(request)
+    try:
+        return state.enrolment.enrol(body, who, credentials.credentials if credentials else None)
+    except UnauthorizedError:
+        refuse(request, state, credentials)
+        raise
 
 
 @router.post("/agents/{agent_id}/heartbeat", tags=["agents"], summary="Say that an agent is alive")
 def heartbeat(agent_id: Identifier, body: Heartbeat, agent: CallingAgent, state: State) -> HeartbeatAnswer:
     """Renews the leases of the attempts named; answers with those whose lease is gone."""
     if agent.id != agent_id:
-        raise UnauthorizedError("this token belongs to another agent")
+        raise ForbiddenError(f"this token is that of agent {agent.id}, which cannot speak for {agent_id}")
     return state.agents.heartbeat(agent_id, body)
 
 
-@router.post("/attempts/{run_id}/{number}/start", tags=["agents"], summary="Start an attempt", responses=STALE)
+@router.post(
+    "/attempts/{run_id}/{number}/start", tags=["agents"], summary="Start an attempt", responses=STALE | NOT_FOUND
+)
 def start_attempt(run_id: Identifier, number: Number, agent: CallingAgent, state: State) -> AttemptStarted:
     """Once: a stale or repeated message gets 409 and is to be dropped."""
     state.ledger.start(agent.id, run_id, number)
@@ -96,16 +128,24 @@ def show_page_build(build_id: Digest, state: State) -> PageBuild:
     tags=["blobs"],
     summary="Read a blob",
     dependencies=[Depends(require_anyone)],
-    response_class=FileResponse,
-    responses=NOT_FOUND | {200: {"content": {"application/octet-stream": {}}, "description": "The bytes."}},
+    response_class=Response,
+    responses=NOT_FOUND
+    | UNAVAILABLE
+    | {
+        200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
+        206: {"content": {"application/octet-stream": {}}, "description": "Those of the range that was asked for."},
+        416: {"description": "The range lies beyond the end."},
+    },
 )
-def read_blob(sha256: Digest, state: State) -> FileResponse:
+def read_blob(
+    sha256: Digest, state: State, asked_range: Annotated[str | None, Header(alias="Range", max_length=200)] = None
+) -> Response:
     """Model files, page files and artifacts, by content. Ranges are honoured."""
-    path = state.blobs.path(sha256)
-    if not path.is_file():
-        raise NotFoundError(f"there is no blob {sha256}")
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, media_type="application/octet-stream", headers=headers)
+    found = state.blobs.answer(sha256, asked_range, "application/octet-stream", headers)
+    if found is None:
+        raise NotFoundError(f"there is no blob {sha256}")
+    return found
 
 
 @router.put(
@@ -114,6 +154,7 @@ def read_blob(sha256: Digest, state: State) -> FileResponse:
     summary="Store an artifact",
     dependencies=[Depends(require_agent)],
     status_code=HTTPStatus.NO_CONTENT,
+    responses=UNAVAILABLE,
 )
 async def store_blob(sha256: Digest, request: Request, state: State) -> Response:
     """Idempotent. Bytes that hash to something else are refused and not kept."""
@@ -123,7 +164,9 @@ async def store_blob(sha256: Digest, request: Request, state: State) -> Response
             async for chunk in request.stream():
                 stream.write(chunk)
         try:
-            await run_in_threadpool(state.blobs.add_expected, path, sha256)
+            await run_in_threadpool(state.artifacts.add_expected, path, sha256)
         except BlobMismatchError as error:
             raise InvalidRequestError(str(error)) from error
+        except StorageError as error:
+            raise UnavailableError(str(error)) from error
     return Response(status_code=HTTPStatus.NO_CONTENT)

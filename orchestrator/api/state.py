@@ -6,26 +6,50 @@ from dataclasses import dataclass
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from orchestrator.api.rates import RateLimits
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
+from orchestrator.domain.records import Caller
+from orchestrator.object_storage import ObjectStorage
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.authentication import Authentication
+from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.custody import Custody
+from orchestrator.services.enrolment import Enrolment
+from orchestrator.services.events import EventFeed
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
+from orchestrator.services.users import Users
+from orchestrator.services.waiting import Waiting
+from orchestrator.services.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
 class ApiState:
     submission: Submission
+    cancelling: Cancelling
     reading: Reading
+    custody: Custody
+    waiting: Waiting
     agents: AgentRegistry
     ledger: AttemptLedger
-    blobs: BlobStore
+    blobs: BlobAnswers
+    artifacts: BlobStore | ObjectStorage
+    """Where what agents send is kept."""
     page_builds: PageBuilds
     registry: CollectorRegistry
     checks: Mapping[str, Callable[[], None]]
     """Each raises when its dependency does not work."""
-    token: str | None
+    feed: EventFeed
+    webhooks: Webhooks
+    access_holds: Callable[[Caller], bool]
+    """Whether somebody who was let in would still be: asked again and again while a stream is open."""
+    authentication: Authentication
+    users: Users
+    enrolment: Enrolment
+    rates: RateLimits
 
 
 def api_state(request: Request) -> ApiState:

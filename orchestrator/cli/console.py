@@ -23,6 +23,8 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 1
     BAD_INPUT = 2
     UNAVAILABLE = 3
+    GATE_BROKEN = 4
+    NOT_DONE_IN_TIME = 124
     INTERRUPTED = 130
 
 

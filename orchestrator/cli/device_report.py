@@ -13,6 +13,7 @@ from orchestrator.contract.views import DeviceView
 from orchestrator.contract.vocabulary import DeviceKind
 from orchestrator.presentation.device_facts import (
     browser_words,
+    custody_facts,
     hardware_lines,
     health_facts,
     quarantine_facts,
@@ -47,6 +48,7 @@ def _head(device: DeviceView) -> list[tuple[str, str | Text]]:
         rows.append(("why", why(device)))
     if device.quarantine:
         rows += quarantine_facts(device.quarantine, datetime.now(UTC))
+    rows += custody_facts(device)
     if device.infrastructure_faults:
         rows.append(("faults", f"{device.infrastructure_faults} in a row for reasons of the lab"))
     rows += health_facts(device.health)

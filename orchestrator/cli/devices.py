@@ -1,9 +1,10 @@
-"""`devices`, `devices show` and `devices probe`."""
+"""`devices`, `devices show` and `devices probe`; `custody` adds those that change who has a device."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli import custody
 from orchestrator.cli.console import ANSWERED, ExitCode, epilog, print_json, screen
 from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Server
 
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
             "fitmatrix devices probe", "fitmatrix devices probe 'emulated && !probed' --browser webview", exits=PROBED
         ),
     )(probe)
+    custody.register(group)
     app.add_typer(group, name="devices")
 
 

@@ -66,7 +66,9 @@ def parse_job(stream: BinaryIO, name: str) -> JobFile:
     except yaml.YAMLError as error:
         raise JobFileError(f"{name} is not YAML: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(value, dict):
-        raise JobFileError(f"{name}: a job is a mapping with fields such as `name` and `variants`")
+        raise JobFileError(
+            f"{name}: expected a mapping of fields such as `name: nightly`, not one plain value or a list"
+        )
     return JobFile(value, reader.lines)
 
 

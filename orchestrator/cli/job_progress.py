@@ -1,5 +1,6 @@
 """Following a job until it is done."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from orchestrator.cli.listings import DEVICE_STYLES, DEVICE_SYMBOLS, counts, outcome, run_figure
 from orchestrator.client import Client, Unreachable
+from orchestrator.client.following import SILENCE_SECONDS
 from orchestrator.contract.views import DeviceView, JobView, RunView
 from orchestrator.contract.vocabulary import JobState, RunState
 from orchestrator.presentation.words import plain
@@ -23,6 +25,7 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a silent coordinator is waited for: one that is started again goes on with the job."""
 SEEN_RUNS: Final = 50
 SHOWN_RUNS: Final = 8
+_ENDED: Final = (RunState.FINISHED, RunState.INCONCLUSIVE, RunState.CANCELLED, RunState.EXPIRED)
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,17 @@ def follow(
     *,
     poll_seconds: float = POLL_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
+    wait_seconds: float | None = None,
 ) -> JobView:
-    """Returns the job when it is done. Raises Unreachable after `patience_seconds` of silence."""
+    """Returns the job when it is over, or as it is after `wait_seconds`.
+
+    It looks when something changed, but not more often than every `poll_seconds`. Raises Unreachable after
+    `patience_seconds` of silence.
+    """
+    deadline = math.inf if wait_seconds is None else time.monotonic() + wait_seconds
     silent_since: float | None = None
-    while True:
+    longest = SILENCE_SECONDS if wait_seconds is None else min(SILENCE_SECONDS, max(0.1, wait_seconds))
+    for _ in client.changes(job=job_id, poll_seconds=poll_seconds, longest_seconds=longest):
         try:
             snapshot = _snapshot(client, job_id)
         except Unreachable as error:
@@ -58,22 +68,22 @@ def follow(
             if silent_since is None:
                 silent_since = now
                 progress.warn("The coordinator does not answer; the job goes on when it is back. Waiting for it…")
-            if now - silent_since >= patience_seconds:
+            if now - silent_since >= patience_seconds or now >= deadline:
                 raise error
         else:
             silent_since = None
             progress.show(snapshot)
-            if snapshot.job.state is JobState.FINISHED:
+            if snapshot.job.state is not JobState.ACTIVE or time.monotonic() >= deadline:
                 return snapshot.job
-        time.sleep(poll_seconds)
+    raise AssertionError("a coordinator's changes have no end")
 
 
 def _snapshot(client: Client, job_id: str) -> Snapshot:
-    # The job first: when it says finished, the runs that are asked for next are all there.
+    # The job first: when it says that it is over, the runs that are asked for next are all there.
     job = client.job(job_id)
     active, ended = (
         [run for state in states for run in client.runs(job=job_id, state=state, limit=SEEN_RUNS)]
-        for states in ((RunState.RUNNING, RunState.LEASED), (RunState.FINISHED, RunState.INCONCLUSIVE))
+        for states in ((RunState.RUNNING, RunState.LEASED), _ENDED)
     )
     ended.sort(key=lambda run: run.finished_at or run.created_at, reverse=True)
     return Snapshot(job, active, ended, client.devices())
@@ -126,7 +136,7 @@ class LiveProgress:
 
     def show(self, snapshot: Snapshot) -> None:
         job = snapshot.job
-        ended = job.runs.finished + job.runs.inconclusive
+        ended = job.runs.total - job.runs.queued - job.runs.leased - job.runs.running
         done, total = (job.settled_cells, job.cells) if job.cells else (ended, job.runs.total)
         bar = Table.grid(padding=(0, 2, 0, 0))
         bar.add_row(

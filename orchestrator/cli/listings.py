@@ -10,17 +10,21 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
+from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.views import DeviceView, JobView, RunCounts, RunFigures, RunView
 from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, Mark, Purpose, RunState
 from orchestrator.presentation.device_facts import hardware_lines, health_lines, why
 from orchestrator.presentation.probe_facts import probe_summary
 from orchestrator.presentation.words import (
     EMULATED,
+    REUSED,
     THROTTLED,
+    limits_facts,
     no_cells_words,
     plain,
     rate,
     seconds,
+    variants_words,
     verdict_symbol,
     verdict_words,
 )
@@ -31,6 +35,9 @@ DEVICE_SYMBOLS: Final[dict[DeviceState, str]] = {
     DeviceState.RESTING: "◔",
     DeviceState.OFFLINE: "✘",
     DeviceState.QUARANTINED: "!",
+    DeviceState.RESERVED: "◆",
+    DeviceState.DRAINED: "–",
+    DeviceState.MAINTENANCE: "◷",
 }
 _WHY_WIDTH: Final = 26
 """Least characters for a device's reason: narrower, its sentences become columns of single words."""
@@ -38,6 +45,9 @@ DEVICE_STYLES: Final = {
     DeviceState.RESTING: "yellow",
     DeviceState.OFFLINE: "red",
     DeviceState.QUARANTINED: "red",
+    DeviceState.RESERVED: "yellow",
+    DeviceState.DRAINED: "yellow",
+    DeviceState.MAINTENANCE: "yellow",
 }
 
 
@@ -61,13 +71,21 @@ def listing(headers: Sequence[str]) -> Table:
 def jobs_table(jobs: Sequence[JobView]) -> RenderableType:
     if not jobs:
         return Text("No jobs yet. Submit one: fitmatrix submit JOB.yaml --wait")
-    table = listing(["job", "name", "state", "settled cells", "runs", "created"])
+    table = listing(["job", "name", "state", "settled cells", "runs", "submitter", "created"])
     for job in jobs:
         cells = f"{job.settled_cells}/{job.cells}" if job.cells else "–"
         table.add_row(
             *map(
                 Text,
-                (job.id, plain(job.spec.name), job.state.value, cells, counts(job.runs), _short_moment(job.created_at)),
+                (
+                    job.id,
+                    plain(job.spec.name),
+                    job.state.value,
+                    cells,
+                    counts(job.runs),
+                    plain(job.submitter) or "–",
+                    _short_moment(job.created_at),
+                ),
             )
         )
     return table
@@ -89,9 +107,11 @@ def job_summary(job: JobView, server: str) -> RenderableType:
         ("state", job.state.value),
         ("cells", f"{job.settled_cells} of {job.cells} settled" if job.cells else no_cells_words(job)),
         ("runs", counts(job.runs)),
-        ("variants", ", ".join(map(plain, spec.variants))),
+        *([("submitter", plain(job.submitter))] if job.submitter else []),
+        ("variants", variants_words(spec)),
         ("backends", ", ".join(backend.value for backend in spec.backends)),
         ("devices", plain(spec.devices)),
+        *limits_facts(spec),
         ("created", moment(job.created_at)),
         ("finished", moment(job.finished_at)),
         *(("left out", plain(reason)) for reason in job.left_out),
@@ -133,6 +153,8 @@ def outcome(run: RunView) -> Text:
     text = Text(f"{verdict_symbol(run.verdict)} {words}{phase}", style=VERDICT_STYLES[CellVerdict(run.verdict.value)])
     if Mark.THROTTLED in run.marks:
         text.append(f"\n{THROTTLED}", style="not bold yellow")
+    if run.reused_from:
+        text.append(f"\n{REUSED}", style="not bold dim")
     return text
 
 
@@ -149,6 +171,16 @@ def devices_table(devices: Sequence[DeviceView]) -> RenderableType:
     table.columns[1].min_width = _WHY_WIDTH
     for device in devices:
         table.add_row(*_device_row(device))
+    return table
+
+
+def classes_table(classes: Sequence[DeviceClassView]) -> RenderableType:
+    if not classes:
+        return Text("No device classes: the coordinator has no lab file that names some (fitmatrix coordinator --lab).")
+    table = listing(["class", "devices", "selector", "what it stands for"])
+    for one in classes:
+        devices = "\n".join(map(plain, one.devices)) or "none"
+        table.add_row(*map(Text, (plain(one.name), devices, plain(one.selector, 1000), plain(one.description, 1000))))
     return table
 
 
@@ -190,6 +222,8 @@ def device_state(device: DeviceView) -> Text:
     text.stylize(DEVICE_STYLES.get(device.state, ""))
     if device.attempt:
         text.append(f"\n{plain(device.attempt.run_id)} #{device.attempt.number}", style="dim")
+    if device.reservation and device.state is not DeviceState.RESERVED:
+        text.append(f"\nreserved by {plain(device.reservation.by)}", style="not bold default")
     if why(device):
         text.append(f"\n{why(device)}", style="not bold default")
     return text

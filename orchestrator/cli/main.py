@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import devices, jobs, matrix, models, runs, serving
+from orchestrator.cli import agents, audit, devices, jobs, matrix, models, runs, serving, tokens, waiting, webhooks
 from orchestrator.cli.options import CA_VARIABLE
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for group in (serving, jobs, runs, devices, models, matrix):
+for group in (serving, jobs, runs, waiting, devices, models, matrix, webhooks, tokens, agents, audit):
     group.register(app)
 
 

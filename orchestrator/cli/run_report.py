@@ -25,6 +25,7 @@ from orchestrator.presentation.run_facts import (
     figure_facts,
     health_rows,
     output_facts,
+    reused_words,
     validation_words,
 )
 from orchestrator.presentation.words import EMULATED, byte_count, criteria_words, plain, workload_words
@@ -55,10 +56,14 @@ def _head(run: RunDetail, server: str) -> Iterator[tuple[str, str | Text]]:
         yield "purpose", HEALTH_RUN
     if Mark.THROTTLED in run.marks:
         yield "marked", MARKED_THROTTLED
+    if run.reused_from:
+        yield "reused", reused_words(run.reused_from)
     yield "workload", workload_words(run.workload)
     if not isinstance(run.workload, ProbeWorkload):
         yield "fits when", criteria_words(run.criteria)
     yield "job", run.job_id
+    if run.submitter:
+        yield "submitter", plain(run.submitter)
     yield "created", moment(run.created_at)
     yield "finished", moment(run.finished_at)
     yield "page", f"{server}/runs/{run.id}"

@@ -14,6 +14,15 @@ SERVED = (
     "2 bad input",
     "3 could not start: port taken, data of a newer version, no broker, no browser",
 )
+Lab = Annotated[
+    Path | None,
+    typer.Option(
+        "--lab",
+        envvar="FITMATRIX_LAB",
+        metavar="FILE",
+        help="YAML file with the lab's device classes, pools and maintenance windows; read again when it changes.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +50,7 @@ def up(
         typer.Option("--devices", exists=True, dir_okay=False, help="File that declares this host's devices."),
     ] = None,
     agent: Annotated[bool, typer.Option("--agent/--no-agent", help="Run an agent for this machine.")] = True,
+    lab: Lab = None,
 ) -> None:
     """Run everything on this machine: coordinator, broker and an agent, as one process tree.
 
@@ -61,7 +71,7 @@ def up(
         with needing_extra("agent"):
             import aiohttp  # noqa: F401 - only whether it is installed
             import selenium  # noqa: F401 - only whether it is installed
-    code = run_tree(TreePlan(port=port, data=data_directory(data), devices=devices, agent=agent))
+    code = run_tree(TreePlan(port=port, data=data_directory(data), devices=devices, agent=agent, lab=lab))
     raise typer.Exit(code)
 
 
@@ -88,12 +98,13 @@ def coordinator(
     tls_key: Annotated[
         Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's private key, a PEM file.")
     ] = None,
+    lab: Lab = None,
 ) -> None:
     """Run the coordinator alone; agents on lab hosts connect to it.
 
     Each option can be given as FITMATRIX_<OPTION> instead, which is the place for addresses with a password in them:
-    command lines are public. The bearer token is FITMATRIX_TOKEN. FITMATRIX_AGENTS_BROKER_URL is how agents reach the
-    broker, where they need another address.
+    command lines are public. FITMATRIX_TOKEN is an administrator's token that always works. FITMATRIX_AGENTS_BROKER_URL
+    is how agents reach the broker, where they need another address.
     """
     with needing_extra("coordinator"):
         from pydantic import ValidationError
@@ -109,6 +120,7 @@ def coordinator(
         "database_url": database_url,
         "tls_certificate": tls_certificate,
         "tls_key": tls_key,
+        "lab": lab,
     }
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Final, TextIO
@@ -17,7 +18,7 @@ from typing import Final, TextIO
 from orchestrator.cli.console import ExitCode
 from orchestrator.cli.options import DEFAULT_SERVER
 from orchestrator.cli.processes import Child, ChildEnded, Events, StopAsked
-from orchestrator.client import Client, ClientError
+from orchestrator.client import Client, ClientError, ProblemError
 from orchestrator.contract.vocabulary import DeviceState
 
 START_SECONDS: Final = 60.0
@@ -35,6 +36,7 @@ class TreePlan:
     data: Path
     devices: Path | None = None
     agent: bool = True
+    lab: Path | None = None
 
     @property
     def url(self) -> str:
@@ -42,7 +44,8 @@ class TreePlan:
 
     def coordinator_command(self) -> list[str]:
         module = [sys.executable, "-m", "orchestrator.cli.main", "coordinator"]
-        return [*module, "--port", str(self.port), "--data", str(self.data)]
+        lab = ["--lab", str(self.lab)] if self.lab else []
+        return [*module, "--port", str(self.port), "--data", str(self.data), *lab]
 
     def agent_command(self) -> list[str]:
         module = [sys.executable, "-m", "agents.cli", "run"]
@@ -93,7 +96,7 @@ class _Tree:
             found = False
             if self._plan.agent:
                 self._begin("agent", self._plan.agent_command())
-                found = self._wait_for(lambda: any(one.state is not DeviceState.OFFLINE for one in client.devices()))
+                found = self._wait_for(lambda: _has_device(client))
         for line in _welcome(self._plan, found):
             self.say(line)
 
@@ -182,6 +185,16 @@ def _welcome(plan: TreePlan, found: bool) -> Iterator[str]:
     yield f"  fitmatrix models list{server}"
     yield f"  fitmatrix submit JOB.yaml --wait{server}"
     yield ""
+
+
+def _has_device(client: Client) -> bool:
+    """Whether a device is there; as if, where a token is needed to ask and none is set."""
+    try:
+        return any(one.state is not DeviceState.OFFLINE for one in client.devices())
+    except ProblemError as error:
+        if error.problem.status == HTTPStatus.UNAUTHORIZED:
+            return True
+        raise
 
 
 def _is_taken(port: int) -> bool:

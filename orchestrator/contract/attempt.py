@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from orchestrator.contract.base import Bytes, Label, Message, Milliseconds, Sha256, Slug, Text
+from orchestrator.contract.base import AttemptNumber, Bytes, Label, Message, Milliseconds, Sha256, Slug, Text
 from orchestrator.contract.catalog import RelativePath, Variant
 from orchestrator.contract.device import Browser, DeviceHealth
 from orchestrator.contract.fault import Fault
@@ -20,7 +20,7 @@ class AttemptSpec(Message):
 
     contract_version: int = CONTRACT_VERSION
     run_id: Slug
-    number: int = Field(ge=1)
+    number: AttemptNumber
     device_id: Slug
     browser: Slug
     """Which of the device's browsers, by its id."""
@@ -90,7 +90,7 @@ class AttemptReport(Message):
 
     contract_version: int = CONTRACT_VERSION
     run_id: Slug
-    number: int = Field(ge=1)
+    number: AttemptNumber
     device_id: Slug
     started_at: AwareDatetime
     finished_at: AwareDatetime

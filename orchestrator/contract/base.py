@@ -25,4 +25,6 @@ RuntimeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0
 Label = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Bytes = Annotated[int, Field(ge=0, le=2**50)]
+AttemptNumber = Annotated[int, Field(ge=1, le=10**6)]
+"""The fencing token of an attempt: small enough for every database's integers."""
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]

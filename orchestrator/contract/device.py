@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from orchestrator.contract.base import Answer, Bytes, Label, Message, Milliseconds, Slug, Text
+from orchestrator.contract.base import Answer, AttemptNumber, Bytes, Label, Message, Milliseconds, Slug, Text
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import GpuAdapter, ProbeResult
 from orchestrator.contract.vocabulary import Condition, DeviceKind, ThermalStatus
@@ -116,7 +116,7 @@ class RefusedDevice(Answer):
 
 class EnrolAnswer(Answer):
     agent_token: str
-    """Bearer token of this agent; a new enrolment replaces it."""
+    """Bearer token of this agent, to be kept: it enrols with it again, and then it stays the same."""
     broker_url: str
     heartbeat_seconds: float
     lease_seconds: float
@@ -125,7 +125,7 @@ class EnrolAnswer(Answer):
 
 class AttemptRef(Message):
     run_id: Slug
-    number: int = Field(ge=1)
+    number: AttemptNumber
 
 
 class DeviceHealth(Message):

@@ -16,6 +16,15 @@ def device_queue(device_id: str) -> str:
     return f"device.{device_id}"
 
 
+def private_keys(agent_id: str) -> dict[str, str]:
+    """Where the connections of one agent keep what they have not acknowledged, as options of kombu's Redis transport.
+
+    By kombu's default all its users share these keys, and each sends again what it finds there, whoever wrote it.
+    """
+    keys = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
+    return {key: f"agent.{agent_id}.{key}" for key in keys}
+
+
 def attempt_id(run_id: str, number: int) -> str:
     """The name of an attempt in addresses and file names: `<run>.<number>`."""
     return f"{run_id}.{number}"

@@ -7,7 +7,7 @@ from kombu.exceptions import OperationalError
 
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.tls import broker_tls
-from orchestrator.contract.wire import ATTEMPT_TASK, device_queue
+from orchestrator.contract.wire import ATTEMPT_TASK, attempt_id, device_queue
 from orchestrator.services.ports import CourierError
 
 CONNECT_SECONDS = 2
@@ -38,6 +38,8 @@ class CeleryCourier:
                 ATTEMPT_TASK,
                 args=[spec.model_dump(mode="json", by_alias=True)],
                 queue=device_queue(spec.device_id),
+                declare=(),  # its worker does, and a list needs no declaration to be pushed to
+                argsrepr=attempt_id(spec.run_id, spec.number),  # otherwise all of it is spelled out for logs
                 ignore_result=True,
                 retry=False,
             )

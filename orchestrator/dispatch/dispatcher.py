@@ -4,31 +4,44 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable, Collection, Sequence
 
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.dispatching import Dispatching
-from orchestrator.services.health_runs import HealthRuns
 
 log = logging.getLogger(__name__)
 
+Chore = Callable[[], object]
+"""Something that is to be seen to now and then, by the active dispatcher alone."""
+
 
 class Dispatcher:
-    """Sleeps until something happened: a job, a report, a heartbeat. The sweep catches what an event missed."""
+    """Sleeps until something happened: a job, a report, news of a device. The sweep catches what an event missed."""
 
     def __init__(
-        self, dispatching: Dispatching, ledger: AttemptLedger, health_runs: HealthRuns, times: AgentTimes
+        self, dispatching: Dispatching, ledger: AttemptLedger, chores: Sequence[Chore], times: AgentTimes
     ) -> None:
         self._dispatching = dispatching
         self._ledger = ledger
-        self._health_runs = health_runs
+        self._chores = chores
         self._times = times
         self._wakeup = threading.Event()
         self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._woken: set[str] | None = set()
+        """Devices that may have something to do; None stands for all."""
         self._holder = secrets.token_hex(8)
+        self._led_until = 0.0
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
-    def wake(self) -> None:
+    def wake(self, devices: Collection[str] | None = None) -> None:
+        """These devices, or all, may have something to do."""
+        with self._lock:
+            if devices is None:
+                self._woken = None
+            elif self._woken is not None:
+                self._woken.update(devices)
         self._wakeup.set()
 
     def start(self) -> None:
@@ -56,15 +69,13 @@ class Dispatcher:
             try:
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + sweep
-                    led, leads = leads, self._dispatching.lead(self._holder, self._times.leadership)
+                    leads = self._lead()
                     if leads:
-                        if not led:
-                            self._ledger.renew_all()
-                        self._ledger.reap()
-                        self._dispatching.resend()
-                if leads:
-                    self._look_after_devices()
-                    self._dispatching.dispatch()
+                        self._sweep()
+                    self.wake()
+                woken = self._take_woken()
+                if leads and (woken is None or woken):
+                    self._dispatching.dispatch(woken)
             except Exception:
                 # The dispatcher must outlive a locked database or a full disk: the next sweep tries again.
                 log.exception("the dispatcher stumbled")
@@ -72,9 +83,25 @@ class Dispatcher:
         if leads:
             self._dispatching.resign(self._holder)
 
-    def _look_after_devices(self) -> None:
-        try:
-            self._health_runs.queue_due()
-        except Exception:
-            # Measuring goes on when looking after devices does not, as with a catalog that cannot be read.
-            log.exception("no health run could be queued")
+    def _lead(self) -> bool:
+        """Whether this dispatcher is the active one. One that has become so gives every agent time to be heard."""
+        now = time.monotonic()
+        if not self._dispatching.lead(self._holder, self._times.leadership):
+            return False
+        if now > self._led_until:
+            self._ledger.renew_all()
+        self._led_until = now + self._times.leadership.total_seconds()
+        return True
+
+    def _sweep(self) -> None:
+        """What fails here keeps nothing else from being done, and is done at the next sweep."""
+        for chore in (self._dispatching.resend, self._ledger.reap, *self._chores):
+            try:
+                chore()
+            except Exception:
+                log.exception("the dispatcher stumbled over %s", getattr(chore, "__qualname__", chore))
+
+    def _take_woken(self) -> set[str] | None:
+        with self._lock:
+            woken, self._woken = self._woken, set()
+        return woken

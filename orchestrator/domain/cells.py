@@ -9,9 +9,10 @@ from datetime import datetime
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceRegistration
+from orchestrator.contract.job import Criteria, Workload
 from orchestrator.contract.matrix import Cell, Figure
 from orchestrator.contract.views import RunFigures
-from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, Mark, Verdict
+from orchestrator.contract.vocabulary import Backend, CellVerdict, DeviceKind, Mark, Verdict
 from orchestrator.domain.records import CellRecord, FrozenVariant, Run
 from orchestrator.domain.statistics import (
     Settlement,
@@ -28,17 +29,29 @@ def freeze(variant: Variant) -> FrozenVariant:
 
 
 def cell_key(run: Run, registration: DeviceRegistration, browser: str) -> str:
-    """Digest of everything that tells two cells apart.
+    """Digest of everything that tells two cells apart, for a run in a browser with this label.
 
     A device's declared flags and emulated limits belong to it: runs before and after a change are not mixed.
     """
+    return key_of(run.variant_digest, run.backend, run.workload, run.criteria, registration, browser)
+
+
+def key_of(
+    variant_digest: str,
+    backend: Backend,
+    workload: Workload,
+    criteria: Criteria,
+    registration: DeviceRegistration,
+    browser: str,
+) -> str:
+    """The key of the cell that runs of this kind would be in."""
     return _digest(
         {
-            "variant": run.variant_digest,
-            "backend": run.backend,
-            "workload": run.workload.model_dump(mode="json"),
-            "criteria": run.criteria.model_dump(mode="json"),
-            "device": run.device_id,
+            "variant": variant_digest,
+            "backend": backend,
+            "workload": workload.model_dump(mode="json"),
+            "criteria": criteria.model_dump(mode="json"),
+            "device": registration.id,
             "flags": registration.facts.chrome_flags,
             "emulation": registration.facts.emulation and registration.facts.emulation.model_dump(mode="json"),
             "browser": browser,

@@ -27,3 +27,28 @@ class ConflictError(FitmatrixError):
 
 class UnauthorizedError(FitmatrixError):
     """The caller did not say who it is, or said it wrongly."""
+
+
+class LoginNeededError(UnauthorizedError):
+    """A browser asks for a page that needs somebody."""
+
+    def __init__(self, message: str, *, was_wrong: bool) -> None:
+        """`was_wrong`: it showed a token or a session that is not good."""
+        super().__init__(message)
+        self.was_wrong = was_wrong
+
+
+class ForbiddenError(FitmatrixError):
+    """The caller is known and may not do this."""
+
+
+class TooManyRequestsError(FitmatrixError):
+    """The caller asks more often than it may."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnavailableError(FitmatrixError):
+    """Something that the coordinator itself needs does not answer; the same request may succeed later."""

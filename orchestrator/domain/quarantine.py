@@ -17,9 +17,17 @@ FAULT_LIMIT: Final = 3
 HEALTH_RUN_DELAYS: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 30))
 """How long after each failed health run the next one comes; the last goes on for ever."""
 _NOT_THE_DEVICE: Final = frozenset(
-    {FaultCode.DEVICE_NOT_READY, FaultCode.AGENT_STOPPED, FaultCode.DOWNLOAD, FaultCode.HASH_MISMATCH}
+    {
+        FaultCode.DEVICE_NOT_READY,
+        FaultCode.AGENT_STOPPED,
+        FaultCode.DOWNLOAD,
+        FaultCode.HASH_MISMATCH,
+        FaultCode.TIMEOUT,
+    }
 )
-"""Of an agent's faults those that say nothing against the device: it rests, or what it needed could not be fetched."""
+"""Of an agent's faults those that say nothing against the device: it rests, what it needed could not be fetched, or its
+job allows it less time than it needs to begin.
+"""
 _WORKED: Final = frozenset({Verdict.FITS, Verdict.TOO_SLOW})
 
 

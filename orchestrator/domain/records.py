@@ -76,6 +76,8 @@ class Run:
     """When it is given up unless its first attempt has begun."""
     reused_from: str | None = None
     """The run whose result it has, without an attempt of its own and without a place in a cell."""
+    browser_version: str | None = None
+    """The whole version of the browser that its result comes from."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Agent:
     version: str
     token_digest: str
     last_seen_at: datetime
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class RunEvent(StrEnum):
     RESULT = "result"
     ATTEMPT_SPOILED = "attempt-spoiled"
     GIVEN_UP = "given-up"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 _TABLE: Final[dict[tuple[RunState, RunEvent], RunState]] = {
@@ -30,9 +32,14 @@ _TABLE: Final[dict[tuple[RunState, RunEvent], RunState]] = {
     (RunState.RUNNING, RunEvent.ATTEMPT_SPOILED): RunState.QUEUED,
     (RunState.LEASED, RunEvent.GIVEN_UP): RunState.INCONCLUSIVE,
     (RunState.RUNNING, RunEvent.GIVEN_UP): RunState.INCONCLUSIVE,
+    (RunState.QUEUED, RunEvent.CANCELLED): RunState.CANCELLED,
+    (RunState.LEASED, RunEvent.CANCELLED): RunState.CANCELLED,
+    (RunState.RUNNING, RunEvent.CANCELLED): RunState.CANCELLED,
+    (RunState.QUEUED, RunEvent.EXPIRED): RunState.EXPIRED,
 }
 
 UNFINISHED: Final = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING)
+ENDED: Final = tuple(state for state in RunState if state not in UNFINISHED)
 
 
 def next_state(state: RunState, event: RunEvent) -> RunState:

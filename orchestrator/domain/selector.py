@@ -1,15 +1,14 @@
 """Device selectors: CEL expressions over device facts (https://cel.dev)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import cel
-
-from orchestrator.contract.device import Browser, DeviceProbe, DeviceRegistration
+from orchestrator.contract.device import Browser, DeviceFacts, DeviceProbe, DeviceRegistration, Gpu
 from orchestrator.contract.page import GpuAdapter, WasmFeatures
 from orchestrator.contract.views import ProblemField
 from orchestrator.contract.vocabulary import Backend, DeviceKind
 from orchestrator.domain.errors import InvalidRequestError
+from orchestrator.domain.expression import MOST_SECONDS, Expression, ExpressionError, Facts
 
 GIB = 1 << 30
 
@@ -43,10 +42,13 @@ WEBGPU_LIMITS: Final = (
 """What a selector may ask of every device, probed or not: the limits that compute shaders meet."""
 
 
-def selectable_facts(device: DeviceRegistration, browser: Browser, probe: DeviceProbe | None = None) -> dict[str, Any]:
+def selectable_facts(
+    device: DeviceRegistration, browser: Browser, probe: DeviceProbe | None = None, classes: Sequence[str] = ()
+) -> dict[str, Any]:
     """What a selector may speak of, for one browser of a device and the probe of that browser.
 
-    `ram_gib` is the emulated limit on an emulated device.
+    `ram_gib` is the emulated limit on an emulated device; `classes` are the lab's device classes that it belongs to
+    with this browser.
 
     What only a probe can tell is there for every device: until one was made, and where the browser did not say, it
     is false, zero or empty, so that a selector never stumbles over a device that has not been probed.
@@ -63,6 +65,7 @@ def selectable_facts(device: DeviceRegistration, browser: Browser, probe: Device
         "name": device.name,
         "model": device.model,
         "device_class": device.device_class,
+        "classes": list(classes),
         "emulated": device.kind is DeviceKind.EMULATED,
         "os": facts.os,
         "os_version": facts.os_version,
@@ -122,24 +125,45 @@ def _probed_facts(probe: DeviceProbe | None) -> dict[str, Any]:
     }
 
 
-class Selector:
-    """A parsed selector. Raises InvalidRequestError naming what is wrong, with the column where it is syntax."""
+_SAMPLE_DEVICE: Final = DeviceRegistration(
+    id="sample",
+    name="sample",
+    kind=DeviceKind.PHYSICAL,
+    model="sample",
+    device_class="sample",
+    facts=DeviceFacts(
+        os="linux",
+        os_version="12",
+        arch="x86_64",
+        cpu_model="sample",
+        cpu_count=8,
+        ram_bytes=16 * GIB,
+        gpus=[Gpu(name="sample")],
+        browsers=[Browser(name="chrome", version="120.0")],
+    ),
+)
+SAMPLE: Final = selectable_facts(_SAMPLE_DEVICE, _SAMPLE_DEVICE.facts.browsers[0])
+"""Every fact that there is: what an expression may speak of, and of which type."""
 
-    def __init__(self, expression: str) -> None:
+
+class Selector:
+    """A parsed selector. Raises InvalidRequestError saying what is wrong, with the column."""
+
+    def __init__(
+        self, expression: str, *, sample: Mapping[str, Any] = SAMPLE, most_seconds: float | None = MOST_SECONDS
+    ) -> None:
         self.expression = expression
         try:
-            self._program = cel.compile(expression)
-        except (ValueError, RuntimeError) as error:
+            self._parsed = Expression(expression, sample, most_seconds)
+        except ExpressionError as error:
             raise self._invalid(str(error)) from error
 
-    def matches(self, facts: Mapping[str, Any]) -> bool:
+    def matches(self, facts: Facts) -> bool:
         """Whether the expression holds for a device's facts; it must be true or false."""
         try:
-            result = self._program.execute(dict(facts))
-        except (ValueError, RuntimeError, TypeError, KeyError) as error:
-            known = ", ".join(sorted(facts))
-            why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-            raise self._invalid(f"{why} (facts: {known})") from error
+            result = self._parsed.value(facts)
+        except ExpressionError as error:
+            raise self._invalid(str(error)) from error
         if not isinstance(result, bool):
             raise self._invalid(f"it gives {result!r}, not true or false")
         return result
@@ -147,5 +171,5 @@ class Selector:
     def _invalid(self, why: str) -> InvalidRequestError:
         return InvalidRequestError(
             "The device selector does not work.",
-            [ProblemField(field="devices", value=self.expression[:200], allowed=f"a CEL expression: {why}")],
+            [ProblemField(field="devices", value=self.expression[:200], allowed=f"a CEL expression: {why[:1500]}")],
         )

@@ -1,7 +1,7 @@
 """A device in words: how it is, why it does not work, and what is true of it."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from orchestrator.contract.device import Browser, DeviceFacts, DeviceHealth, Emulation, Gpu
@@ -75,6 +75,24 @@ def quarantine_facts(quarantine: Quarantine, now: datetime) -> Iterator[Fact]:
         yield "health run", "due: it is made as soon as the device's agent says that the device is ready"
     else:
         yield "health run", f"the next one in {_duration((due - now).total_seconds())}"
+
+
+def custody_facts(device: DeviceView) -> Iterator[Fact]:
+    """Who has it, whether it is in service, and what the lab counts it among."""
+    if device.reservation:
+        until = f"{device.reservation.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        yield "reserved", f"by {plain(device.reservation.by)} until {until}{_note(device.reservation.note)}"
+    if device.drain:
+        since = f"{device.drain.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        yield "drained", f"by {plain(device.drain.by)} since {since}{_note(device.drain.note)}"
+    if device.classes:
+        yield "lab's classes", ", ".join(map(plain, device.classes))
+    if device.pools:
+        yield "pools", ", ".join(map(plain, device.pools))
+
+
+def _note(note: str) -> str:
+    return f": {plain(note, limit=500)}" if note else ""
 
 
 def hardware_lines(facts: DeviceFacts) -> list[str]:

@@ -6,7 +6,8 @@ from typing import Final
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.page import PageReport
-from orchestrator.contract.views import AttemptView, RunFigures, ValidationResult
+from orchestrator.contract.views import AttemptView, Explanation, RunFigures, ValidationResult
+from orchestrator.contract.vocabulary import RunState
 from orchestrator.presentation.device_facts import health_lines
 from orchestrator.presentation.probe_facts import adapter_words
 from orchestrator.presentation.words import THROTTLED, byte_count, percent, plain, rate, seconds, significant
@@ -63,6 +64,22 @@ def clock_words(attempt: AttemptView) -> str | None:
         f"the clock of the agent's host is {abs(off).days} days {way} the coordinator's: set it right; "
         "the times above are the coordinator's own"
     )
+
+
+def reused_words(source: str) -> str:
+    return f"the result of {source}, of the same files and spec in the same browser on such a device; no run of its own"
+
+
+def waiting_lines(explanation: Explanation) -> list[str]:
+    """What keeps a run from beginning, each in a line of its own; one line where there is nothing to wait for."""
+    run, state = plain(explanation.run_id), explanation.state
+    if state is RunState.RUNNING:
+        return [f"{run} waits for nothing: it is running."]
+    if state not in (RunState.QUEUED, RunState.LEASED):
+        return [f"{run} waits for nothing: it is {state.value}. `fitmatrix run {run}` says how it went."]
+    reasons = explanation.reasons
+    head = f"{run} is {state.value}."
+    return [head, *(f"• {reason.code.value}: {plain(reason.detail, limit=2000)}" for reason in reasons)]
 
 
 def health_rows(report: AttemptReport) -> Iterator[tuple[str, str, str]]:

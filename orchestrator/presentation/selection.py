@@ -14,10 +14,10 @@ def matrix_of_job(matrix: Matrix, job: JobView, runs: Sequence[RunView]) -> Matr
 
 
 def _is_of(cell: Cell, job: JobView, wanted: set[tuple[str, Backend, str, str, str]]) -> bool:
-    place = (cell.variant, cell.backend, cell.device, _browser_id(cell.browser), cell.workload)
+    place = (cell.variant, cell.backend, cell.device, browser_id(cell.browser), cell.workload)
     return place in wanted and cell.criteria == job.spec.criteria
 
 
-def _browser_id(label: str) -> str:
+def browser_id(label: str) -> str:
     """`chrome-beta` of `chrome beta 157`: what a run calls the browser that a cell names with its version."""
     return "-".join(label.split(" ")[:-1])

@@ -1,5 +1,7 @@
 """Symbols, names and figures as a person reads them."""
 
+from collections.abc import Iterator
+from datetime import UTC
 from typing import Final
 
 from orchestrator.contract.catalog import (
@@ -13,6 +15,7 @@ from orchestrator.contract.catalog import (
 from orchestrator.contract.job import (
     Criteria,
     FeatureExtractionWorkload,
+    JobSpec,
     ProbeWorkload,
     TextGenerationWorkload,
     Workload,
@@ -43,6 +46,7 @@ EMULATED: Final = "⚙ emulated"
 SYNTHETIC: Final = "◇ synthetic"
 SOFTWARE_GPU: Final = "software GPU"
 THROTTLED: Final = "↓ throttled"
+REUSED: Final = "↺ reused"
 
 STANDARD_WORKLOADS: Final = (TextGenerationWorkload().label, FeatureExtractionWorkload().label)
 
@@ -144,6 +148,26 @@ def technique_words(technique: Technique) -> str:
             return f"distilled from {plain(technique.teacher)}"
         case ParameterSharing():
             return f"shared: {plain(technique.shared)}"
+
+
+def variants_words(spec: JobSpec) -> str:
+    """The ids, or the query that finds them."""
+    if isinstance(spec.variants, str):
+        return f"those with {plain(spec.variants, limit=1000)}"
+    return ", ".join(map(plain, spec.variants))
+
+
+def limits_facts(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """What bounds a job beyond an attempt's usual timeouts, and what it does not run."""
+    if spec.expires is not None:
+        yield "expires", f"{spec.expires.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, what has not begun by then"
+    if spec.timeouts.queue is not None:
+        yield "waits", f"{seconds(spec.timeouts.queue)} at most for a run to begin"
+    if spec.timeouts.phases:
+        limits = (f"{phase.value} {seconds(limit)}" for phase, limit in spec.timeouts.phases.items())
+        yield "phases", f"at most {', '.join(limits)}"
+    if spec.reuse is not None:
+        yield "reuses", f"results of the last {significant(spec.reuse.days)} days"
 
 
 def no_cells_words(job: JobView) -> str:

@@ -1,13 +1,13 @@
 """Agents enrol their devices and keep their leases alive."""
 
-import hashlib
-import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.contract.device import (
-    AttemptRef,
     DeviceRegistration,
+    DeviceStatus,
     EnrolAnswer,
     EnrolRequest,
     Heartbeat,
@@ -16,12 +16,16 @@ from orchestrator.contract.device import (
 )
 from orchestrator.contract.vocabulary import Condition
 from orchestrator.contract.wire import CONTRACT_VERSION
+from orchestrator.domain.access import digest_secret
 from orchestrator.domain.claims import refusal
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, UnauthorizedError
 from orchestrator.domain.probing import still_valid
 from orchestrator.domain.quarantine import heard
 from orchestrator.domain.records import Agent, DeviceRecord
-from orchestrator.services.ports import Clock, Observer, QuarantinedBy, Store, Wakeup
+from orchestrator.services.ports import Clock, DeviceWord, Observer, QuarantinedBy, Store, Transaction, Wakeup
+
+HEALTH_EVERY: Final = timedelta(seconds=30)
+"""How often a device's health is written at most, unless its condition changes: it is looked at, not decided by."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,6 @@ class AgentTimes:
     def leadership(self) -> timedelta:
         """How long the active dispatcher stays so without renewal."""
         return self.sweep * 3
-
-
-def digest_token(token: str) -> str:
-    """What is stored of a bearer token. Tokens are random and long, so that one plain hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class AgentRegistry:
@@ -87,32 +86,35 @@ class AgentRegistry:
                 "on the agent's host."
             )
 
-    def enrol(self, request: EnrolRequest) -> EnrolAnswer:
-        """Registers the agent's devices, but for those that another agent has; those it no longer names are offline."""
+    def enrol(self, request: EnrolRequest, admit: Callable[[Transaction], str]) -> EnrolAnswer:
+        """Registers the agent's devices, but for those that another agent has; those it no longer names are offline.
+
+        `admit` says which token the agent has from now on, or raises, and then nothing was changed.
+        """
         self.check_version(request.contract_version)
         names = [device.id for device in request.devices]
         if len(set(names)) != len(names):
             raise InvalidRequestError("an agent names the same device twice")
-        token = secrets.token_urlsafe(32)
         now = self._clock()
         refused: list[RefusedDevice] = []
         with self._store.write() as tx:
-            tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_token(token), now))
+            token = admit(tx)
+            tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_secret(token), now))
             for record in tx.devices.of_agent(request.agent_id):
                 if record.registration.id not in names:
                     reason = f"Agent {request.agent_id} no longer sees it: plug it in on {request.hostname}."
-                    gone = replace(record, condition=Condition.OFFLINE, reason=reason)
-                    tx.devices.put(gone)
-            leases = {lease.device_id: lease for lease in tx.leases.all()}
+                    tx.devices.put(replace(record, condition=Condition.OFFLINE, reason=reason))
+            leases = tx.leases.of_devices(names)
+            devices = tx.devices.some(names)
             for registration in request.devices:
-                known = tx.devices.get(registration.id)
+                known = devices.get(registration.id)
                 lease = leases.get(registration.id)
                 why = known and refusal(known, request.agent_id, lease, now, self._times.silence)
                 if why:
                     refused.append(RefusedDevice(id=registration.id, reason=why))
                 else:
                     tx.devices.put(self._enrolled(known, registration, request.agent_id, now))
-        self._wake()
+        self._wake(names)
         return EnrolAnswer(
             agent_token=token,
             broker_url=self._broker_url,
@@ -136,39 +138,66 @@ class AgentRegistry:
             probes=still_valid(known, registration),
         )
 
-    def authenticate(self, token: str) -> Agent:
-        """The agent that holds a token. Raises UnauthorizedError."""
-        with self._store.read() as tx:
-            agent = tx.agents.by_token_digest(digest_token(token))
-        if agent is None:
-            raise UnauthorizedError("this agent token is not known: enrol again")
-        return agent
-
     def heartbeat(self, agent_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
-        """Notes the devices' state and renews the leases of the attempts they are working on."""
+        """Notes that the agent is there and what is new of its devices; renews the leases of running attempts.
+
+        An attempt that is named but has not started keeps its lease as it is: its worker may be stuck with it.
+        """
         now = self._clock()
-        fenced: list[AttemptRef] = []
-        quarantined = 0
+        told = {status.id: status for status in heartbeat.devices}
+        working = {name: status.attempt for name, status in told.items() if status.attempt is not None}
         with self._store.write() as tx:
             agent = tx.agents.get(agent_id)
-            if agent is None:
+            if agent is None or agent.revoked_at is not None:
                 raise UnauthorizedError("this agent is not known: enrol again")
-            tx.agents.put(replace(agent, last_seen_at=now))
-            for status in heartbeat.devices:
-                record = tx.devices.get(status.id)
-                if record is None or record.agent_id != agent_id:
-                    raise UnauthorizedError(f"device {status.id} is not enrolled by this agent: enrol again")
-                told = heard(record, status, now)
-                tx.devices.put(told)
-                quarantined += told.quarantine is not None and record.quarantine is None
-                if status.attempt is None:
-                    continue
-                lease = tx.leases.of_attempt(status.attempt.run_id, status.attempt.number)
-                if lease is None or lease.device_id != status.id:
-                    fenced.append(status.attempt)
-                else:
-                    tx.leases.renew(lease, now + self._times.lease)
+            words = tx.devices.words(agent_id)
+            for name in told:
+                if name not in words:
+                    raise UnauthorizedError(f"device {name} is not enrolled by this agent: enrol again")
+            tx.agents.touch(agent_id, now)
+            news = {name: status for name, status in told.items() if _is_news(words[name], status)}
+            quarantined = self._take_in(tx, news, now)
+            self._miss(tx, agent_id, {name: word for name, word in words.items() if name not in told})
+            tx.devices.note_health(
+                {
+                    name: status.health
+                    for name, status in told.items()
+                    if status.health is not None and name not in news and _is_due(words[name].health_at, now)
+                },
+                now,
+            )
+            attempts = {name: (attempt.run_id, attempt.number) for name, attempt in working.items()}
+            held = tx.leases.renew_running(attempts, now + self._times.lease) if attempts else set()
         for _ in range(quarantined):
             self._observer.device_quarantined(QuarantinedBy.AGENT)
-        self._wake()
-        return HeartbeatAnswer(fenced=fenced)
+        was_silent = now - agent.last_seen_at > self._times.silence
+        if was_silent or news:
+            self._wake(told if was_silent else news)
+        return HeartbeatAnswer(fenced=[attempt for name, attempt in working.items() if name not in held])
+
+    @staticmethod
+    def _take_in(tx: Transaction, news: Mapping[str, DeviceStatus], now: datetime) -> int:
+        """Writes what agents say anew of devices; returns how many of them that puts into quarantine."""
+        quarantined = 0
+        for name, record in tx.devices.some(news).items():
+            after = heard(record, news[name], now)
+            tx.devices.put(after)
+            quarantined += after.quarantine is not None and record.quarantine is None
+        return quarantined
+
+    @staticmethod
+    def _miss(tx: Transaction, agent_id: str, unnamed: Mapping[str, DeviceWord]) -> None:
+        """A device that its agent says nothing of is not there, even though the agent is."""
+        missing = [name for name, word in unnamed.items() if word.condition is not Condition.OFFLINE]
+        for record in tx.devices.some(missing).values():
+            reason = f"Agent {agent_id} says nothing of it any more: see whether that agent still has it."
+            tx.devices.put(replace(record, condition=Condition.OFFLINE, reason=reason))
+
+
+def _is_news(word: DeviceWord, status: DeviceStatus) -> bool:
+    to_quarantine = status.condition is Condition.QUARANTINED and not word.quarantined
+    return to_quarantine or (word.condition, word.reason) != (status.condition, status.reason)
+
+
+def _is_due(health_at: datetime | None, now: datetime) -> bool:
+    return health_at is None or now - health_at >= HEALTH_EVERY

@@ -1,17 +1,19 @@
 """The life of an attempt as agents tell it, and as silence tells it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.contract.attempt import AttemptReport, ReportReceipt
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, FaultCode, FaultOrigin, Phase
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, NotFoundError
-from orchestrator.domain.records import Attempt, Run
+from orchestrator.domain.placement import is_online
+from orchestrator.domain.records import Attempt, Lease, Run
 from orchestrator.domain.run_states import RunEvent, next_state
 from orchestrator.services import outcomes
 from orchestrator.services.agents import AgentTimes
-from orchestrator.services.ports import Clock, Observer, QuarantinedBy, Store, Transaction, Wakeup
+from orchestrator.services.ports import Clock, CurrentPlan, Observer, QuarantinedBy, Store, Transaction, Wakeup
+from orchestrator.services.retrying import Search
 
 
 class AttemptLedger:
@@ -23,6 +25,7 @@ class AttemptLedger:
         observer: Observer,
         times: AgentTimes,
         health_interval: timedelta,
+        plan: CurrentPlan,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -30,6 +33,7 @@ class AttemptLedger:
         self._observer = observer
         self._times = times
         self._health_interval = health_interval
+        self._plan = plan
 
     def start(self, agent_id: str, run_id: str, number: int) -> None:
         """Marks an attempt as running. Raises ConflictError unless it holds its device and has not started."""
@@ -40,7 +44,9 @@ class AttemptLedger:
             if lease is None or attempt.state is not AttemptState.LEASED:
                 raise ConflictError(f"attempt {run_id}.{number} is {attempt.state}: drop it")
             run = self._run(tx, run_id)
-            tx.attempts.update(replace(attempt, state=AttemptState.RUNNING, started_at=self._clock()))
+            now = self._clock()
+            tx.attempts.update(replace(attempt, state=AttemptState.RUNNING, started_at=now))
+            tx.leases.renew([lease], now + self._times.lease)
             tx.runs.update(replace(run, state=next_state(run.state, RunEvent.STARTED)))
 
     def accept(self, agent_id: str, report: AttemptReport) -> ReportReceipt:
@@ -62,51 +68,73 @@ class AttemptLedger:
                 return ReportReceipt(counted=False, received_at=now)
             tx.leases.end(report.run_id, report.number)
             run = self._run(tx, report.run_id)
-            quarantined = False
+            outcome = outcomes.Outcome(run.device_id)
             if report.fault is not None and report.fault.is_infrastructure:
-                quarantined = outcomes.spoil(tx, run, attempt, report.fault, now, report)
+                outcome = self._spoil(tx, run, attempt, report.fault, now, report)
             else:
                 outcomes.conclude(tx, run, attempt, report, now, self._health_interval)
-        self._tell(report.fault, quarantined)
-        self._wake()
+        self._tell(report.fault, outcome)
         return ReportReceipt(counted=True, received_at=now)
 
     def renew_all(self) -> None:
         """Starts every lease anew: while no dispatcher was there, agents could not say that they were alive."""
         expires_at = self._clock() + self._times.lease
         with self._store.write() as tx:
-            for lease in tx.leases.all():
-                tx.leases.renew(lease, expires_at)
+            tx.leases.renew_all(expires_at)
 
     def reap(self) -> int:
         """Ends every lease that ran out; returns how many."""
         now = self._clock()
-        ended: list[tuple[Fault, bool]] = []
-        with self._store.write() as tx:
-            for lease in tx.leases.all():
-                if lease.expires_at > now:
-                    continue
-                attempt = self._attempt(tx, lease.run_id, lease.number)
-                started = attempt.state is AttemptState.RUNNING
-                detail = f"device {lease.device_id} went silent" if started else "no worker took the message"
-                fault = Fault(
-                    origin=FaultOrigin.COORDINATOR,
-                    code=FaultCode.LEASE_EXPIRED,
-                    phase=Phase.PREPARE,
-                    transient=True,
-                    detail=f"{detail} until its lease ran out",
-                )
-                tx.leases.end(lease.run_id, lease.number)
-                quarantined = outcomes.spoil(tx, self._run(tx, lease.run_id), attempt, fault, now, None)
-                ended.append((fault, quarantined))
-        for fault, quarantined in ended:
-            self._tell(fault, quarantined)
-        return len(ended)
+        with self._store.read() as tx:
+            expired = tx.leases.expired(now)
+        return sum(self._reap(lease, now) for lease in expired)
 
-    def _tell(self, fault: Fault | None, quarantined: bool) -> None:
+    def _reap(self, seen: Lease, now: datetime) -> bool:
+        """In a transaction of its own: one that fails keeps nothing else from its end."""
+        with self._store.write() as tx:
+            lease = tx.leases.of_attempt(seen.run_id, seen.number)
+            if lease is None or lease.expires_at > now:
+                return False  # it was renewed or ended meanwhile
+            attempt = self._attempt(tx, lease.run_id, lease.number)
+            if attempt.state is AttemptState.RUNNING:
+                detail = f"device {lease.device_id} went silent"
+            elif self._is_silent(tx, lease.device_id, now):
+                detail = f"no worker took the message, and the agent of device {lease.device_id} went silent"
+            else:
+                detail = f"the worker of device {lease.device_id} did not start it, though its agent is there,"
+            fault = Fault(
+                origin=FaultOrigin.COORDINATOR,
+                code=FaultCode.LEASE_EXPIRED,
+                phase=Phase.PREPARE,
+                transient=True,
+                detail=f"{detail} until its lease ran out",
+            )
+            tx.leases.end(lease.run_id, lease.number)
+            outcome = self._spoil(tx, self._run(tx, lease.run_id), attempt, fault, now, None)
+        self._tell(fault, outcome)
+        return True
+
+    def _spoil(
+        self,
+        tx: Transaction,
+        run: Run,
+        attempt: Attempt,
+        fault: Fault,
+        now: datetime,
+        report: AttemptReport | None,
+    ) -> outcomes.Outcome:
+        search = Search(now, self._times.silence, self._plan())
+        return outcomes.spoil(tx, run, attempt, fault, search, report)
+
+    def _is_silent(self, tx: Transaction, device_id: str, now: datetime) -> bool:
+        device = tx.devices.get(device_id)
+        return device is None or not is_online(device, now, self._times.silence)
+
+    def _tell(self, fault: Fault | None, outcome: outcomes.Outcome) -> None:
         self._observer.attempt_ended(fault)
-        if quarantined:
+        if outcome.quarantined:
             self._observer.device_quarantined(QuarantinedBy.COORDINATOR)
+        self._wake({outcome.device_id, outcome.next_device_id})
 
     @staticmethod
     def _attempt(tx: Transaction, run_id: str, number: int) -> Attempt:
@@ -124,6 +152,5 @@ class AttemptLedger:
 
     @staticmethod
     def _check_owner(tx: Transaction, agent_id: str, device_id: str) -> None:
-        device = tx.devices.get(device_id)
-        if device is None or device.agent_id != agent_id:
+        if tx.devices.owner(device_id) != agent_id:
             raise ConflictError(f"device {device_id} is not this agent's")

@@ -10,7 +10,7 @@ from orchestrator.contract.job import FeatureExtractionWorkload, JobSpec, TextGe
 from orchestrator.contract.vocabulary import Backend, JobState, Purpose, RunState, Task
 from orchestrator.domain.cells import freeze
 from orchestrator.domain.identifiers import new_id
-from orchestrator.domain.placement import exclusive_group, is_online, pairs_of
+from orchestrator.domain.placement import exclusive_group, pairs_of
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.quarantine import wants_health_run
 from orchestrator.domain.records import DeviceRecord, Job, Run
@@ -62,16 +62,13 @@ class HealthRuns:
 
     def _due(self, tx: Transaction, now: datetime) -> list[DeviceRecord]:
         """A device in quarantine at its time; any other when nothing waits for it or runs on its hardware."""
-        wanting = [
-            device
-            for device in tx.devices.all()
-            if wants_health_run(device, now) and is_online(device, now, self._times.silence)
-        ]
+        due = tx.devices.due_for_health_run(now, now - self._times.silence)
+        wanting = [device for device in due if wants_health_run(device, now)]
         if not wanting:
             return []
         under_way = tx.runs.health_runs_under_way()
         busy = {lease.exclusive_group for lease in tx.leases.all()}
-        queued = tx.runs.queued_by_device()
+        queued = tx.queue.has_queued([device.registration.id for device in wanting])
         return [
             device
             for device in wanting

@@ -1,6 +1,6 @@
 """What becomes of a run, its cell and its device when an attempt has ended."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestrator.contract.attempt import AttemptReport
@@ -10,6 +10,8 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, FaultCode, JobState, Purpose, RunState, Task, Verdict
 from orchestrator.domain.cells import build_cell, cell_key
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.domain.expansion import expires_at
+from orchestrator.domain.fair_share import charge, correction
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.judgement import judge
 from orchestrator.domain.probing import find_browser, with_probe
@@ -17,19 +19,39 @@ from orchestrator.domain.quarantine import after_failed_health_run, after_fault,
 from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Run
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
+from orchestrator.services.estimates import note_duration
 from orchestrator.services.ports import Transaction
+from orchestrator.services.retrying import Search
 
 MAX_AUTO_RUNS = 12
 """Runs that one job spends on a cell that does not settle."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What the end of an attempt means for devices."""
+
+    device_id: str
+    """It is free."""
+    quarantined: bool = False
+    """And in quarantine because of this attempt."""
+    moved_to: str | None = None
+    """Where the run is to be tried next, if not on the same device."""
+
+    @property
+    def next_device_id(self) -> str:
+        return self.moved_to or self.device_id
+
+
 def spoil(
-    tx: Transaction, run: Run, attempt: Attempt, fault: Fault, now: datetime, report: AttemptReport | None
-) -> bool:
-    """Notes an attempt that the lab failed; whether that put its device into quarantine."""
+    tx: Transaction, run: Run, attempt: Attempt, fault: Fault, search: Search, report: AttemptReport | None
+) -> Outcome:
+    """Notes an attempt that the lab failed; its run is tried again, elsewhere if the device is at fault."""
+    now = search.now
     state = AttemptState.LOST if report is None else AttemptState.FAULTED
     tx.attempts.update(replace(attempt, state=state, fault=fault, report=report, finished_at=now))
-    before = _device(tx, run.device_id)
+    settle_share(tx, run, attempt, now)
+    before = _device(tx, attempt.device_id)
     device = after_fault(before, fault, now)
     quarantined = device.quarantine is not None and before.quarantine is None
     excused = quarantined or fault.code is FaultCode.DEVICE_NOT_READY
@@ -38,10 +60,19 @@ def spoil(
     if given_up and run.purpose is Purpose.HEALTH:
         device = after_failed_health_run(device, now)
     tx.devices.put(device)
+    elsewhere = None if given_up else search.place_elsewhere(tx, left, device, fault)
+    if elsewhere is not None:
+        left = replace(left, device_id=elsewhere[0], browser=elsewhere[1])
     tx.runs.update(replace(left, fault=fault, finished_at=now if given_up else None))
     if given_up:
-        _finish_job_if_done(tx, run.job_id, now)
-    return quarantined
+        finish_job_if_done(tx, run.job_id, now)
+    return Outcome(attempt.device_id, quarantined, elsewhere[0] if elsewhere else None)
+
+
+def settle_share(tx: Transaction, run: Run, attempt: Attempt, now: datetime) -> None:
+    """Charges the run's submitter the time that the attempt had its device, instead of what was expected."""
+    used = tx.submitters.usage([run.submitter]).get(run.submitter)
+    tx.submitters.put({run.submitter: charge(used, correction(attempt.leased_at, now), now)})
 
 
 def conclude(
@@ -51,9 +82,11 @@ def conclude(
     tx.attempts.update(
         replace(attempt, state=AttemptState.REPORTED, fault=report.fault, report=report, finished_at=now)
     )
+    settle_share(tx, run, attempt, now)
     variant = tx.variants.get(run.variant_digest)
     judgement = judge(report, variant, run.workload, run.criteria)
     device = after_result(_device(tx, run.device_id), run, judgement.verdict, now, health_interval)
+    used = report.browser or find_browser(device.registration, run.browser)
     done = replace(
         run,
         state=next_state(run.state, RunEvent.RESULT),
@@ -64,7 +97,10 @@ def conclude(
         figures=judgement.figures,
         validation=judgement.validation,
         finished_at=now,
+        browser_version=used.version if used else None,
     )
+    if run.purpose is Purpose.MEASURE:
+        note_duration(tx.durations, run, attempt, device.registration.model, now)
     if variant.task is Task.PROBE and judgement.verdict is Verdict.FITS:
         device = with_probe(device, run.browser, report, now)
     tx.devices.put(device)
@@ -72,7 +108,7 @@ def conclude(
         tx.runs.update(done)
     else:
         _enter_cell(tx, done, variant, device.registration, report, now)
-    _finish_job_if_done(tx, run.job_id, now)
+    finish_job_if_done(tx, run.job_id, now)
 
 
 def _enter_cell(
@@ -84,17 +120,20 @@ def _enter_cell(
     tx.runs.update(replace(run, cell_key=key))
     record = build_cell(key, tx.runs.finished_in_cell(key), variant, registration, report, browser, now)
     tx.cells.put(record)
-    job = tx.jobs.get(run.job_id)
-    if job is not None and job.spec.repeats == "auto":
-        _repeat_until_settled(tx, run, record, now)
+    _repeat_until_settled(tx, run, record, now)
 
 
 def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: datetime) -> None:
+    spec = tx.jobs.spec(run.job_id)
+    if spec.repeats != "auto":
+        return
     cell = record.cell
     settled = sequential_test(cell.successes, cell.runs - cell.successes) is not Settlement.OPEN
-    done = tx.runs.siblings(run)
+    done = run.repeat + 1  # each of them was made by the end of the one before
     if settled or done >= MAX_AUTO_RUNS:
         return
+    gives_up_at = expires_at(spec, now)
+    expired = gives_up_at is not None and gives_up_at <= now
     again = Run(
         id=new_id("r"),
         job_id=run.job_id,
@@ -105,18 +144,23 @@ def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: da
         browser=run.browser,
         workload=run.workload,
         criteria=run.criteria,
-        state=RunState.QUEUED,
+        state=RunState.EXPIRED if expired else RunState.QUEUED,
         repeat=done,
         variant_bytes=run.variant_bytes,
         created_at=now,
+        finished_at=now if expired else None,
         submitter=run.submitter,
+        expires_at=gives_up_at,
     )
     tx.runs.add([again])
 
 
-def _finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
+def finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
+    """Ends a job none of whose runs has anything left to do."""
+    if tx.runs.is_job_unfinished(job_id):
+        return
     job = tx.jobs.get(job_id)
-    if job is not None and job.state is JobState.ACTIVE and tx.runs.unfinished_in_job(job_id) == 0:
+    if job is not None and job.state is JobState.ACTIVE:
         tx.jobs.update(replace(job, state=JobState.FINISHED, finished_at=now))
 
 

@@ -1,36 +1,121 @@
 """What people and their tools ask for; nothing here changes anything."""
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.device import AttemptRef
+from orchestrator.contract.events import Event
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import (
     AttemptView,
     DeviceView,
+    Drain,
     JobView,
+    Listing,
+    ProblemField,
     Quarantine,
+    Reservation,
     RunDetail,
     RunView,
     VariantView,
 )
-from orchestrator.contract.vocabulary import Condition, DeviceKind, DeviceState, Purpose, RunState
-from orchestrator.domain.errors import NotFoundError
-from orchestrator.domain.placement import is_online, pairs_of
+from orchestrator.contract.vocabulary import (
+    DeviceKind,
+    DeviceState,
+    JobState,
+    Purpose,
+    RunState,
+    Verdict,
+    WaitCode,
+)
+from orchestrator.domain.eligibility import live_reservation, obstacles
+from orchestrator.domain.errors import InvalidRequestError, NotFoundError
+from orchestrator.domain.lab_plan import LabPlan
+from orchestrator.domain.placement import pairs_of
 from orchestrator.domain.records import Attempt, DeviceRecord, Job, Run
+from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.services.agents import AgentTimes
-from orchestrator.services.ports import Catalog, Clock, RunTally, Store, Transaction
+from orchestrator.services.paging import Page, cursor_of, paged
+from orchestrator.services.ports import Catalog, Clock, CurrentPlan, RunTally, Store, Transaction
+
+_STATES: Final[tuple[tuple[WaitCode | None, DeviceState], ...]] = (
+    (WaitCode.OFFLINE, DeviceState.OFFLINE),
+    (WaitCode.QUARANTINED, DeviceState.QUARANTINED),
+    (WaitCode.DRAINED, DeviceState.DRAINED),
+    (WaitCode.MAINTENANCE, DeviceState.MAINTENANCE),
+    (None, DeviceState.BUSY),
+    (WaitCode.RESERVED, DeviceState.RESERVED),
+    (WaitCode.RESTING, DeviceState.RESTING),
+)
+"""Which of several states is shown: what outlasts the attempt that a device works on comes before it."""
+
+_JOBS: Final = "jobs"
+_RUNS: Final = "runs"
+_ENDED_RUNS: Final = "ended-runs"
+_DEVICES: Final = "devices"
+_MODELS: Final = "models"
+_EVENTS: Final = "events"
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """Which jobs; what is left out does not matter."""
+
+    state: JobState | None = None
+    submitter: str | None = None
+    labels: Sequence[tuple[str, str | None]] = ()
+    with_health: bool = False
+    """The coordinator's own health jobs as well."""
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """Which runs; what is left out does not matter."""
+
+    job_id: str | None = None
+    state: RunState | None = None
+    device_id: str | None = None
+    variant: str | None = None
+    verdict: Verdict | None = None
+    since: datetime | None = None
+    """Not older; with a state that is an end, not ended before."""
+    with_health: bool = False
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """Health runs where they are asked for, and in the lists of one job or of one device."""
+        if self.with_health or self.job_id is not None or self.device_id is not None:
+            return None
+        return Purpose.MEASURE
 
 
 class Reading:
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock, times: AgentTimes) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, clock: Clock, times: AgentTimes, plan: CurrentPlan = LabPlan
+    ) -> None:
+        self._plan = plan
         self._store = store
         self._catalog = catalog
         self._clock = clock
         self._silence = times.silence
 
-    def jobs(self, limit: int, *, with_health: bool = False) -> list[JobView]:
-        """Newest first; the coordinator's own health jobs only where they are asked for."""
+    def jobs(self, query: JobQuery, page: Page) -> Listing[JobView]:
+        """Newest first."""
         with self._store.read() as tx:
-            found = tx.jobs.newest(limit, None if with_health else Purpose.MEASURE)
-            return [self._job_view(tx, job) for job in found]
+            found = tx.jobs.newest(
+                page.limit + 1,
+                None if query.with_health else Purpose.MEASURE,
+                state=query.state,
+                submitter=query.submitter,
+                labels=query.labels,
+                before=page.place(_JOBS),
+            )
+            jobs = paged(found, page, _JOBS, lambda job: (job.created_at, job.id))
+            return Listing(items=[self._job_view(tx, job) for job in jobs.items], next=jobs.next)
 
     def job(self, job_id: str) -> JobView:
         with self._store.read() as tx:
@@ -39,21 +124,25 @@ class Reading:
                 raise NotFoundError(f"there is no job {job_id}")
             return self._job_view(tx, job)
 
-    def runs(
-        self,
-        *,
-        job_id: str | None = None,
-        state: RunState | None = None,
-        device_id: str | None = None,
-        with_health: bool = False,
-        limit: int,
-    ) -> list[RunView]:
-        """Newest first; health runs where they are asked for, and in the lists of one job or of one device."""
-        purpose = None if with_health or job_id is not None or device_id is not None else Purpose.MEASURE
+    def runs(self, query: RunQuery, page: Page) -> Listing[RunView]:
+        """Newest first; with a state that is an end, the one that ended last first."""
+        ended = query.state is not None and query.state not in UNFINISHED
+        listing = _ENDED_RUNS if ended else _RUNS
         with self._store.read() as tx:
-            devices = {device.registration.id: device for device in tx.devices.all()}
-            found = tx.runs.find(job_id=job_id, state=state, device_id=device_id, purpose=purpose, limit=limit)
-            return [_run_view(run, devices.get(run.device_id)) for run in found]
+            found = tx.runs.find(
+                job_id=query.job_id,
+                state=query.state,
+                device_id=query.device_id,
+                purpose=query.purpose,
+                variant=query.variant,
+                verdict=query.verdict,
+                since=query.since,
+                before=page.place(listing),
+                limit=page.limit + 1,
+            )
+            runs = paged(found, page, listing, lambda run: ((ended and run.finished_at) or run.created_at, run.id))
+            devices = {run.device_id: tx.devices.get(run.device_id) for run in runs.items}
+            return Listing(items=[_run_view(run, devices[run.device_id]) for run in runs.items], next=runs.next)
 
     def run(self, run_id: str) -> RunDetail:
         with self._store.read() as tx:
@@ -72,32 +161,76 @@ class Reading:
 
     def devices(self) -> list[DeviceView]:
         with self._store.read() as tx:
-            queued = tx.runs.queued_by_device()
-            leases = {
-                lease.device_id: AttemptRef(run_id=lease.run_id, number=lease.number) for lease in tx.leases.all()
-            }
-            health_runs = tx.runs.health_runs_under_way()
-            return [
-                self._device_view(
-                    device,
-                    leases.get(device.registration.id),
-                    queued.get(device.registration.id, 0),
-                    not health_runs.isdisjoint(pairs_of(device)),
-                )
-                for device in tx.devices.all()
-            ]
+            return self._device_views(tx, tx.devices.all())
+
+    def device_page(self, page: Page) -> Listing[DeviceView]:
+        """By their ids."""
+        with self._store.read() as tx:
+            found = tx.devices.page(page.identifier(_DEVICES), page.limit + 1)
+            devices = paged(found, page, _DEVICES, lambda device: (device.registration.id,))
+            return Listing(items=self._device_views(tx, devices.items), next=devices.next)
+
+    def device_classes(self) -> list[DeviceClassView]:
+        plan = self._plan()
+        with self._store.read() as tx:
+            devices = tx.devices.all()
+        members = {device.registration.id: plan.classes_of(device) for device in devices}
+        return [
+            DeviceClassView(
+                name=one.name,
+                description=one.description,
+                selector=one.selector.expression,
+                devices=[device for device, names in members.items() if one.name in names],
+            )
+            for one in plan.classes
+        ]
 
     def device(self, device_id: str) -> DeviceView:
-        for view in self.devices():
-            if view.registration.id == device_id:
-                return view
-        raise NotFoundError(f"there is no device {device_id}")
+        with self._store.read() as tx:
+            found = tx.devices.get(device_id)
+            if found is None:
+                raise NotFoundError(f"there is no device {device_id}")
+            return self._device_views(tx, [found])[0]
 
-    def models(self) -> list[VariantView]:
-        return [
+    def models(self, page: Page) -> Listing[VariantView]:
+        """In the catalog's order."""
+        variants = list(self._catalog.variants().values())
+        last = page.identifier(_MODELS)
+        if last is not None:
+            ids = [variant.id for variant in variants]
+            if last not in ids:
+                raise InvalidRequestError(
+                    "The catalog has changed meanwhile: begin with its first page.",
+                    [ProblemField(field="cursor", value=page.cursor or "", allowed="a cursor of today's catalog")],
+                )
+            variants = variants[ids.index(last) + 1 :]
+        listing = paged(variants[: page.limit + 1], page, _MODELS, lambda variant: (variant.id,))
+        views = [
             VariantView(variant=variant, built=variant.is_built, total_bytes=variant.total_bytes)
-            for variant in self._catalog.variants().values()
+            for variant in listing.items
         ]
+        return Listing(items=views, next=listing.next)
+
+    def events(self, page: Page) -> Listing[Event]:
+        """Those that are kept, oldest first; `next` is always there, for what is still to come."""
+        after = page.number(_EVENTS) or 0
+        with self._store.read() as tx:
+            oldest, _ = tx.events.bounds()
+            if page.cursor is not None and after < oldest - 1:
+                raise InvalidRequestError(
+                    "What came next is forgotten: read anew what you keep, then begin with the first page.",
+                    [ProblemField(field="cursor", value=page.cursor, allowed=f"an event since {oldest}")],
+                )
+            events = tx.events.after(after, page.limit)
+        return Listing(items=events, next=cursor_of(_EVENTS, str(events[-1].id if events else after)))
+
+    def matrix_version(self) -> str:
+        """Another one whenever a cell has changed."""
+        digest = hashlib.blake2b(digest_size=12)
+        with self._store.read() as tx:
+            for key, updated_at in tx.cells.versions():
+                digest.update(f"{key} {updated_at.timestamp()}\n".encode())
+        return digest.hexdigest()
 
     def matrix(self) -> Matrix:
         with self._store.read() as tx:
@@ -115,6 +248,7 @@ class Reading:
         return JobView(
             id=job.id,
             state=job.state,
+            submitter=job.submitter,
             spec=job.spec,
             created_at=job.created_at,
             finished_at=job.finished_at,
@@ -124,18 +258,35 @@ class Reading:
             left_out=list(job.left_out),
         )
 
+    def _device_views(self, tx: Transaction, devices: Sequence[DeviceRecord]) -> list[DeviceView]:
+        queued = tx.runs.queued_by_device()
+        leases = {lease.device_id: AttemptRef(run_id=lease.run_id, number=lease.number) for lease in tx.leases.all()}
+        health_runs = tx.runs.health_runs_under_way()
+        return [
+            self._device_view(
+                device,
+                leases.get(device.registration.id),
+                queued.get(device.registration.id, 0),
+                not health_runs.isdisjoint(pairs_of(device)),
+            )
+            for device in devices
+        ]
+
     def _device_view(
         self, device: DeviceRecord, attempt: AttemptRef | None, queued: int, health_run_under_way: bool
     ) -> DeviceView:
-        online = is_online(device, self._clock(), self._silence)
-        state = _state(device, online, attempt is not None)
-        quarantine = device.quarantine
+        now, plan = self._clock(), self._plan()
+        blocked: dict[WaitCode, str] = {}
+        for one in obstacles(device, now, self._silence, plan):
+            blocked.setdefault(one.code, one.detail)
+        state = _state(blocked, attempt is not None)
+        quarantine, reservation, drain = device.quarantine, live_reservation(device, now), device.drain
         return DeviceView(
             registration=device.registration,
             probes=dict(device.probes),
             agent_id=device.agent_id,
             state=state,
-            reason=_reason(device, state, online),
+            reason=_reason(device, state, blocked),
             health=device.health,
             quarantine=Quarantine(
                 since=quarantine.since,
@@ -145,33 +296,30 @@ class Reading:
             if quarantine
             else None,
             infrastructure_faults=device.infrastructure_faults,
+            reservation=Reservation(by=reservation.by, until=reservation.until, note=reservation.note)
+            if reservation
+            else None,
+            drain=Drain(by=drain.by, since=drain.since, note=drain.note) if drain else None,
+            classes=list(plan.classes_of(device)),
+            pools=[pool.name for pool in plan.pools_of(device)],
             last_seen_at=device.last_seen_at,
             attempt=attempt,
             queued_runs=queued,
         )
 
 
-def _state(device: DeviceRecord, online: bool, busy: bool) -> DeviceState:
-    """What keeps a device from measuring, first what would keep a health run from it as well."""
-    if not online or device.condition is Condition.OFFLINE:
-        return DeviceState.OFFLINE
-    if device.quarantine is not None:
-        return DeviceState.QUARANTINED
-    if busy:
-        return DeviceState.BUSY
-    return DeviceState.RESTING if device.condition is Condition.RESTING else DeviceState.IDLE
+def _state(blocked: Mapping[WaitCode, str], busy: bool) -> DeviceState:
+    return next(
+        (state for code, state in _STATES if (busy if code is None else code in blocked)),
+        DeviceState.IDLE,
+    )
 
 
-def _reason(device: DeviceRecord, state: DeviceState, online: bool) -> str:
-    if not online:
-        return f"Its agent {device.agent_id} is silent: see whether it runs and reaches this coordinator."
-    if device.quarantine is None or state is not DeviceState.QUARANTINED:
-        if state is DeviceState.IDLE and not device.registration.facts.browsers:
-            return "It has no browser that a page could be measured in: install Chrome on it."
-        return device.reason
-    if device.condition is Condition.READY or device.reason == device.quarantine.reason:
-        return device.quarantine.reason
-    return f"{device.quarantine.reason} Its agent says that it is {device.condition}: {device.reason}"
+def _reason(device: DeviceRecord, state: DeviceState, blocked: Mapping[WaitCode, str]) -> str:
+    """Why it is not at work, or what its agent says of it."""
+    codes = {shown: code for code, shown in _STATES} | {DeviceState.IDLE: WaitCode.NO_BROWSER}
+    code = codes[state]
+    return device.reason if code is None else blocked.get(code, device.reason)
 
 
 def _run_view(run: Run, device: DeviceRecord | None) -> RunView:
@@ -196,6 +344,8 @@ def _run_view(run: Run, device: DeviceRecord | None) -> RunView:
         validation=run.validation,
         variant_bytes=run.variant_bytes,
         attempts=run.attempts,
+        submitter=run.submitter,
+        reused_from=run.reused_from,
         created_at=run.created_at,
         finished_at=run.finished_at,
     )

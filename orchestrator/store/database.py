@@ -1,6 +1,6 @@
 """The engine, transactions and migrations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -18,18 +18,25 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.services.ports import RunTally
+from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
+from orchestrator.store.durations import DurationRepository
+from orchestrator.store.events import ChangeNotes, Committed, EventRepository
+from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
+from orchestrator.store.memory import Memory
+from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
     OF_A_MODEL,
-    AgentRepository,
     AttemptRepository,
     CellRepository,
-    DeviceRepository,
     JobRepository,
-    LeaseRepository,
     RunRepository,
     VariantRepository,
 )
 from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.standing import StandingReader
+from orchestrator.store.users import AccessRepository, AuditRepository
+from orchestrator.store.webhooks import WebhookRepository
+from orchestrator.store.writing import Writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
@@ -46,16 +53,22 @@ class DatabaseError(Exception):
 class SqlTransaction:
     """The repositories over one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, memory: Memory) -> None:
         self._session = session
+        self._memory = memory
+        self._notes = ChangeNotes(session)
+
+    def write_notes(self) -> Committed:
+        """Adds what the transaction changed to it, as its last act."""
+        return self._notes.write()
 
     @cached_property
     def jobs(self) -> JobRepository:
-        return JobRepository(self._session)
+        return JobRepository(self._session, self._memory, self._notes)
 
     @cached_property
     def runs(self) -> RunRepository:
-        return RunRepository(self._session)
+        return RunRepository(self._session, self._notes)
 
     @cached_property
     def attempts(self) -> AttemptRepository:
@@ -67,7 +80,7 @@ class SqlTransaction:
 
     @cached_property
     def devices(self) -> DeviceRepository:
-        return DeviceRepository(self._session)
+        return DeviceRepository(self._session, self._memory, self._notes)
 
     @cached_property
     def agents(self) -> AgentRepository:
@@ -75,11 +88,51 @@ class SqlTransaction:
 
     @cached_property
     def cells(self) -> CellRepository:
-        return CellRepository(self._session)
+        return CellRepository(self._session, self._notes)
 
     @cached_property
     def variants(self) -> VariantRepository:
-        return VariantRepository(self._session)
+        return VariantRepository(self._session, self._memory)
+
+    @cached_property
+    def queue(self) -> QueueRepository:
+        return QueueRepository(self._session)
+
+    @cached_property
+    def submitters(self) -> SubmitterRepository:
+        return SubmitterRepository(self._session)
+
+    @cached_property
+    def durations(self) -> DurationRepository:
+        return DurationRepository(self._session)
+
+    @cached_property
+    def earlier_runs(self) -> EarlierRunRepository:
+        return EarlierRunRepository(self._session)
+
+    @cached_property
+    def waiting_runs(self) -> WaitingRunRepository:
+        return WaitingRunRepository(self._session, self._notes)
+
+    @cached_property
+    def events(self) -> EventRepository:
+        return EventRepository(self._session)
+
+    @cached_property
+    def webhooks(self) -> WebhookRepository:
+        return WebhookRepository(self._session)
+
+    @cached_property
+    def access(self) -> AccessRepository:
+        return AccessRepository(self._session)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        return AuditRepository(self._session)
+
+    @cached_property
+    def standing(self) -> StandingReader:
+        return StandingReader(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
@@ -94,7 +147,12 @@ class SqlTransaction:
         return True
 
     def tally_runs(self) -> list[RunTally]:
-        counted = select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model")).subquery()
+        counted = (
+            select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model"))
+            # The run that was measured is counted; what took over its result is not.
+            .where(RunRow.reused_from.is_(None))
+            .subquery()
+        )
         columns = (counted.c.state, counted.c.verdict, counted.c.fault_code, counted.c.of_a_model)
         query = select(*columns, func.count()).group_by(*columns)
         return [
@@ -107,8 +165,11 @@ class Database:
     """SQLite (WAL) or PostgreSQL behind the services' `Store` port."""
 
     def __init__(self, url: str) -> None:
+        self._listeners: list[Callable[[Committed], None]] = []
         self._engine = _create_engine(url)
+        self._memory = Memory()
         self._writer = self._engine.execution_options(**{WRITES: True})
+        self._writing = Writing(self._writer)
         self._reader = self._engine
         if self._engine.dialect.name == "postgresql":
             # What is read together is of one moment, as it is with SQLite.
@@ -136,13 +197,21 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        with Session(self._writer) as session, session.begin():
-            yield SqlTransaction(session)
+        with self._writing.session() as session:
+            tx = SqlTransaction(session, self._memory)
+            yield tx
+            committed = tx.write_notes()
+        for listener in self._listeners:
+            listener(committed)
+
+    def listen(self, listener: Callable[[Committed], None]) -> None:
+        """Calls it after every commit of this process, on the thread that committed; it must not wait."""
+        self._listeners.append(listener)
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
         with Session(self._reader) as session:
-            yield SqlTransaction(session)
+            yield SqlTransaction(session, self._memory)
 
     def check(self) -> None:
         """Raises SQLAlchemyError when the database does not answer."""

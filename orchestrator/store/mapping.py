@@ -1,9 +1,12 @@
 """Rows to records and back."""
 
-from dataclasses import asdict
-from typing import Any
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
+from sqlalchemy import Row
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.device import DeviceHealth, DeviceProbe, DeviceRegistration
@@ -21,6 +24,7 @@ from orchestrator.contract.vocabulary import (
     RunState,
     Verdict,
 )
+from orchestrator.domain.placement import exclusive_group
 from orchestrator.domain.records import (
     Agent,
     Attempt,
@@ -32,7 +36,19 @@ from orchestrator.domain.records import (
     ReservationRecord,
     Run,
 )
-from orchestrator.store.rows import AgentRow, AttemptRow, DeviceRow, JobRow, LeaseRow, RunRow
+from orchestrator.store.rows import AgentRow, AttemptRow, JobRow, LeaseRow, RunRow
+
+Record = TypeVar("Record", Job, Run, Attempt, DeviceRecord)
+
+
+@dataclass(frozen=True)
+class DeviceFactsRead:
+    """What is large of a device and seldom changes; a revision stands for its content."""
+
+    revision: str
+    registration: DeviceRegistration
+    probes: Mapping[str, DeviceProbe]
+
 
 _WORKLOAD: TypeAdapter[Workload] = TypeAdapter(Workload)
 
@@ -43,6 +59,20 @@ def dump(value: BaseModel | None) -> dict[str, Any] | None:
 
 def dump_always(value: BaseModel) -> dict[str, Any]:
     return value.model_dump(mode="json", by_alias=True)
+
+
+def changed_fields(record: Record, before: Record | None) -> list[str]:
+    """Names of the fields in which a record differs; all of them where there is nothing before it."""
+    names = [field.name for field in fields(record)]
+    if before is None:
+        return names
+    return [
+        name for name in names if (now := getattr(record, name)) is not (then := getattr(before, name)) and now != then
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return dump_always(value) if isinstance(value, BaseModel) else value
 
 
 def job_columns(job: Job) -> dict[str, Any]:
@@ -59,10 +89,11 @@ def job_columns(job: Job) -> dict[str, Any]:
     }
 
 
-def to_job(row: JobRow) -> Job:
+def to_job(row: JobRow | Row[Any], spec: JobSpec | None = None) -> Job:
+    """`spec` is the job's, where it was read apart from the rest: it never changes."""
     return Job(
         id=row.id,
-        spec=JobSpec.model_validate(row.spec),
+        spec=spec or JobSpec.model_validate(row.spec),
         state=JobState(row.state),
         created_at=row.created_at,
         finished_at=row.finished_at,
@@ -72,41 +103,23 @@ def to_job(row: JobRow) -> Job:
     )
 
 
-def run_columns(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "job_id": run.job_id,
-        "variant_digest": run.variant_digest,
-        "variant_id": run.variant_id,
-        "variant_bytes": run.variant_bytes,
-        "backend": run.backend,
-        "device_id": run.device_id,
-        "browser": run.browser,
-        "purpose": run.purpose,
-        "workload": dump_always(run.workload),
-        "criteria": dump_always(run.criteria),
-        "state": run.state,
-        "repeat": run.repeat,
-        "attempts": run.attempts,
-        "spoiled": run.spoiled,
-        "returns": run.returns,
-        "created_at": run.created_at,
-        "finished_at": run.finished_at,
-        "verdict": run.verdict,
-        "fault_code": run.fault.code if run.fault else None,
-        "fault": dump(run.fault),
-        "phase": run.phase,
-        "marks": list(run.marks),
-        "figures": dump_always(run.figures),
-        "validation": dump(run.validation),
-        "cell_key": run.cell_key,
-        "submitter": run.submitter,
-        "expires_at": run.expires_at,
-        "reused_from": run.reused_from,
-    }
+def run_columns(
+    run: Run, before: Run | None = None, write: Callable[[BaseModel], dict[str, Any]] = dump_always
+) -> dict[str, Any]:
+    """All columns, or those that a run has changed since `before`."""
+    columns: dict[str, Any] = {}
+    for name in changed_fields(run, before):
+        value = getattr(run, name)
+        if name == "fault":
+            columns["fault_code"] = value.code if value else None
+        if isinstance(value, BaseModel):
+            columns[name] = write(value)
+        else:
+            columns[name] = list(value) if name == "marks" else value
+    return columns
 
 
-def to_run(row: RunRow) -> Run:
+def to_run(row: RunRow | Row[Any]) -> Run:
     return Run(
         id=row.id,
         job_id=row.job_id,
@@ -136,26 +149,16 @@ def to_run(row: RunRow) -> Run:
         submitter=row.submitter,
         expires_at=row.expires_at,
         reused_from=row.reused_from,
+        browser_version=row.browser_version,
     )
 
 
-def attempt_columns(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "run_id": attempt.run_id,
-        "number": attempt.number,
-        "device_id": attempt.device_id,
-        "state": attempt.state,
-        "leased_at": attempt.leased_at,
-        "sent_at": attempt.sent_at,
-        "started_at": attempt.started_at,
-        "finished_at": attempt.finished_at,
-        "fault": dump(attempt.fault),
-        "report": dump(attempt.report),
-        "late_reports": attempt.late_reports,
-    }
+def attempt_columns(attempt: Attempt, before: Attempt | None = None) -> dict[str, Any]:
+    """All columns, or those that an attempt has changed since `before`."""
+    return {name: _plain(getattr(attempt, name)) for name in changed_fields(attempt, before)}
 
 
-def to_attempt(row: AttemptRow) -> Attempt:
+def to_attempt(row: AttemptRow | Row[Any]) -> Attempt:
     return Attempt(
         run_id=row.run_id,
         number=row.number,
@@ -171,7 +174,7 @@ def to_attempt(row: AttemptRow) -> Attempt:
     )
 
 
-def to_lease(row: LeaseRow) -> Lease:
+def to_lease(row: LeaseRow | Row[Any]) -> Lease:
     return Lease(row.device_id, row.exclusive_group, row.run_id, row.number, row.expires_at)
 
 
@@ -179,45 +182,65 @@ def agent_columns(agent: Agent) -> dict[str, Any]:
     return asdict(agent)
 
 
-def to_agent(row: AgentRow) -> Agent:
-    return Agent(row.id, row.hostname, row.version, row.token_digest, row.last_seen_at)
+def to_agent(row: AgentRow | Row[Any]) -> Agent:
+    return Agent(row.id, row.hostname, row.version, row.token_digest, row.last_seen_at, row.revoked_at)
 
 
-def device_columns(device: DeviceRecord) -> dict[str, Any]:
-    quarantine, reservation, drain = device.quarantine, device.reservation, device.drain
-    return {
-        "id": device.registration.id,
-        "agent_id": device.agent_id,
-        "condition": device.condition,
-        "reason": device.reason,
-        "last_seen_at": device.last_seen_at,
-        "registration": dump_always(device.registration),
-        "health": dump(device.health),
-        "probes": {browser: dump_always(probe) for browser, probe in device.probes.items()},
-        "infrastructure_faults": device.infrastructure_faults,
-        "failed_health_runs": device.failed_health_runs,
-        "next_health_run_at": device.next_health_run_at,
-        "quarantined_at": quarantine.since if quarantine else None,
-        "quarantine_reason": quarantine.reason if quarantine else "",
-        "reserved_until": reservation.until if reservation else None,
-        "reserved_by": reservation.by if reservation else None,
-        "reservation_note": reservation.note if reservation else None,
-        "drained_at": drain.since if drain else None,
-        "drained_by": drain.by if drain else None,
-        "drain_note": drain.note if drain else None,
-    }
+def device_columns(device: DeviceRecord, before: DeviceRecord | None = None) -> dict[str, Any]:
+    """All columns, or those that a device has changed since `before`. When it was seen is its agent's to tell."""
+    columns: dict[str, Any] = {}
+    for name in changed_fields(device, before):
+        if name == "registration":
+            registration = device.registration
+            columns |= {
+                "id": registration.id,
+                "exclusive_group": exclusive_group(device),
+                "model": registration.model,
+                "kind": registration.kind,
+                "registration": dump_always(registration),
+            }
+        elif name == "probes":
+            columns["probes"] = {browser: dump_always(probe) for browser, probe in device.probes.items()}
+        elif name == "health":
+            columns |= {"health": dump(device.health), "health_at": device.last_seen_at if device.health else None}
+        elif name == "quarantine":
+            quarantine = device.quarantine
+            columns |= {
+                "quarantined_at": quarantine.since if quarantine else None,
+                "quarantine_reason": quarantine.reason if quarantine else "",
+            }
+        elif name == "reservation":
+            reservation = device.reservation
+            columns |= {
+                "reserved_until": reservation.until if reservation else None,
+                "reserved_by": reservation.by if reservation else None,
+                "reservation_note": reservation.note if reservation else None,
+            }
+        elif name == "drain":
+            drain = device.drain
+            columns |= {
+                "drained_at": drain.since if drain else None,
+                "drained_by": drain.by if drain else None,
+                "drain_note": drain.note if drain else None,
+            }
+        elif name != "last_seen_at":
+            columns[name] = getattr(device, name)
+    if columns.keys() & {"registration", "probes"}:
+        columns["facts_revision"] = secrets.token_hex(8)
+    return columns
 
 
-def to_device(row: DeviceRow) -> DeviceRecord:
+def to_device(row: Row[Any], facts: DeviceFactsRead) -> DeviceRecord:
+    """From a row of all columns but the facts, with its agent's `last_seen_at`."""
     return DeviceRecord(
-        registration=DeviceRegistration.model_validate(row.registration),
+        registration=facts.registration,
         agent_id=row.agent_id,
         last_seen_at=row.last_seen_at,
         next_health_run_at=row.next_health_run_at,
         condition=Condition(row.condition),
         reason=row.reason,
         health=DeviceHealth.model_validate(row.health) if row.health else None,
-        probes={browser: DeviceProbe.model_validate(probe) for browser, probe in row.probes.items()},
+        probes=facts.probes,
         infrastructure_faults=row.infrastructure_faults,
         failed_health_runs=row.failed_health_runs,
         quarantine=QuarantineRecord(row.quarantined_at, row.quarantine_reason) if row.quarantined_at else None,

@@ -1,73 +1,138 @@
 """The repositories that the services' ports ask for, over one session."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import and_, delete, distinct, func, insert, or_, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    distinct,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from orchestrator.contract.catalog import Variant
+from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import AttemptState, Purpose, RunState
-from orchestrator.domain.placement import IdleGroup, Pair
+from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState, Verdict
+from orchestrator.domain.placement import Pair
 from orchestrator.domain.probing import PROBE
-from orchestrator.domain.records import Agent, Attempt, CellRecord, DeviceRecord, FrozenVariant, Job, Lease, Run
-from orchestrator.domain.run_states import UNFINISHED
+from orchestrator.domain.records import Attempt, CellRecord, FrozenVariant, Job, Run
+from orchestrator.domain.run_states import ENDED, UNFINISHED
+from orchestrator.store.events import ChangeNotes
+from orchestrator.store.many_runs import insert_runs
 from orchestrator.store.mapping import (
-    agent_columns,
     attempt_columns,
-    device_columns,
     dump_always,
     job_columns,
     run_columns,
-    to_agent,
     to_attempt,
-    to_device,
     to_job,
-    to_lease,
     to_run,
 )
-from orchestrator.store.rows import (
-    AgentRow,
-    AttemptRow,
-    CellRow,
-    DeviceRow,
-    JobRow,
-    LeaseRow,
-    RunRow,
-    VariantRow,
-)
+from orchestrator.store.memory import Memory
+from orchestrator.store.queue import chunks
+from orchestrator.store.rows import ATTEMPTS, CELLS, JOBS, RUNS, VARIANTS, CellRow, JobRow, RunRow
 
 _UNFINISHED = [str(state) for state in UNFINISHED]
 OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
 """Probes of devices and health runs say nothing of a model."""
 
 
+Place = tuple[datetime, str]
+"""Where in a list that is ordered by time and id an item stands."""
+
+
+def _follows(
+    moment: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
+    identifier: InstrumentedAttribute[str],
+    place: Place,
+) -> ColumnElement[bool]:
+    """Newest first, and by id among those of one moment."""
+    return or_(moment < place[0], and_(moment == place[0], identifier > place[1]))
+
+
+# Statements of every step of a run are made once: making one costs as much as running it.
+_JOB: Final = select(*(column for column in JOBS.c if column.name != "spec")).where(JOBS.c.id == bindparam("of"))
+_SPEC: Final = select(JOBS.c.spec).where(JOBS.c.id == bindparam("of"))
+_RUN: Final = select(RUNS).where(RUNS.c.id == bindparam("of"))
+_CHANGED_RUN: Final = update(RUNS).where(RUNS.c.id == bindparam("of"))
+_CELLS_RUNS: Final = select(RUNS).where(RUNS.c.cell_key == bindparam("of")).order_by(RUNS.c.finished_at, RUNS.c.id)
+_JOB_UNFINISHED: Final = select(exists().where(RUNS.c.job_id == bindparam("of"), RUNS.c.state.in_(_UNFINISHED)))
+_SAME_ATTEMPT: Final = (ATTEMPTS.c.run_id == bindparam("of"), ATTEMPTS.c.number == bindparam("of_number"))
+_ATTEMPT: Final = select(ATTEMPTS).where(*_SAME_ATTEMPT)
+_CHANGED_ATTEMPT: Final = update(ATTEMPTS).where(*_SAME_ATTEMPT)
+_SENT_ATTEMPT: Final = _CHANGED_ATTEMPT.where(ATTEMPTS.c.state == AttemptState.LEASED)
+_CHANGED_CELL: Final = update(CELLS).where(CELLS.c.key == bindparam("of"))
+
+
 class JobRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, memory: Memory, notes: ChangeNotes) -> None:
         self._session = session
+        self._memory = memory
+        self._notes = notes
 
     def add(self, job: Job, idempotency_key: str | None) -> None:
-        self._session.execute(insert(JobRow).values(idempotency_key=idempotency_key, **job_columns(job)))
+        self._session.execute(insert(JOBS).values(idempotency_key=idempotency_key, **job_columns(job)))
+        self._note(job, None)
 
     def get(self, job_id: str) -> Job | None:
-        row = self._session.get(JobRow, job_id)
-        return to_job(row) if row else None
+        row = self._session.execute(_JOB, {"of": job_id}).one_or_none()
+        return to_job(row, self.spec(job_id)) if row else None
+
+    def spec(self, job_id: str) -> JobSpec:
+        known = self._memory.specs.get(job_id)
+        if known is None:
+            known = JobSpec.model_validate(self._session.execute(_SPEC, {"of": job_id}).scalar_one())
+            self._memory.specs.put(job_id, known)
+        return known
 
     def by_idempotency_key(self, key: str) -> Job | None:
         row = self._session.scalars(select(JobRow).where(JobRow.idempotency_key == key)).one_or_none()
         return to_job(row) if row else None
 
-    def newest(self, limit: int, purpose: Purpose | None = None) -> list[Job]:
+    def newest(
+        self,
+        limit: int,
+        purpose: Purpose | None = None,
+        *,
+        state: JobState | None = None,
+        submitter: str | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        before: Place | None = None,
+    ) -> list[Job]:
         query = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
         if purpose is not None:
             query = query.where(JobRow.purpose == purpose)
+        if state is not None:
+            query = query.where(JobRow.state == state)
+        if submitter is not None:
+            query = query.where(JobRow.submitter == submitter)
+        for name, value in labels:
+            label = JobRow.spec["labels"][name].as_string()
+            query = query.where(label.is_not(None) if value is None else label == value)
+        if before is not None:
+            query = query.where(_follows(JobRow.created_at, JobRow.id, before))
         return [to_job(row) for row in self._session.scalars(query)]
 
     def update(self, job: Job) -> None:
-        self._session.execute(update(JobRow).where(JobRow.id == job.id).values(**job_columns(job)))
+        before = self._session.scalar(select(JOBS.c.state).where(JOBS.c.id == job.id))
+        self._note(job, JobState(before) if before else None)
+        columns = {"state": job.state, "finished_at": job.finished_at}
+        self._session.execute(update(JOBS).where(JOBS.c.id == job.id).values(**columns))
+
+    def _note(self, job: Job, before: JobState | None) -> None:
+        self._notes.job(job, before, lambda: self.counts(job.id).model_dump())
 
     def counts(self, job_id: str) -> RunCounts:
         counted = select(RunRow.state, func.count()).where(RunRow.job_id == job_id).group_by(RunRow.state)
@@ -86,31 +151,31 @@ class JobRepository:
 
 
 class RunRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
+        self._read: dict[str, Run] = {}
+        """As this transaction has read and written them: only what differs is written."""
 
     def add(self, runs: Sequence[Run]) -> None:
-        if not runs:
-            return
-        jobs = {
-            row.id: row
-            for row in self._session.scalars(select(JobRow).where(JobRow.id.in_({run.job_id for run in runs})))
-        }
-        self._session.execute(
-            insert(RunRow),
-            [
-                {
-                    **run_columns(run),
-                    "priority": jobs[run.job_id].priority,
-                    "job_created_at": jobs[run.job_id].created_at,
-                }
-                for run in runs
-            ],
-        )
+        insert_runs(self._session, runs)
+        self._notes.runs(runs)
 
     def get(self, run_id: str) -> Run | None:
-        row = self._session.get(RunRow, run_id)
-        return to_run(row) if row else None
+        row = self._session.execute(_RUN, {"of": run_id}).one_or_none()
+        if row is None:
+            return None
+        self._read[run_id] = to_run(row)
+        return self._read[run_id]
+
+    def some(self, runs: Collection[str]) -> dict[str, Run]:
+        found = {
+            row.id: to_run(row)
+            for chunk in chunks(runs)
+            for row in self._session.execute(select(RUNS).where(RUNS.c.id.in_(chunk)))
+        }
+        self._read |= found
+        return found
 
     def find(
         self,
@@ -120,10 +185,21 @@ class RunRepository:
         device_id: str | None,
         purpose: Purpose | None,
         limit: int,
+        variant: str | None = None,
+        verdict: Verdict | None = None,
+        since: datetime | None = None,
+        before: Place | None = None,
     ) -> list[Run]:
-        ended = state in (RunState.FINISHED, RunState.INCONCLUSIVE)
-        newest = RunRow.finished_at if ended else RunRow.created_at
+        newest = RunRow.finished_at if state in ENDED else RunRow.created_at
         query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
+        if variant is not None:
+            query = query.where(RunRow.variant_id == variant)
+        if verdict is not None:
+            query = query.where(RunRow.verdict == verdict)
+        if since is not None:
+            query = query.where(newest >= since)
+        if before is not None:
+            query = query.where(_follows(newest, RunRow.id, before))
         if job_id is not None:
             query = query.where(RunRow.job_id == job_id)
         if state is not None:
@@ -134,27 +210,16 @@ class RunRepository:
             query = query.where(RunRow.purpose == purpose)
         return [to_run(row) for row in self._session.scalars(query)]
 
-    def update(self, run: Run) -> None:
-        self._session.execute(update(RunRow).where(RunRow.id == run.id).values(**run_columns(run)))
-
-    def next_queued(self, group: IdleGroup) -> Run | None:
-        place = tuple_(RunRow.device_id, RunRow.browser)
-        healthy = place.in_(group.for_any_run)
-        sick = and_(place.in_(group.for_health_runs), RunRow.purpose == Purpose.HEALTH)
-        query = (
-            select(RunRow)
-            .where(RunRow.state == RunState.QUEUED, or_(healthy, sick))
-            .order_by(
-                RunRow.priority.desc(),
-                RunRow.job_created_at,
-                RunRow.repeat,
-                RunRow.variant_bytes,
-                RunRow.id,
-            )
-            .limit(1)
-        )
-        row = self._session.scalars(query).one_or_none()
-        return to_run(row) if row else None
+    def update(self, *runs: Run) -> None:
+        changes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for run in runs:
+            columns = run_columns(run, self._read.get(run.id))
+            self._read[run.id] = run
+            if columns:
+                changes.setdefault(tuple(columns), []).append({"of": run.id, **columns})
+        for alike in changes.values():
+            self._session.execute(_CHANGED_RUN, alike)
+        self._notes.runs(runs)
 
     def queued_by_device(self) -> dict[str, int]:
         counted = (
@@ -163,169 +228,116 @@ class RunRepository:
         return dict(iter(self._session.execute(counted)))
 
     def health_runs_under_way(self) -> set[Pair]:
-        query = select(RunRow.device_id, RunRow.browser).where(
-            RunRow.purpose == Purpose.HEALTH, RunRow.state.in_(_UNFINISHED)
-        )
-        return {(device_id, browser) for device_id, browser in self._session.execute(query)}
+        health = RUNS.c.purpose == literal(str(Purpose.HEALTH), literal_execute=True)  # as ix_runs_health says it
+        query = select(RUNS.c.device_id, RUNS.c.browser).where(health, RUNS.c.state.in_(_UNFINISHED))
+        return {(device, browser) for device, browser in self._session.execute(query)}
 
     def finished_in_cell(self, cell_key: str) -> list[Run]:
-        query = select(RunRow).where(RunRow.cell_key == cell_key).order_by(RunRow.finished_at, RunRow.id)
-        return [to_run(row) for row in self._session.scalars(query)]
+        return [to_run(row) for row in self._session.execute(_CELLS_RUNS, {"of": cell_key})]
 
-    def siblings(self, run: Run) -> int:
-        query = select(func.count()).where(
-            RunRow.job_id == run.job_id,
-            RunRow.variant_id == run.variant_id,
-            RunRow.backend == run.backend,
-            RunRow.device_id == run.device_id,
-            RunRow.browser == run.browser,
+    def places_measured(self, run: Run) -> set[Pair]:
+        query = select(RUNS.c.device_id, RUNS.c.browser).where(
+            RUNS.c.job_id == run.job_id,
+            RUNS.c.variant_digest == run.variant_digest,
+            RUNS.c.backend == run.backend,
+            RUNS.c.state.not_in([RunState.CANCELLED, RunState.EXPIRED, RunState.INCONCLUSIVE]),
         )
-        return self._session.scalar(query) or 0
+        return {(device, browser) for device, browser in self._session.execute(query)}
 
-    def unfinished_in_job(self, job_id: str) -> int:
-        query = select(func.count()).where(RunRow.job_id == job_id, RunRow.state.in_(_UNFINISHED))
-        return self._session.scalar(query) or 0
+    def is_job_unfinished(self, job_id: str) -> bool:
+        return bool(self._session.scalar(_JOB_UNFINISHED, {"of": job_id}))
 
 
 class AttemptRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._read: dict[tuple[str, int], Attempt] = {}
+        """As this transaction has read and written them: only what differs is written."""
 
-    def add(self, attempt: Attempt) -> None:
-        self._session.execute(insert(AttemptRow).values(**attempt_columns(attempt)))
+    def add(self, *attempts: Attempt) -> None:
+        if attempts:
+            self._session.execute(insert(ATTEMPTS), [attempt_columns(attempt) for attempt in attempts])
 
     def get(self, run_id: str, number: int) -> Attempt | None:
-        row = self._session.get(AttemptRow, (run_id, number))
-        return to_attempt(row) if row else None
+        row = self._session.execute(_ATTEMPT, {"of": run_id, "of_number": number}).one_or_none()
+        if row is None:
+            return None
+        self._read[run_id, number] = to_attempt(row)
+        return self._read[run_id, number]
 
     def of_run(self, run_id: str) -> list[Attempt]:
-        rows = self._session.scalars(select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(AttemptRow.number))
-        return [to_attempt(row) for row in rows]
+        return self._found(select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number))
 
     def update(self, attempt: Attempt) -> None:
-        self._session.execute(
-            update(AttemptRow)
-            .where(AttemptRow.run_id == attempt.run_id, AttemptRow.number == attempt.number)
-            .values(**attempt_columns(attempt))
-        )
+        place = attempt.run_id, attempt.number
+        columns = attempt_columns(attempt, self._read.get(place))
+        self._read[place] = attempt
+        if columns:
+            self._session.execute(_CHANGED_ATTEMPT, {"of": attempt.run_id, "of_number": attempt.number, **columns})
 
     def unstarted_since(self, moment: datetime) -> list[Attempt]:
-        query = select(AttemptRow).where(
-            AttemptRow.state == AttemptState.LEASED,
-            func.coalesce(AttemptRow.sent_at, AttemptRow.leased_at) <= moment,
-        )
-        return [to_attempt(row) for row in self._session.scalars(query)]
+        sent_before = or_(ATTEMPTS.c.sent_at.is_(None), ATTEMPTS.c.sent_at <= moment)
+        return self._found(select(ATTEMPTS).where(ATTEMPTS.c.state == AttemptState.LEASED, sent_before))
 
+    def devices_tried(self, run_id: str) -> set[str]:
+        return set(self._session.scalars(select(ATTEMPTS.c.device_id).where(ATTEMPTS.c.run_id == run_id)))
 
-class LeaseRepository:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def note_sent(self, attempts: Collection[tuple[str, int]], sent_at: datetime | None) -> None:
+        if attempts:
+            told = [{"of": run_id, "of_number": number, "sent_at": sent_at} for run_id, number in attempts]
+            self._session.execute(_SENT_ATTEMPT, told)
 
-    def add(self, lease: Lease) -> None:
-        self._session.execute(
-            insert(LeaseRow).values(
-                device_id=lease.device_id,
-                exclusive_group=lease.exclusive_group,
-                run_id=lease.run_id,
-                number=lease.number,
-                expires_at=lease.expires_at,
-            )
-        )
-
-    def all(self) -> list[Lease]:
-        return [to_lease(row) for row in self._session.scalars(select(LeaseRow))]
-
-    def of_attempt(self, run_id: str, number: int) -> Lease | None:
-        query = select(LeaseRow).where(LeaseRow.run_id == run_id, LeaseRow.number == number)
-        row = self._session.scalars(query).one_or_none()
-        return to_lease(row) if row else None
-
-    def renew(self, lease: Lease, expires_at: datetime) -> None:
-        self._session.execute(
-            update(LeaseRow)
-            .where(LeaseRow.run_id == lease.run_id, LeaseRow.number == lease.number)
-            .values(expires_at=expires_at)
-        )
-
-    def end(self, run_id: str, number: int) -> None:
-        self._session.execute(delete(LeaseRow).where(LeaseRow.run_id == run_id, LeaseRow.number == number))
-
-
-class DeviceRepository:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def put(self, device: DeviceRecord) -> None:
-        self._session.merge(DeviceRow(**device_columns(device)))
-        self._session.flush()
-
-    def get(self, device_id: str) -> DeviceRecord | None:
-        row = self._session.get(DeviceRow, device_id)
-        return to_device(row) if row else None
-
-    def all(self) -> list[DeviceRecord]:
-        return [to_device(row) for row in self._session.scalars(select(DeviceRow).order_by(DeviceRow.id))]
-
-    def of_agent(self, agent_id: str) -> list[DeviceRecord]:
-        rows = self._session.scalars(select(DeviceRow).where(DeviceRow.agent_id == agent_id).order_by(DeviceRow.id))
-        return [to_device(row) for row in rows]
-
-
-class AgentRepository:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def put(self, agent: Agent) -> None:
-        self._session.merge(AgentRow(**agent_columns(agent)))
-        self._session.flush()
-
-    def get(self, agent_id: str) -> Agent | None:
-        row = self._session.get(AgentRow, agent_id)
-        return to_agent(row) if row else None
-
-    def by_token_digest(self, digest: str) -> Agent | None:
-        row = self._session.scalars(select(AgentRow).where(AgentRow.token_digest == digest)).one_or_none()
-        return to_agent(row) if row else None
+    def _found(self, query: Select[Any]) -> list[Attempt]:
+        found = [to_attempt(row) for row in self._session.execute(query)]
+        self._read |= {(attempt.run_id, attempt.number): attempt for attempt in found}
+        return found
 
 
 class CellRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, notes: ChangeNotes) -> None:
         self._session = session
+        self._notes = notes
 
     def put(self, record: CellRecord) -> None:
         cell = record.cell
-        self._session.merge(
-            CellRow(
-                key=record.key,
-                variant_id=cell.variant,
-                device_id=cell.device,
-                verdict=cell.verdict,
-                updated_at=cell.updated_at,
-                cell=dump_always(cell),
-            )
-        )
-        self._session.flush()
+        self._notes.cell(self._session.scalar(select(CELLS.c.verdict).where(CELLS.c.key == record.key)), record)
+        columns = {
+            "variant_id": cell.variant,
+            "device_id": cell.device,
+            "verdict": cell.verdict,
+            "updated_at": cell.updated_at,
+            "cell": dump_always(cell),
+        }
+        known = self._session.execute(_CHANGED_CELL, {"of": record.key, **columns})
+        if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
+            self._session.execute(insert(CELLS), {"key": record.key, **columns})
 
     def get(self, key: str) -> CellRecord | None:
-        row = self._session.get(CellRow, key)
+        row = self._session.execute(select(CELLS).where(CELLS.c.key == key)).one_or_none()
         return CellRecord(row.key, Cell.model_validate(row.cell)) if row else None
+
+    def versions(self) -> list[tuple[str, datetime]]:
+        return list(self._session.execute(select(CellRow.key, CellRow.updated_at).order_by(CellRow.key)))
 
     def all(self) -> list[CellRecord]:
         return [CellRecord(row.key, Cell.model_validate(row.cell)) for row in self._session.scalars(select(CellRow))]
 
 
 class VariantRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, memory: Memory) -> None:
         self._session = session
+        self._memory = memory
 
     def put(self, frozen: FrozenVariant) -> None:
-        if self._session.get(VariantRow, frozen.digest) is None:
-            self._session.execute(
-                insert(VariantRow).values(
-                    digest=frozen.digest, id=frozen.variant.id, content=dump_always(frozen.variant)
-                )
-            )
+        known = select(exists().where(VARIANTS.c.digest == frozen.digest))
+        if not self._session.scalar(known):
+            content = dump_always(frozen.variant)
+            self._session.execute(insert(VARIANTS).values(digest=frozen.digest, id=frozen.variant.id, content=content))
 
     def get(self, digest: str) -> Variant:
-        row = self._session.get_one(VariantRow, digest)
-        return Variant.model_validate(row.content)
+        known = self._memory.variants.get(digest)
+        if known is None:
+            content = self._session.execute(select(VARIANTS.c.content).where(VARIANTS.c.digest == digest)).scalar_one()
+            known = Variant.model_validate(content)
+            self._memory.variants.put(digest, known)
+        return known

@@ -1,9 +1,22 @@
 """The tables. What is queried is a column; the rest is JSON as the contract writes it."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, cast
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, Integer, MetaData, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -78,17 +91,26 @@ class RunRow(Base):
             "ix_runs_queue",
             "state",
             "device_id",
+            "browser",
             "priority",
             "submitter",
             "job_created_at",
             "repeat",
             "variant_bytes",
         ),
+        Index(
+            "ix_runs_health",
+            "state",
+            "device_id",
+            sqlite_where=text("purpose = 'health'"),
+            postgresql_where=text("purpose = 'health'"),
+        ),
+        Index("ix_runs_job_id_state", "job_id", "state"),
         Index("ix_runs_cell_key_finished_at", "cell_key", "finished_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     variant_digest: Mapped[str] = mapped_column(ForeignKey("variants.digest"))
     variant_id: Mapped[str]
     variant_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -118,6 +140,7 @@ class RunRow(Base):
     submitter: Mapped[str]
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
     reused_from: Mapped[str | None]
+    browser_version: Mapped[str | None]
 
 
 class AttemptRow(Base):
@@ -143,7 +166,7 @@ class LeaseRow(Base):
 
     exclusive_group: Mapped[str] = mapped_column(primary_key=True)
     device_id: Mapped[str] = mapped_column(unique=True)
-    run_id: Mapped[str]
+    run_id: Mapped[str] = mapped_column(index=True)
     number: Mapped[int]
     expires_at: Mapped[datetime]
 
@@ -156,18 +179,29 @@ class AgentRow(Base):
     version: Mapped[str]
     token_digest: Mapped[str] = mapped_column(unique=True)
     last_seen_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class DeviceRow(Base):
+    """A device is there as long as its agent is heard: nothing here is written by a heartbeat that has no news."""
+
     __tablename__ = "devices"
+    __table_args__ = (Index("ix_devices_model_kind", "model", "kind"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     agent_id: Mapped[str] = mapped_column(ForeignKey("agents.id"), index=True)
+    exclusive_group: Mapped[str] = mapped_column(index=True)
+    """The device itself where it shares hardware with no other."""
+    model: Mapped[str]
+    kind: Mapped[str]
     condition: Mapped[str]
     reason: Mapped[str] = mapped_column(PlainText(20_000))
-    last_seen_at: Mapped[datetime]
     registration: Mapped[dict[str, Any]]
+    facts_revision: Mapped[str]
+    """Another one each time that `registration` or `probes` is written: what was read of them once stays known."""
     health: Mapped[dict[str, Any] | None]
+    health_at: Mapped[datetime | None]
+    """When `health` was written."""
     probes: Mapped[dict[str, Any]]
     infrastructure_faults: Mapped[int]
     failed_health_runs: Mapped[int]
@@ -223,6 +257,7 @@ class DurationRow(Base):
     variant_digest: Mapped[str] = mapped_column(primary_key=True)
     backend: Mapped[str] = mapped_column(primary_key=True)
     device_model: Mapped[str] = mapped_column(primary_key=True)
+    variant_bytes: Mapped[int] = mapped_column(BigInteger)
     seconds: Mapped[float]
     """Mean, the newest weighing most."""
     runs: Mapped[int]
@@ -240,6 +275,17 @@ class TokenRow(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+
+
+class SessionRow(Base):
+    """A browser that somebody has logged in with."""
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    token_digest: Mapped[str]
+    """Of the token that was given: what ends that token ends the session."""
+    expires_at: Mapped[datetime]
 
 
 class EnrolmentCodeRow(Base):
@@ -280,7 +326,9 @@ class EventRow(Base):
     subject: Mapped[str]
     """The id of the job, run or device, or the key of the cell."""
     job_id: Mapped[str | None]
-    """Of a run."""
+    """Of a run, or the job itself."""
+    device_id: Mapped[str | None]
+    """Of a run or a cell, or the device itself."""
     state: Mapped[str]
     """Its state, or a cell's verdict, at that moment."""
 
@@ -313,3 +361,15 @@ class DeliveryRow(Base):
     created_at: Mapped[datetime]
     answer: Mapped[str] = mapped_column(PlainText(500))
     """What came back last."""
+
+
+JOBS: Final = cast(Table, JobRow.__table__)
+VARIANTS: Final = cast(Table, VariantRow.__table__)
+RUNS: Final = cast(Table, RunRow.__table__)
+ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
+LEASES: Final = cast(Table, LeaseRow.__table__)
+AGENTS: Final = cast(Table, AgentRow.__table__)
+DEVICES: Final = cast(Table, DeviceRow.__table__)
+CELLS: Final = cast(Table, CellRow.__table__)
+SUBMITTERS: Final = cast(Table, SubmitterRow.__table__)
+"""The tables that are worked with at every step of a run: without objects for their rows, which cost more."""

@@ -1,20 +1,25 @@
 """The pages' questions, answered by the reading use cases."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
-from orchestrator.blobs import BlobStore
+from fastapi.responses import Response
+
+from orchestrator.blob_answers import BlobAnswers
 from orchestrator.contract.matrix import Matrix
-from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
+from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
 from orchestrator.domain.errors import NotFoundError
-from orchestrator.services.reading import Reading
+from orchestrator.services.paging import Page
+from orchestrator.services.reading import Reading, RunQuery
+from orchestrator.services.waiting import Waiting
 
 MOST_RUNS = 1000
 RUNS_OF_DEVICE = 50
 
 
 class ServiceReads:
-    def __init__(self, reading: Reading, blobs: BlobStore) -> None:
+    def __init__(self, reading: Reading, waiting: Waiting, blobs: BlobAnswers) -> None:
         self._reading = reading
+        self._waiting = waiting
         self._blobs = blobs
 
     def matrix(self) -> Matrix:
@@ -26,6 +31,9 @@ class ServiceReads:
         except NotFoundError:
             return None
 
+    def waits_for(self, run_id: str) -> Explanation:
+        return self._waiting.explain(run_id)
+
     def job(self, job_id: str) -> JobView | None:
         try:
             return self._reading.job(job_id)
@@ -33,7 +41,7 @@ class ServiceReads:
             return None
 
     def runs(self, job_id: str) -> list[RunView]:
-        return self._reading.runs(job_id=job_id, limit=MOST_RUNS)
+        return self._reading.runs(RunQuery(job_id=job_id), Page(MOST_RUNS)).items
 
     def devices(self) -> list[DeviceView]:
         return self._reading.devices()
@@ -45,8 +53,9 @@ class ServiceReads:
             return None
 
     def runs_of_device(self, device_id: str) -> list[RunView]:
-        return self._reading.runs(device_id=device_id, limit=RUNS_OF_DEVICE)
+        return self._reading.runs(RunQuery(device_id=device_id), Page(RUNS_OF_DEVICE)).items
 
-    def artifact_path(self, sha256: str) -> Path | None:
-        path = self._blobs.path(sha256)
-        return path if path.is_file() else None
+    def artifact(
+        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
+    ) -> Response | None:
+        return self._blobs.answer(sha256, asked_range, media_type, headers)

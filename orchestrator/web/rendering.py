@@ -62,7 +62,8 @@ def outcome(run: RunView) -> str:
     said = words.verdict_words(run.verdict, run.fault.code if run.fault else None)
     phase = f" @{run.phase.value}" if run.fault and run.phase else ""
     throttled = f" {words.THROTTLED}" if Mark.THROTTLED in run.marks else ""
-    return f"{words.verdict_symbol(run.verdict)} {said}{phase}{throttled}"
+    reused = f" {words.REUSED}" if run.reused_from else ""
+    return f"{words.verdict_symbol(run.verdict)} {said}{phase}{throttled}{reused}"
 
 
 _environment: Final = Environment(
@@ -94,12 +95,16 @@ _environment.globals.update(
     device_probe_facts=probe_facts.device_probe_facts,
     probe_summary=probe_facts.probe_summary,
     workload_words=words.workload_words,
+    limits_facts=words.limits_facts,
+    variants_words=words.variants_words,
+    reused_words=run_facts.reused_words,
     no_cells_words=words.no_cells_words,
     clock_words=run_facts.clock_words,
     health_rows=run_facts.health_rows,
     HEALTH_RUN=run_facts.HEALTH_RUN,
     MARKED_THROTTLED=run_facts.MARKED_THROTTLED,
     browser_words=device_facts.browser_words,
+    custody_facts=device_facts.custody_facts,
     hardware_lines=device_facts.hardware_lines,
     health_facts=device_facts.health_facts,
     health_lines=device_facts.health_lines,

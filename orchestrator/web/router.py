@@ -1,23 +1,25 @@
 """Routes of the web pages. What they show comes from whoever implements `Reads`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.matrix import Matrix
-from orchestrator.contract.views import DeviceView, JobView, RunDetail, RunView
+from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
+from orchestrator.contract.vocabulary import RunState
 from orchestrator.web.rendering import render
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _ARTIFACT_POLICY: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _COMMON_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
@@ -30,6 +32,8 @@ _SHOWN_AS: Final = {
 }
 """What a browser may show of an agent's artifacts; anything else is offered as a download."""
 
+_NOT_BEGUN: Final = (RunState.QUEUED, RunState.LEASED)
+
 Sha256Path = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -39,6 +43,10 @@ class Reads(Protocol):
     def matrix(self) -> Matrix: ...
 
     def run(self, run_id: str) -> RunDetail | None: ...
+
+    def waits_for(self, run_id: str) -> Explanation:
+        """Of a run that is there."""
+        ...
 
     def job(self, job_id: str) -> JobView | None: ...
 
@@ -52,48 +60,62 @@ class Reads(Protocol):
         """The newest, health runs among them."""
         ...
 
-    def artifact_path(self, sha256: str) -> Path | None:
-        """The file with these bytes, None where it is not kept."""
+    def artifact(
+        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
+    ) -> Response | None:
+        """The answer with these bytes, None where they are not kept."""
         ...
 
 
 def create_web_router(reads: Reads) -> APIRouter:
-    """The matrix at `/`, pages of a run, a job and a device, runs' artifacts, and the pages' files at `/static/`."""
+    """The matrix at `/`, pages of a run, a job and a device, runs' artifacts, but for their files."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @router.get("/")
     def show_matrix() -> Response:
-        return _page("matrix.html", matrix=reads.matrix(), devices=reads.devices())
+        return show_page("matrix.html", matrix=reads.matrix(), devices=reads.devices())
 
     @router.get("/runs/{run_id}")
     def show_run(run_id: str) -> Response:
         run = reads.run(run_id)
-        return _missing("run", run_id) if run is None else _page("run.html", run=run)
+        if run is None:
+            return _missing("run", run_id)
+        waits_for = reads.waits_for(run_id) if run.state in _NOT_BEGUN else None
+        return show_page("run.html", run=run, waits_for=waits_for)
 
     @router.get("/runs/{run_id}/artifacts/{sha256}")
-    def show_artifact(run_id: str, sha256: Sha256Path) -> Response:
+    def show_artifact(
+        run_id: str, sha256: Sha256Path, asked_range: Annotated[str | None, Header(alias="Range")] = None
+    ) -> Response:
         run = reads.run(run_id)
         artifact = _find_artifact(run, sha256) if run else None
-        path = reads.artifact_path(sha256) if artifact else None
-        if artifact is None or path is None:
+        if artifact is None:
             return _missing("artifact", sha256)
         shown_as = _SHOWN_AS.get(artifact.media_type)
         headers = _COMMON_HEADERS | {"Content-Security-Policy": _ARTIFACT_POLICY}
         if shown_as is None:
             headers["Content-Disposition"] = "attachment"
-        return FileResponse(path, media_type=shown_as or "application/octet-stream", headers=headers)
+        found = reads.artifact(sha256, asked_range, shown_as or "application/octet-stream", headers)
+        return _missing("artifact", sha256) if found is None else found
 
     @router.get("/jobs/{job_id}")
     def show_job(job_id: str) -> Response:
         job = reads.job(job_id)
-        return _missing("job", job_id) if job is None else _page("job.html", job=job, runs=reads.runs(job_id))
+        return _missing("job", job_id) if job is None else show_page("job.html", job=job, runs=reads.runs(job_id))
 
     @router.get("/devices/{device_id}")
     def show_device(device_id: str) -> Response:
         device = reads.device(device_id)
         if device is None:
             return _missing("device", device_id)
-        return _page("device.html", device=device, runs=reads.runs_of_device(device_id), now=datetime.now(UTC))
+        return show_page("device.html", device=device, runs=reads.runs_of_device(device_id), now=datetime.now(UTC))
+
+    return router
+
+
+def create_static_router() -> APIRouter:
+    """The pages' own files, which the login page needs as well."""
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{name}")
     def send_static(name: str) -> Response:
@@ -105,13 +127,13 @@ def create_web_router(reads: Reads) -> APIRouter:
     return router
 
 
-def _page(template: str, status: int = 200, **context: Any) -> Response:
+def show_page(template: str, status: int = 200, **context: Any) -> Response:
     headers = _COMMON_HEADERS | {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store"}
     return HTMLResponse(render(template, **context), status, headers=headers)
 
 
 def _missing(kind: str, name: str) -> Response:
-    return _page("missing.html", status=404, kind=kind, name=name)
+    return show_page("missing.html", status=404, kind=kind, name=name)
 
 
 def _find_artifact(run: RunDetail, sha256: str) -> Artifact | None:

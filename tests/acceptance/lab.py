@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from orchestrator.models.build import build_variants
-from orchestrator.models.manifest import manifest_path
+from orchestrator.models.manifest import Manifest, manifest_path
 from tests.integration.coordinator.lab import RunningCoordinator, Submitter
 from tests.waiting import wait_until
 from tests.workbench import CACHE
@@ -24,19 +24,24 @@ SMOLLM2 = "smollm2-135m-instruct.q8"
 GEMMA_BIN = "gemma-tiny.int8"
 
 
-def provide_models(data: Path, *variants: str) -> None:
-    """Builds what is not in the cache yet, and copies it into a data directory."""
+def build_models(*variants: str) -> None:
+    """Those that are not in the cache yet; packages may have to be downloaded for them."""
     build_variants(variants, CACHE, report=lambda _progress: None)
+
+
+def provide_models(data: Path, *variants: str) -> None:
+    """Copies variants into a data directory, where tests may spoil them; builds them before if need be."""
+    build_models(*variants)
     for variant in variants:
+        manifest = manifest_path(CACHE, variant).read_bytes()
         target = manifest_path(data, variant)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(manifest_path(CACHE, variant).read_bytes())
-    for blob in (CACHE / "blobs").rglob("*"):
-        if blob.is_file():
-            target = data / "blobs" / blob.parent.name / blob.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                shutil.copyfile(blob, target)
+        target.write_bytes(manifest)
+        for file in Manifest.model_validate_json(manifest).files:
+            blob = data / "blobs" / file.sha256[:2] / file.sha256
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            if not blob.exists():
+                shutil.copyfile(CACHE / "blobs" / file.sha256[:2] / file.sha256, blob)
 
 
 class Lab:

@@ -76,7 +76,7 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path: folder / path for path in files}
 
 
-def make_spec(behaviour: str, device: Device, model_files: dict[str, Path], **timeouts: float) -> AttemptSpec:
+def make_spec(behaviour: str, device: Device, model_files: dict[str, Path], **timeouts: Any) -> AttemptSpec:
     files = [
         ModelFile(path=path, sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size)
         for path, file in model_files.items()
@@ -106,7 +106,7 @@ def make_spec(behaviour: str, device: Device, model_files: dict[str, Path], **ti
         variant=variant,
         backend=Backend.WASM,
         workload=FeatureExtractionWorkload(),
-        timeouts=Timeouts(whole=timeouts.get("whole", RESERVE_SECONDS), silence=timeouts.get("silence", 30)),
+        timeouts=Timeouts(**({"whole": RESERVE_SECONDS, "silence": 30} | timeouts)),
         page_build="0" * 64,
     )
 
@@ -120,7 +120,7 @@ class Attempts:
         self.scratch = scratch
         self.stop = threading.Event()
 
-    def run(self, behaviour: str, device: Device, browser: str | None = None, **timeouts: float) -> AttemptOutcome:
+    def run(self, behaviour: str, device: Device, browser: str | None = None, **timeouts: Any) -> AttemptOutcome:
         """In the device's first browser, or the one with this id."""
         spec = make_spec(behaviour, device, self.model_files, **timeouts)
         outcome = run_attempt(
@@ -310,6 +310,26 @@ def test_a_page_that_never_reports_is_a_timeout(attempts: Attempts, devices: dic
     assert (fault.code, fault.origin, fault.transient) == (FaultCode.TIMEOUT, FaultOrigin.PAGE, False)
     assert any(text.startswith("last page event: phase warmup") for text in fault.evidence)
     assert "screenshot.png" in outcome.artifacts
+
+
+def test_a_phase_that_takes_too_long_is_a_timeout_in_that_phase(
+    attempts: Attempts, devices: dict[str, DesktopDevice]
+) -> None:
+    report = attempts.run("hang", devices["this machine"], phases={Phase.WARMUP: 0.5, Phase.DOWNLOAD: 60}).report
+    fault = report.fault
+    assert fault is not None
+    assert (fault.code, fault.origin, fault.phase) == (FaultCode.TIMEOUT, FaultOrigin.PAGE, Phase.WARMUP)
+    assert not fault.transient
+    assert "warmup took longer than 0.5 s" in fault.detail
+
+
+def test_a_browser_that_starts_too_slowly_for_its_job_says_nothing_of_the_model(
+    attempts: Attempts, devices: dict[str, DesktopDevice]
+) -> None:
+    fault = attempts.run("hang", devices["this machine"], phases={Phase.LAUNCH: 0.01}).report.fault
+    assert fault is not None
+    assert (fault.code, fault.origin, fault.phase) == (FaultCode.TIMEOUT, FaultOrigin.AGENT, Phase.LAUNCH)
+    assert fault.transient
 
 
 def test_stop_ends_an_attempt_as_infrastructure(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -108,4 +109,6 @@ def _list(trials: Sequence[Trial], left_out: Sequence[LeftOut]) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever ends it, what it has started is ended too: a coordinator, a database.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

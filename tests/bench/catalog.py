@@ -8,14 +8,19 @@ from tests.bench import (
     agent_memory,
     build_memory,
     comparison,
+    dispatch,
     download,
+    fairness,
     fidelity,
+    fleet_capacity,
     isolation,
     load,
     overhead,
     plugging_in,
     probe_cost,
     serving,
+    submission,
+    throughput,
 )
 from tests.bench.trial import LeftOut, Trial
 
@@ -33,6 +38,11 @@ PLANS: Final[tuple[Plan, ...]] = (
     probe_cost.trials,
     agent_memory.trials,
     isolation.trials,
+    dispatch.trials,
+    throughput.trials,
+    fleet_capacity.trials,
+    submission.trials,
+    fairness.trials,
 )
 
 

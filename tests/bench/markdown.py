@@ -97,6 +97,39 @@ FAMILIES: Final = (
         "From a phone that appears at adb to the first result of its browser, without any configuration. The phone is "
         "simulated; adb, Appium, its drivers and chromedriver are real. Target: at most 60 s.",
     ),
+    Family(
+        "dispatch_latency",
+        "From idle to the next attempt",
+        "Time from the acknowledgement of a device's report, when it is idle, to the start of its next attempt in its "
+        "Celery worker, by the number of devices that heartbeat and work; compared with Celery alone, from sending "
+        "such a message to its start in the same workers. Targets at 1,000 devices: p50 at most 3 times and p99 at "
+        "most 10 times Celery alone; no growth with 100,000 queued runs. [How fleets are measured](scale.md).",
+    ),
+    Family(
+        "throughput",
+        "Runs a second",
+        "Completed runs of 1,000 simulated devices; coordinator, database, broker and load share the machine. Target: "
+        "at least 200 a second on two cores. [How fleets are measured](scale.md).",
+    ),
+    Family(
+        "fleet_capacity",
+        "Twenty thousand devices",
+        "What a coordinator takes for 20,000 devices that heartbeat every five seconds and have nothing to do. "
+        "Targets: at most one core, at most 1 GiB. [How fleets are measured](scale.md).",
+    ),
+    Family(
+        "submit_large",
+        "A job of ten thousand runs",
+        "From submitting it to its being seen whole, and the 99th percentile of other people's requests meanwhile ÷ "
+        "that of the same requests when nothing is submitted. Targets: at most 2 s, at most 3 times. "
+        "[How fleets are measured](scale.md).",
+    ),
+    Family(
+        "fairness",
+        "Ten runs beside ten thousand",
+        "Time that a submitter's ten runs take beside ten thousand of somebody else's at the same priority ÷ their "
+        "time alone. Target: at most 2 times. [How fleets are measured](scale.md).",
+    ),
     Family("build_memory", "Building", "Largest resident memory of a model's build, and its ratio to the built files."),
     Family("demo", "Whole runs", "Wall time of one command."),
 )

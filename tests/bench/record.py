@@ -39,7 +39,7 @@ class Measurement(_Record):
     name: str = Field(pattern=r"^[a-z0-9_]+(/[a-zA-Z0-9._-]+)+$")
     value: float
     unit: str
-    """`tok/s`, `inferences/s`, `GB/s`, `s`, `bytes` or `share`."""
+    """`tok/s`, `inferences/s`, `runs/s`, `GB/s`, `s`, `ms`, `bytes`, `cores` or `share`."""
     baseline: str | None = None
     """What it was compared with, in words."""
     ratio: float | None = None

@@ -1,6 +1,7 @@
 """Gathering what the invariants are checked on, and telling a run's story from it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,8 +14,9 @@ from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.wire import device_queue
 from orchestrator.domain.records import CellRecord
-from orchestrator.store.mapping import to_attempt, to_device, to_job, to_lease, to_run
-from orchestrator.store.rows import AttemptRow, CellRow, DeviceRow, JobRow, LeaseRow, RunRow
+from orchestrator.store.database import Database
+from orchestrator.store.mapping import to_attempt, to_job, to_lease, to_run
+from orchestrator.store.rows import AttemptRow, CellRow, JobRow, LeaseRow, RunRow
 from tests.bench.fleet import Entry
 from tests.bench.fleet.messages import task_argument
 from tests.chaos.diary import Harm, wall_clock
@@ -26,13 +28,15 @@ Moment = tuple[datetime, str]
 
 
 def gather(engine: Engine, broker: redis.Redis, entries: Sequence[Entry]) -> Evidence:
+    with closing(Database(engine.url.render_as_string(hide_password=False))) as database, database.read() as tx:
+        devices = {record.registration.id: record for record in tx.devices.all()}
     with Session(engine) as session:
         return Evidence(
             jobs=[to_job(row) for row in session.scalars(select(JobRow))],
             runs={row.id: to_run(row) for row in session.scalars(select(RunRow))},
             attempts=[to_attempt(row) for row in session.scalars(select(AttemptRow))],
             leases=[to_lease(row) for row in session.scalars(select(LeaseRow))],
-            devices={row.id: to_device(row) for row in session.scalars(select(DeviceRow))},
+            devices=devices,
             cells=[CellRecord(row.key, Cell.model_validate(row.cell)) for row in session.scalars(select(CellRow))],
             entries=entries,
             left_in_broker=list(messages(broker)),

@@ -1,6 +1,6 @@
 """The coordinator's services as `main` puts them together, with a clock that is set by hand and without a broker."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,6 +12,7 @@ from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, JobState
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.records import DeviceRecord, Lease, Run
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
@@ -20,8 +21,8 @@ from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.ports import QuarantinedBy
 from orchestrator.services.submission import Submission
 from orchestrator.store.database import Database
-from orchestrator.store.mapping import to_device, to_lease, to_run
-from orchestrator.store.rows import AttemptRow, Base, CellRow, DeviceRow, JobRow, LeaseRow, RunRow
+from orchestrator.store.mapping import to_lease, to_run
+from orchestrator.store.rows import AttemptRow, Base, CellRow, JobRow, LeaseRow, RunRow
 from tests.unit.domain.builders import NOW, variant
 
 TIMES: Final = AgentTimes(heartbeat=timedelta(seconds=5), lease=timedelta(seconds=30))
@@ -43,13 +44,15 @@ class MemoryDatabase(Database):
                 connection.execute(table.delete())
 
     def look(self) -> "Snapshot":
+        with self.read() as tx:
+            devices = {record.registration.id: record for record in tx.devices.all()}
         with Session(self._reader) as session:
             attempts: dict[str, dict[int, AttemptState]] = {}
             rows = select(AttemptRow.run_id, AttemptRow.number, AttemptRow.state).order_by(AttemptRow.number)
             for run_id, number, state in session.execute(rows):
                 attempts.setdefault(run_id, {})[number] = AttemptState(state)
             return Snapshot(
-                devices={row.id: to_device(row) for row in session.scalars(select(DeviceRow))},
+                devices=devices,
                 leases={(row.run_id, row.number): to_lease(row) for row in session.scalars(select(LeaseRow))},
                 runs={row.id: to_run(row) for row in session.scalars(select(RunRow))},
                 attempts=attempts,
@@ -82,8 +85,8 @@ class House:
         self.agents = AgentRegistry(
             database, self._tell_time, _sleep, silent, "redis://none", TIMES, _PLAN.interval, "test"
         )
-        self.ledger = AttemptLedger(database, self._tell_time, _sleep, silent, TIMES, _PLAN.interval)
-        self.dispatching = Dispatching(database, self, self._tell_time, silent, TIMES, _PAGE_BUILD)
+        self.ledger = AttemptLedger(database, self._tell_time, _sleep, silent, TIMES, _PLAN.interval, LabPlan)
+        self.dispatching = Dispatching(database, self, self._tell_time, silent, TIMES, _PAGE_BUILD, LabPlan)
         self.health_runs = HealthRuns(database, _Catalog(), self._tell_time, TIMES, _PLAN)
         self.submission = Submission(database, _Catalog(), self._tell_time, _sleep)
 
@@ -107,5 +110,5 @@ class _Silent:
     def device_quarantined(self, by: QuarantinedBy) -> None: ...
 
 
-def _sleep() -> None:
+def _sleep(devices: Collection[str] | None = None) -> None:
     """Nobody has to be woken: the tests call the dispatcher themselves."""

@@ -84,7 +84,7 @@ class LabLife(RuleBasedStateMachine):
             hostname=agent,
             devices=registrations,
         )
-        self.house.agents.enrol(request)
+        self.house.agents.enrol(request, lambda _tx: f"token of {agent}")
         self.enrolled.add(agent)
 
     @rule(agent=agents, forgetful=st.booleans(), data=st.data())

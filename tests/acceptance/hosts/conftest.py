@@ -7,12 +7,13 @@ import pytest
 
 from tests.acceptance.hosts.lab import COORDINATOR, HostsLab
 from tests.acceptance.hosts.network import Network
-from tests.acceptance.lab import MINILM, TINY, provide_models
+from tests.acceptance.lab import MINILM, TINY, build_models, provide_models
 
 
 @pytest.fixture(scope="package")
 def hosts() -> Iterator[HostsLab]:
     """One for all: tests leave it running and idle, with every cable plugged in."""
+    build_models(TINY, MINILM)  # While there is still a way to the package index.
     network = Network([COORDINATOR, "one", "two"])
     directory = Path(tempfile.mkdtemp(prefix="fm-hosts-"))
     try:

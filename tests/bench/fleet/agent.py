@@ -56,6 +56,8 @@ class Disk:
     """The attempt that each device is at, and when it began by the agent's clock."""
     attempts: dict[str, int] = field(default_factory=dict)
     """Attempts that each device has begun: places in its life."""
+    token: str | None = None
+    """The agent's own, of its last enrolment."""
 
 
 class SimulatedAgent:
@@ -82,7 +84,7 @@ class SimulatedAgent:
         self.devices = {one.id: SimulatedDevice(one) for one in (register(agent_id, n) for n in range(devices))}
         self._model, self._seed, self._reports = model, seed, reports
         self._disk, self._log, self._counters = disk, log, counters
-        self._shared_token, self._token = token, ""
+        self._shared_token = token
         self._clock_offset = clock_offset
         self._unheard = unheard
         self._http = HttpClient(url, _CONNECTIONS)
@@ -171,9 +173,9 @@ class SimulatedAgent:
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler({"message": f"{self.id} broke", "exception": error})
 
-    async def _ask(self, method: str, path: str, body: bytes = b"", token: str | None = None) -> Reply:
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> Reply:
         try:
-            return await self._http.ask(method, API_PREFIX + path, body, token or self._token)
+            return await self._http.ask(method, API_PREFIX + path, body, self._disk.token)
         except UnreachableError:
             self._counters.unreachable += 1
             raise
@@ -188,12 +190,14 @@ class SimulatedAgent:
         )
         self._enrolled_at = time.monotonic()
         self._enrol_wanted = False
-        path = f"{API_PREFIX}/agents/enrol"
-        reply = await self._http.ask("POST", path, request.model_dump_json().encode(), self._shared_token)
+        path, body = f"{API_PREFIX}/agents/enrol", request.model_dump_json().encode()
+        reply = await self._http.ask("POST", path, body, self._disk.token or self._shared_token)
+        if reply.status == 401 and self._disk.token is not None:
+            reply = await self._http.ask("POST", path, body, self._shared_token)
         if reply.status != 200:
             raise EnrolmentRefusedError(f"{self.id}: {reply.status} {reply.body[:1000].decode(errors='replace')}")
         self._answer = EnrolAnswer.model_validate_json(reply.body)
-        self._token = self._answer.agent_token
+        self._disk.token = self._answer.agent_token
         self._counters.enrolments += 1
 
     async def _beat_for_ever(self) -> None:
@@ -360,5 +364,3 @@ class SimulatedAgent:
         else:
             self._counters.late += 1
         return True
-
-

@@ -41,13 +41,19 @@ class SimulatedDevice:
         if self.is_fenced:
             return True
         loop = asyncio.get_running_loop()
-        waiting = self._waiting = loop.create_future()
-        timer = loop.call_later(seconds, lambda: waiting.done() or waiting.set_result(False))
+        waiting: asyncio.Future[bool] = loop.create_future()
+        self._waiting = waiting
+        timer = loop.call_later(seconds, _end, waiting)
         try:
             return await waiting
         finally:
             timer.cancel()
             self._waiting = None
+
+
+def _end(waiting: asyncio.Future[bool]) -> None:
+    if not waiting.done():
+        waiting.set_result(False)
 
 
 class Status:
@@ -60,7 +66,9 @@ class Status:
         self._after = after + b',"attempt":'
 
     def body(self, now: bytes, attempt: AttemptRef | None) -> bytes:
-        told = b"null" if attempt is None else b'{"run_id":"%s","number":%d}' % (attempt.run_id.encode(), attempt.number)
+        told = (
+            b"null" if attempt is None else b'{"run_id":"%s","number":%d}' % (attempt.run_id.encode(), attempt.number)
+        )
         return b"".join((self._before, now, self._after, told, b"}"))
 
 

@@ -105,11 +105,17 @@ def overlaps(entries: list[Entry]) -> list[tuple[Entry, Entry]]:
     """Pairs of attempts that one device ran at the same time; of an attempt without an end, up to now."""
     ran = sorted((entry for entry in entries if entry.began_at is not None), key=lambda entry: entry.began_at or 0.0)
     found = []
-    for before, after in zip(ran, ran[1:], strict=False):
-        end = time.monotonic() if before.ended_at is None else before.ended_at
-        if after.began_at is not None and after.began_at < end:
+    before: Entry | None = None
+    for after in ran:
+        if before is not None and after.began_at is not None and after.began_at < _end(before):
             found.append((before, after))
+        if before is None or _end(after) > _end(before):
+            before = after
     return found
+
+
+def _end(entry: Entry) -> float:
+    return time.monotonic() if entry.ended_at is None else entry.ended_at
 
 
 def waits(entries: list[Entry]) -> list[tuple[float, float]]:

@@ -23,7 +23,7 @@ _BLOCK_SECONDS: Final = 1
 _OVERDUE_SECONDS: Final = 15.0
 _AGAIN_SECONDS: Final = 0.5
 
-_ACCEPT: Final = prepare_accept_content(["json"])
+_ACCEPT: Final = prepare_accept_content(["json"])  # type: ignore[no-untyped-call]  # kombu is untyped
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def declare(broker_url: str, devices: Sequence[str]) -> list[str]:
             name = device_queue(device_id)
             exchange = Exchange(name, type="direct")  # type: ignore[no-untyped-call]  # kombu is untyped
             queue = Queue(name, exchange, routing_key=name, no_ack=True)  # type: ignore[no-untyped-call]  # as above
-            queue(channel).declare()
+            queue(channel).declare()  # type: ignore[no-untyped-call]  # as above
             # How kombu spells a queue's list for each priority is its own affair.
             keys += [channel._q_for_pri(name, priority) for priority in channel.priority_steps]
     return keys
@@ -53,10 +53,12 @@ class _Decoder:
     """What kombu needs of a channel to decode a body."""
 
     def __init__(self) -> None:
-            self._codecs = {"base64": Base64()}
+        self._codecs = {"base64": Base64()}
 
     def decode_body(self, body: Any, encoding: str | None = None) -> Any:
-        return self._codecs[encoding].decode(body) if encoding else body
+        if not encoding:
+            return body
+        return self._codecs[encoding].decode(body)  # type: ignore[no-untyped-call]  # kombu is untyped
 
 
 _DECODER: Final = _Decoder()
@@ -65,7 +67,8 @@ _DECODER: Final = _Decoder()
 def task_argument(raw: bytes) -> Any:
     """The first argument of the attempt's task in a message as it lies in the broker; raises ValueError for others."""
     try:
-        message = Message(json.loads(raw), channel=_DECODER, accept=_ACCEPT)
+        content = json.loads(raw)
+        message = Message(content, channel=_DECODER, accept=_ACCEPT)  # type: ignore[no-untyped-call]  # kombu is untyped
         if message.headers["task"] != ATTEMPT_TASK:
             raise ValueError(f"a message for the task {message.headers['task']}")
         arguments, _named, _embedded = message.payload
@@ -97,10 +100,10 @@ async def listen(
 
 async def _take(broker_url: str, keys: Sequence[str], receive: Receive, drop: Callable[[], None]) -> None:
     pool = ConnectionPool.from_url(broker_url, socket_timeout=_OVERDUE_SECONDS)
-    connection: BrokerConnection = pool.make_connection()
+    connection: BrokerConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # redis does not type it
     command = b"".join(connection.pack_command("BRPOP", *keys, _BLOCK_SECONDS))
     try:
-        await connection.connect()
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis does not type it
         while True:
             await connection.send_packed_command(command, check_health=False)
             answer = await connection.read_response(disable_decoding=True)

@@ -1,4 +1,4 @@
-"""How simulated devices answer: every draw follows from a seed, the device's name and the attempt's place in its life."""
+"""How simulated devices answer: every draw follows from a seed, the device's name and the attempt's number."""
 
 import math
 import random
@@ -63,7 +63,5 @@ class Model:
         return math.exp(random.Random(f"{seed}/{sample}/{figure}").gauss(0.0, self.noise))
 
 
-DRAWN: Final = frozenset(
-    {Ending.FITS, Ending.TOO_SLOW, Ending.WRONG_OUTPUT, Ending.OUT_OF_MEMORY, Ending.LAB_FAULT}
-)
+DRAWN: Final = frozenset({Ending.FITS, Ending.TOO_SLOW, Ending.WRONG_OUTPUT, Ending.OUT_OF_MEMORY, Ending.LAB_FAULT})
 """Endings that a model can have; the others come from outside."""

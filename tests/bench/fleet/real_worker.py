@@ -70,7 +70,7 @@ def _say(attempt: object) -> None:
 
 def _work(broker_url: str, device_id: str) -> None:
     queue = device_queue(device_id)
-    app = celery_app(broker_url, queue, _say)
+    app = celery_app(broker_url, queue, _say, agent_id="bench")
     _SayingWorker(
         app=app,
         hostname=device_id,

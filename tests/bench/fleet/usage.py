@@ -47,6 +47,8 @@ class Usage:
             return "the broker is full: it has one thread"
         if self.machine_cores >= _ALL * self.machine_size:
             most = max(self.cores, key=lambda part: self.cores[part])
+            if self.machine_cores - sum(self.cores.values()) > self.cores[most]:
+                return "all cores of the machine are busy, most with something else: measure where nothing else runs"
             return f"all cores of the machine are busy, most with the {most}"
         if self.cores.get(DATABASE, 0.0) >= _FULL:
             return "the database takes a core: writers wait for each other there"

@@ -24,7 +24,7 @@ from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild,
 from orchestrator.contract.catalog import ModelFile, Variant
 from orchestrator.contract.job import ProbeWorkload, TextGenerationWorkload, Timeouts
 from orchestrator.contract.vocabulary import Backend, Task, Weights
-from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue
+from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue, private_keys
 from tests.integration.agents_host.measuring_worker import registration
 from tests.waiting import wait_until
 
@@ -73,7 +73,7 @@ class Broker:
 
     def unacknowledged(self) -> int:
         with Redis.from_url(self.url) as client:
-            return int(client.hlen("unacked"))
+            return int(client.hlen(private_keys("host-1")["unacked_key"]))
 
     def send(self, payload: Any, task: str = ATTEMPT_TASK, device: str = DEVICE) -> None:
         app = Celery("dispatcher", broker=self.url, set_as_current=False)

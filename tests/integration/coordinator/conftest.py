@@ -1,8 +1,11 @@
 from collections.abc import Iterator, Mapping
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from orchestrator.store.database import Database
+from tests.integration.coordinator.inside import InnerLab
 from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, running_coordinator
 from tests.postgres import PostgresCluster
 
@@ -41,3 +44,21 @@ def qa(coordinator: RunningCoordinator, agent: HandAgent) -> Iterator[Submitter]
     submitter = Submitter(coordinator, f'id == "{agent.device_id}"')
     yield submitter
     submitter.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Of the services alone, without a process around them."""
+    url = f"sqlite:///{tmp_path / 'test.db'}"
+    if request.param == "postgresql":
+        cluster: PostgresCluster = request.getfixturevalue("postgres")
+        url = cluster.new_database()
+    opened = Database(url)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def inner(database: Database) -> InnerLab:
+    return InnerLab(database)

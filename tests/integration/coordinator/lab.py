@@ -29,7 +29,7 @@ from orchestrator.contract.device import (
     HeartbeatAnswer,
 )
 from orchestrator.contract.vocabulary import Phase
-from orchestrator.contract.wire import CONTRACT_VERSION, device_queue
+from orchestrator.contract.wire import CONTRACT_VERSION, device_queue, private_keys
 from orchestrator.models.definition import load_definitions
 from orchestrator.models.manifest import Manifest, write_manifest
 from tests.unit.domain.builders import device, page_report
@@ -228,7 +228,8 @@ class HandAgent:
         device_id = device_id or self.device_id
         if self.answer is None:
             raise AssertionError("enrol first")
-        with Connection(self.answer.broker_url) as connection:  # type: ignore[no-untyped-call]  # kombu has no types
+        own = private_keys(self.agent_id)
+        with Connection(self.answer.broker_url, transport_options=own) as connection:  # type: ignore[no-untyped-call]  # kombu has no types
             queue = connection.SimpleQueue(device_queue(device_id))
 
             def message() -> Any:
@@ -285,7 +286,7 @@ class Submitter:
     def post(self, job: Any, **headers: str) -> httpx.Response:
         return self._client.post("/api/v1/jobs", json=job, headers=headers)
 
-    def submit(self, **changes: Any) -> str:
+    def spec(self, **changes: Any) -> dict[str, Any]:
         job: dict[str, Any] = {
             "name": "test",
             "variants": [VARIANT],
@@ -293,8 +294,21 @@ class Submitter:
             "repeats": 1,
             "devices": self._devices,
         }
-        job |= changes
-        response = self.post(job)
+        return job | changes
+
+    def preview(self, **changes: Any) -> Any:
+        response = self._client.post("/api/v1/jobs/preview", json=self.spec(**changes))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def cancel(self, path: str) -> Any:
+        """A job as `jobs/<id>`, a run as `runs/<id>`."""
+        response = self._client.post(f"/api/v1/{path}/cancel")
+        response.raise_for_status()
+        return response.json()
+
+    def submit(self, **changes: Any) -> str:
+        response = self.post(self.spec(**changes))
         assert response.status_code == 201, response.text
         return str(response.json()["id"])
 

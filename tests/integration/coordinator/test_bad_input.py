@@ -22,10 +22,30 @@ GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["was
         ({"variants": ["nope"]}, "variants[0]", VARIANT),
         ({"variants": ["gemma-tiny.int8"]}, "variants[0]", "models build"),
         ({"variants": []}, "variants", "at least 1"),
-        ({"variants": "minilm"}, "variants", "list"),
+        ({"variants": "minilm"}, "variants", "minilm"),
+        ({"variants": ""}, "variants", "at least 1"),
+        ({"variants": "size_mb <"}, "variants", "1:"),
+        ({"variants": "size_mb < 0.0"}, "variants", "facts: id, model"),
+        ({"variants": "true" + " " * 1000}, "variants", "1000"),
+        ({"variants": ["x"] * 201}, "variants", "200"),
+        ({"variants": ["../../etc/passwd"]}, "variants[0]", "pattern"),
+        ({"variants": {"id": "x"}}, "variants", "list"),
+        ({"expires": "2020-01-01T00:00:00Z"}, "expires", "after now"),
+        ({"expires": "2030-01-01T00:00:00"}, "expires", "timezone"),
+        ({"expires": "soon"}, "expires", "datetime"),
+        ({"timeouts": {"queue": 0}}, "timeouts.queue", "greater than 0"),
+        ({"timeouts": {"phases": {"init": 1e9}}}, "timeouts.phases.init", "86400"),
+        ({"timeouts": {"phases": {"lunch": 1}}}, "timeouts.phases.lunch", "prepare"),
+        ({"timeouts": {"phases": {"cleanup": 1}}}, "timeouts.phases.cleanup", "prepare"),
+        ({"reuse": {"days": 0}}, "reuse.days", "greater than 0"),
+        ({"reuse": {"days": "NaN"}}, "reuse.days", "finite"),
+        ({"reuse": 7}, "reuse", "valid"),
+        ({"notify": ["a"] * 11}, "notify", "10"),
+        ({"labels": {str(n): "x" for n in range(33)}}, "labels", "32"),
+        ({"labels": {"": "x"}}, "labels", "at least 1"),
         ({"backends": ["webgpu"]}, "backends", "wasm"),
         ({"backends": ["cuda"]}, "backends[0]", "webgpu"),
-        ({"devices": "ram_gib <"}, "devices", "1:"),
+        ({"devices": "ram_gib <"}, "devices", "column 10: it ends too early"),
         ({"devices": 'os == "beos"'}, "devices", "browser of a registered device"),
         ({"workload": {"text-generation": {"prompt_tokens": -1}}}, "workload.text-generation.prompt_tokens", "1"),
         ({"workload": {"text-generation": {"prompt_tokens": 10**12}}}, "workload.text-generation", "131072"),
@@ -60,6 +80,82 @@ def test_what_is_not_json_is_refused(coordinator: RunningCoordinator) -> None:
     )
     assert response.status_code == 422
     assert Problem.model_validate(response.json()).errors
+
+
+def _nested(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        "[" * 100_000 + "]" * 100_000,
+        _nested(100_000),
+        '{"name": "x", "variants": ["x"], "labels": ' + _nested(900) + "}",
+        '{"name": "x", "variants": ["x"], "surprise": ' + _nested(900) + "}",
+        '{"name": "x", "variants": ["x"], "priority": ' + "9" * 10_000 + "}",
+        '{"name": "x", "variants": ["x"], "priority": 1e999}',
+        '{"name": "x", "variants": ["x"], "criteria": {"max_ttft_seconds": NaN}}',
+        '{"name": "\\ud800", "variants": ["x"]}',
+        '{"\\ud800": "x"}',
+        '{"name": "x", "variants": ["x"], "labels": {"\\ud800": "\\udfff"}}',
+        "\x00",
+        "null",
+        '"x"',
+        "",
+    ],
+)
+@pytest.mark.parametrize("path", ["jobs", "jobs/preview"])
+def test_hostile_json_is_refused_and_creates_nothing(
+    qa: Submitter, coordinator: RunningCoordinator, path: str, body: str
+) -> None:
+    before = len(qa.get("/api/v1/jobs?limit=1000")["items"])
+    url = f"{coordinator.url}/api/v1/{path}"
+    response = httpx.post(url, content=body.encode(), headers={"Content-Type": "application/json"}, timeout=30)
+    assert response.status_code in (400, 413, 422), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert len(response.content) < 20_000
+    assert len(qa.get("/api/v1/jobs?limit=1000")["items"]) == before
+
+
+def test_characters_that_databases_dislike_are_kept_or_refused(qa: Submitter, agent: HandAgent) -> None:
+    odd = "a\x00b\u202e\U0001f600"
+    job = GOOD | {"devices": f'id == "{agent.device_id}"', "repeats": 1, "name": odd, "labels": {odd: odd}}
+    response = qa.post(job)
+    assert response.status_code in (201, 422)
+    if response.status_code == 201:
+        assert qa.job(response.json()["id"])["spec"]["labels"] == {odd: odd}
+        assert qa.text(f"/jobs/{response.json()['id']}")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "(" * 499 + "true" + ")" * 497,
+        "[" * 450 + "]" * 450,
+        "!" * 990 + "true",
+        "-" * 990 + "1 < 0",
+        "true && " * 120 + "true",
+        "1+" * 490 + "1 > 0",
+        "true ? " * 70 + "true" + " : true" * 70,
+        "id" + ".x" * 490,
+        "{" * 400,
+        '"' * 999,
+        "\u202e" * 300,
+    ],
+)
+def test_a_hostile_expression_costs_little_and_changes_nothing(
+    qa: Submitter, agent: HandAgent, expression: str
+) -> None:
+    before = len(qa.get("/api/v1/jobs?limit=1000")["items"])
+    for change in ({"devices": expression}, {"variants": expression}):
+        response = qa.post(GOOD | {"devices": f'id == "{agent.device_id}"'} | change)
+        assert response.status_code in (201, 422), response.text
+        if response.status_code == 201:
+            before += 1
+            qa.cancel(f"jobs/{response.json()['id']}")
+    assert len(qa.get("/api/v1/jobs?limit=1000")["items"]) == before
 
 
 def test_an_absurdly_large_body_is_refused(coordinator: RunningCoordinator) -> None:

@@ -1,6 +1,5 @@
 """The schema on disk, and the rules that the database itself keeps."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +8,6 @@ from sqlalchemy.exc import IntegrityError
 from orchestrator.contract.job import JobSpec, ProbeWorkload
 from orchestrator.contract.vocabulary import JobState, RunState, Verdict
 from orchestrator.domain.cells import freeze
-from orchestrator.domain.placement import IdleGroup
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Agent, Job, Lease
 from orchestrator.store.database import Database
@@ -68,35 +66,6 @@ def test_probes_are_no_cells_and_tallied_apart(database: Database) -> None:
         probing = tx.runs.get("r-2")
         assert probing is not None
         assert probing.workload == ProbeWorkload()
-
-
-def test_the_queue_goes_by_priority_age_repeat_and_size(database: Database) -> None:
-    frozen = freeze(variant())
-    with database.write() as tx:
-        tx.variants.put(frozen)
-        tx.jobs.add(job("j-low", 10), None)
-        tx.jobs.add(replace(job("j-old"), created_at=NOW - timedelta(hours=1)), None)
-        tx.jobs.add(job("j-new"), None)
-
-        def queued(identifier: str, job_id: str, repeat: int = 0, size: int = 10) -> None:
-            waiting = run(
-                identifier, job_id=job_id, variant_digest=frozen.digest, state=RunState.QUEUED, repeat=repeat,
-                variant_bytes=size,
-            )  # fmt: skip
-            tx.runs.add([waiting])
-
-        queued("r-low", "j-low")
-        queued("r-new", "j-new")
-        queued("r-old-second", "j-old", repeat=1)
-        queued("r-old-large", "j-old", size=99)
-        queued("r-old-small", "j-old")
-    order = []
-    with database.write() as tx:
-        while (found := tx.runs.next_queued(IdleGroup([("lab.desk", "chromium")]))) is not None:
-            order.append(found.id)
-            tx.runs.update(replace(found, state=RunState.LEASED))
-        assert tx.runs.next_queued(IdleGroup([("another", "chromium")])) is None
-    assert order == ["r-old-small", "r-old-large", "r-old-second", "r-new", "r-low"]
 
 
 def test_the_database_refuses_a_second_lease_of_a_group(database: Database) -> None:

@@ -30,7 +30,13 @@ class FakeCoordinator:
                 self._answer(None)
 
             def do_POST(self) -> None:
-                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self._answer(json.loads(body) if body else None)
+
+            def do_DELETE(self) -> None:
+                self._answer(None)
+
+            do_PUT = do_POST
 
             def _answer(self, body: Any) -> None:
                 fake.requests.append((self.command, self.path, dict(self.headers), body))

@@ -35,6 +35,7 @@ from orchestrator.contract.page import (
 from orchestrator.contract.views import (
     AttemptView,
     DeviceView,
+    Explanation,
     JobView,
     Quarantine,
     RunCounts,
@@ -43,6 +44,7 @@ from orchestrator.contract.views import (
     RunView,
     ValidationResult,
     VariantView,
+    WaitReason,
 )
 from orchestrator.contract.vocabulary import (
     AttemptState,
@@ -60,6 +62,7 @@ from orchestrator.contract.vocabulary import (
     Task,
     ThermalStatus,
     Verdict,
+    WaitCode,
     Weights,
 )
 from tests.unit.domain.builders import probe_result
@@ -171,6 +174,19 @@ def sick_device(**changes: Any) -> DeviceView:
         "infrastructure_faults": 3,
     }
     return device(**(values | changes))
+
+
+def explanation(**changes: Any) -> Explanation:
+    values: dict[str, Any] = {
+        "run_id": "run-1",
+        "state": RunState.QUEUED,
+        "reasons": [
+            WaitReason(code=WaitCode.RESERVED, detail="lab.pixel: ann has it until 2026-01-02 05:00 UTC."),
+            WaitReason(code=WaitCode.BEHIND_OTHERS, detail="2 runs for its device come first: 2 of higher priority."),
+        ],
+        "runs_ahead": 2,
+    }
+    return Explanation(**(values | changes))
 
 
 def job_spec(**changes: Any) -> JobSpec:

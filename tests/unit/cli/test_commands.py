@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.contract.matrix import Matrix
-from orchestrator.contract.views import Problem, ProblemField, RunCounts
+from orchestrator.contract.views import DeviceEstimate, JobPreview, Problem, ProblemField, RunCounts
 from orchestrator.contract.vocabulary import JobState, RunState, Verdict
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator, fitmatrix
@@ -21,11 +21,25 @@ COMMANDS = [
     "submit",
     "jobs",
     "job",
+    "cancel",
     "runs",
     "run",
+    "why",
     "devices",
     "devices show",
     "devices probe",
+    "tokens create",
+    "tokens list",
+    "tokens revoke",
+    "agents list",
+    "agents code",
+    "agents revoke",
+    "audit",
+    "devices reserve",
+    "devices release",
+    "devices drain",
+    "devices undrain",
+    "devices classes",
     "models list",
     "models build",
     "matrix",
@@ -129,6 +143,66 @@ def test_submit_reads_standard_input(coordinator: FakeCoordinator) -> None:
     assert result.exit_code == 0
     assert json.loads(result.stdout)["id"] == "job-1"
     assert coordinator.requests[0][3] == {"name": "x", "variants": ["a"]}
+
+
+def test_a_dry_run_shows_what_would_be_and_creates_nothing(coordinator: FakeCoordinator, job_file: Path) -> None:
+    times = {"a": 250.0, "b": 40.0}
+    devices = [DeviceEstimate(device_id=name, runs=2, device_seconds=times[name]) for name in times]
+    preview = JobPreview(runs=4, cells=5, reused=1, devices=devices, left_out=["x on wasm: no"])
+    coordinator.answer("POST /api/v1/jobs/preview", preview)
+    result = fitmatrix("submit", str(job_file), "--dry-run", server=coordinator.url)
+    assert result.exit_code == 0
+    assert [(method, path) for method, path, *_ in coordinator.requests] == [("POST", "/api/v1/jobs/preview")]
+    said = " ".join(result.stdout.split())
+    assert "4 would be queued, in 5 cells" in said
+    assert "1 cells are answered by earlier results" in said
+    assert "about 4 min 50 s together" in said
+    assert "about 4 min 10 s if every device is free" in said
+    assert "x on wasm: no" in said
+    assert "Nothing was created" in said
+    as_json = fitmatrix("submit", str(job_file), "--dry-run", "--format", "json", server=coordinator.url)
+    assert json.loads(as_json.stdout) == preview.model_dump(mode="json")
+
+
+def test_cancel_takes_a_job_or_a_run(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("POST /api/v1/jobs/j-1/cancel", samples.job(id="j-1", state=JobState.CANCELLED))
+    ended = samples.run_detail(id="r-1", state=RunState.CANCELLED, verdict=None, attempt_list=[])
+    coordinator.answer("POST /api/v1/runs/r-1/cancel", ended)
+    for name in ("j-1", "r-1"):
+        result = fitmatrix("cancel", name, server=coordinator.url)
+        assert result.exit_code == 0, result.output
+        assert name in result.stdout
+        assert "cancelled" in result.stdout
+    as_json = fitmatrix("cancel", "r-1", "--format", "json", server=coordinator.url)
+    assert json.loads(as_json.stdout)["state"] == "cancelled"
+
+
+def test_a_job_says_who_submitted_it_what_bounds_it_and_what_expired(coordinator: FakeCoordinator) -> None:
+    spec = samples.job_spec(
+        variants='task == "text-generation"', expires=samples.LATER, timeouts={"queue": 90}, reuse={"days": 7}
+    )
+    job = samples.job(spec=spec, submitter="nightly", runs=RunCounts(finished=2, cancelled=1, expired=3))
+    coordinator.answer("GET /api/v1/jobs/job-1", job)
+    said = " ".join(fitmatrix("job", "job-1", server=coordinator.url).stdout.split())
+    for words in (
+        "submitter nightly",
+        'those with task == "text-generation"',
+        "expires 2026-11-21 21:31:05 UTC",
+        "90 s at most for a run to begin",
+        "results of the last 7 days",
+        "3 expired, 1 cancelled, 2 finished",
+    ):
+        assert words in said
+    coordinator.answer("GET /api/v1/jobs", [job])
+    assert "nightly" in fitmatrix("jobs", server=coordinator.url).stdout
+
+
+def test_a_reused_run_says_whose_result_it_has(coordinator: FakeCoordinator) -> None:
+    run = samples.run_detail(reused_from="r-source", attempts=0, attempt_list=[])
+    coordinator.answer("GET /api/v1/runs/run-1", run)
+    coordinator.answer("GET /api/v1/runs", [run])
+    assert "the result of r-source" in fitmatrix("run", "run-1", server=coordinator.url).stdout
+    assert "reused" in fitmatrix("runs", server=coordinator.url).stdout
 
 
 def test_a_rejected_job_names_field_line_value_and_what_is_allowed(

@@ -1,13 +1,15 @@
+from datetime import timedelta
+
 import pytest
 
 from orchestrator.contract.device import Browser, Emulation, Gpu
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.vocabulary import Backend
 from orchestrator.domain.errors import InvalidRequestError
-from orchestrator.domain.expansion import expand
+from orchestrator.domain.expansion import check_expiry, expand, expires_at
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import DeviceRecord
-from tests.unit.domain.builders import GIB, device, device_probe, device_record, variant
+from tests.unit.domain.builders import GIB, NOW, device, device_probe, device_record, variant
 
 CATALOG = {
     "big.q8": variant("big.q8", backends=[Backend.WASM]),
@@ -143,7 +145,12 @@ def test_no_device_at_all_says_how_to_get_one() -> None:
 
 @pytest.mark.parametrize(
     ("selector", "said"),
-    [("os == ", "1:7"), ("ram_gb < 4", "ram_gib"), ("cpus", "true or false"), ("(" * 400, "CEL")],
+    [
+        ("os == ", "column 7: it ends too early"),
+        ("ram_gb < 4", "ram_gib"),
+        ("cpus", "true or false"),
+        ("(" * 400, "CEL"),
+    ],
 )
 def test_a_bad_selector_is_explained(selector: str, said: str) -> None:
     assert said in fields(job(devices=selector))["devices"]
@@ -155,3 +162,34 @@ def test_too_many_runs_are_refused() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         expand(spec, many, DEVICES)
     assert "40000 runs" in caught.value.fields[0].value
+
+
+def test_a_lab_of_many_devices_is_not_listed_whole() -> None:
+    many = [device_record(device(f"lab.d{n}")) for n in range(300)]
+    with pytest.raises(InvalidRequestError) as caught:
+        expand(job(devices='os == "beos"'), CATALOG, many)
+    assert caught.value.fields[0].allowed.endswith("and 260 more")
+    assert len(caught.value.fields[0].allowed) < 1000
+
+
+@pytest.mark.parametrize("phase", ["collect", "cleanup"])
+def test_what_always_happens_cannot_be_limited(phase: str) -> None:
+    wrong = fields(job(timeouts={"phases": {phase: 5, "init": 5}}))
+    assert list(wrong) == [f"timeouts.phases.{phase}"]
+    assert "prepare" in wrong[f"timeouts.phases.{phase}"]
+
+
+def test_a_run_expires_with_its_job_or_when_it_has_waited_too_long() -> None:
+    later = NOW + timedelta(hours=2)
+    assert expires_at(job(), NOW) is None
+    assert expires_at(job(expires=later), NOW) == later
+    assert expires_at(job(timeouts={"queue": 60}), NOW) == NOW + timedelta(minutes=1)
+    assert expires_at(job(expires=later, timeouts={"queue": 60}), NOW) == NOW + timedelta(minutes=1)
+    assert expires_at(job(expires=later, timeouts={"queue": 10**5}), NOW) == later
+
+
+def test_a_job_that_has_expired_is_refused() -> None:
+    check_expiry(job(expires=NOW + timedelta(seconds=1)), NOW)
+    with pytest.raises(InvalidRequestError) as caught:
+        check_expiry(job(expires=NOW), NOW)
+    assert "2026-01-02T03:04:05Z" in caught.value.fields[0].allowed

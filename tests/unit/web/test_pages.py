@@ -1,18 +1,29 @@
 """The pages with hand-made data: what they say, and that nothing from outside becomes markup."""
 
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response
 from fastapi.testclient import TestClient
 
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.matrix import Matrix
-from orchestrator.contract.views import DeviceView, JobView, Quarantine, RunDetail, RunView
+from orchestrator.contract.views import (
+    DeviceView,
+    Drain,
+    Explanation,
+    JobView,
+    Quarantine,
+    Reservation,
+    RunDetail,
+    RunView,
+)
 from orchestrator.contract.vocabulary import DeviceState, Mark, Purpose, RunState
 from orchestrator.presentation.words import plain
-from orchestrator.web.router import create_web_router
+from orchestrator.web.router import create_static_router, create_web_router
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.domain.builders import adapter, device_probe
 
@@ -39,6 +50,9 @@ class HandMade:
     def run(self, run_id: str) -> RunDetail | None:
         return self.the_runs.get(run_id)
 
+    def waits_for(self, run_id: str) -> Explanation:
+        return samples.explanation(run_id=run_id)
+
     def job(self, job_id: str) -> JobView | None:
         return samples.job() if job_id == "job-1" else None
 
@@ -55,9 +69,11 @@ class HandMade:
     def runs_of_device(self, device_id: str) -> list[RunView]:
         return [run for run in self.the_runs.values() if run.device_id == device_id]
 
-    def artifact_path(self, sha256: str) -> Path | None:
+    def artifact(
+        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
+    ) -> Response | None:
         path = self.folder / sha256
-        return path if path.is_file() else None
+        return FileResponse(path, media_type=media_type, headers=dict(headers)) if path.is_file() else None
 
 
 @pytest.fixture
@@ -69,6 +85,7 @@ def reads(tmp_path: Path) -> HandMade:
 def web(reads: HandMade) -> TestClient:
     app = FastAPI()
     app.include_router(create_web_router(reads))
+    app.include_router(create_static_router())
     return TestClient(app)
 
 
@@ -295,7 +312,29 @@ def test_a_run_that_waits_has_a_page(web: TestClient, reads: HandMade) -> None:
     reads.the_runs["run-9"] = samples.run_detail(
         state=RunState.QUEUED, verdict=None, validation=None, finished_at=None, attempt_list=[]
     )
-    assert "queued" in page(web, "/runs/run-9").text
+    text = page(web, "/runs/run-9").text
+    for words in ("queued", "What it waits for", "reserved: lab.pixel: ann has it until", "behind-others: 2 runs"):
+        assert words in text, words
+    assert "What it waits for" not in page(web, "/runs/run-1").text
+
+
+def test_a_device_says_who_has_it_and_what_the_lab_counts_it_among(web: TestClient, reads: HandMade) -> None:
+    reads.the_devices = [
+        samples.device(
+            reservation=Reservation(by="ann", until=samples.LATER, note=samples.POISON),
+            drain=Drain(by="lab lead", since=samples.NOW, note="new battery"),
+            classes=["low-end phone"],
+            pools=["phones"],
+        )
+    ]
+    text = page(web, "/devices/this-machine").text
+    for words in (
+        "reserved by ann until 2026-11-21 21:31 UTC: a|b [red]x",
+        "drained by lab lead since 2026-11-21 21:30 UTC: new battery",
+        "lab's classes low-end phone",
+        "pools phones",
+    ):
+        assert words in text, words
 
 
 def test_a_job_lists_its_runs(web: TestClient) -> None:

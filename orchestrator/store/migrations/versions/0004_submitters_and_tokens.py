@@ -8,6 +8,15 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+devices = sa.table(
+    "devices",
+    sa.column("id", sa.String),
+    sa.column("registration", sa.JSON),
+    sa.column("exclusive_group", sa.String),
+    sa.column("model", sa.String),
+    sa.column("kind", sa.String),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -40,6 +49,7 @@ def upgrade() -> None:
         sa.Column("variant_digest", sa.String(length=200), nullable=False),
         sa.Column("backend", sa.String(length=200), nullable=False),
         sa.Column("device_model", sa.String(length=200), nullable=False),
+        sa.Column("variant_bytes", sa.BigInteger(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("runs", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("variant_digest", "backend", "device_model", name=op.f("pk_durations")),
@@ -60,11 +70,19 @@ def upgrade() -> None:
         sa.Column("topic", sa.String(length=200), nullable=False),
         sa.Column("subject", sa.String(length=200), nullable=False),
         sa.Column("job_id", sa.String(length=200), nullable=True),
+        sa.Column("device_id", sa.String(length=200), nullable=True),
         sa.Column("state", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.String(length=200), nullable=False),
+        sa.Column("token_digest", sa.String(length=200), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_sessions")),
+    )
     op.create_table(
         "submitters",
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -103,18 +121,53 @@ def upgrade() -> None:
     op.add_column("devices", sa.Column("drained_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("devices", sa.Column("drained_by", sa.String(length=200), nullable=True))
     op.add_column("devices", sa.Column("drain_note", sa.String(length=1000), nullable=True))
+    op.add_column("agents", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("jobs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("runs", sa.Column("reused_from", sa.String(length=200), nullable=True))
+    op.add_column("runs", sa.Column("browser_version", sa.String(length=200), nullable=True))
     op.drop_index(op.f("ix_runs_queue"), table_name="runs")
     op.create_index(
         "ix_runs_queue",
         "runs",
-        ["state", "device_id", "priority", "submitter", "job_created_at", "repeat", "variant_bytes"],
+        ["state", "device_id", "browser", "priority", "submitter", "job_created_at", "repeat", "variant_bytes"],
         unique=False,
     )
+    op.create_index(
+        "ix_runs_health",
+        "runs",
+        ["state", "device_id"],
+        unique=False,
+        sqlite_where=sa.text("purpose = 'health'"),
+        postgresql_where=sa.text("purpose = 'health'"),
+    )
+    op.drop_index(op.f("ix_runs_job_id"), table_name="runs")
+    op.create_index("ix_runs_job_id_state", "runs", ["job_id", "state"], unique=False)
+    op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
+    _let_devices_be_found()
     op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
+
+
+def _let_devices_be_found() -> None:
+    """What placement asks of devices becomes columns; when they were seen last is their agent's to tell."""
+    for name in ("exclusive_group", "model", "kind", "facts_revision"):
+        op.add_column("devices", sa.Column(name, sa.String(length=200), nullable=False, server_default=""))
+    op.add_column("devices", sa.Column("health_at", sa.DateTime(timezone=True), nullable=True))
+    op.drop_column("devices", "last_seen_at")
+    connection = op.get_bind()
+    for identifier, registration in connection.execute(sa.select(devices.c.id, devices.c.registration)).all():
+        connection.execute(
+            sa.update(devices)
+            .where(devices.c.id == identifier)
+            .values(
+                exclusive_group=registration.get("exclusive_group") or identifier,
+                model=registration["model"],
+                kind=registration["kind"],
+            )
+        )
+    op.create_index("ix_devices_model_kind", "devices", ["model", "kind"], unique=False)
+    op.create_index(op.f("ix_devices_exclusive_group"), "devices", ["exclusive_group"], unique=False)
 
 
 def downgrade() -> None:

@@ -1,0 +1,174 @@
+"""What a transaction changed: noted while it writes, kept with it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from orchestrator.contract.events import Event
+from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, Topic
+from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
+from orchestrator.store.rows import EventRow
+from orchestrator.store.webhooks import queue_notice
+
+_ENDED = {JobState.FINISHED: Notice.JOB_FINISHED, JobState.CANCELLED: Notice.JOB_CANCELLED}
+
+_INSERT = insert(EventRow.metadata.tables["events"])
+"""Past the mapper, which would cost more than the rows: this is in every transaction."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a transaction that has taken effect left for others to read."""
+
+    events: int
+    deliveries: int
+
+
+class ChangeNotes:
+    """One event for each subject that was written, its last state; notices for webhooks where it matters to them.
+
+    The repositories tell it, so that no use case can forget to.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._events: dict[tuple[Topic, str], dict[str, Any]] = {}
+        self._notices: list[tuple[Notice, Callable[[], dict[str, Any]], tuple[str, ...]]] = []
+
+    def job(self, job: Job, before: JobState | None, counts: Callable[[], dict[str, Any]]) -> None:
+        self._note(Topic.JOB, job.id, job.state, job_id=job.id)
+        notice = _ENDED.get(job.state)
+        if notice is not None and before is JobState.ACTIVE and job.purpose is Purpose.MEASURE:
+            self._notices.append((notice, lambda: _job_data(job) | {"runs": counts()}, tuple(job.spec.notify)))
+
+    def runs(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            self._note(Topic.RUN, run.id, run.state, job_id=run.job_id, device_id=run.device_id)
+
+    def ended(self, runs: Iterable[tuple[str, str, str]], state: str) -> None:
+        """Runs that ended together: the ids of each, of its job and of its device."""
+        for run_id, job_id, device_id in runs:
+            self._note(Topic.RUN, run_id, state, job_id=job_id, device_id=device_id)
+
+    def device(self, before: DeviceRecord | None, device: DeviceRecord) -> None:
+        """Only a change of what it may be used for is an event: a heartbeat is none."""
+        now = _standing(device)
+        then = None if before is None else _standing(before)
+        if now == then:
+            return
+        self._note(Topic.DEVICE, device.registration.id, str(now[0]), device_id=device.registration.id)
+        was_quarantined = before is not None and before.quarantine is not None
+        if device.quarantine is not None and not was_quarantined:
+            self._notices.append((Notice.DEVICE_QUARANTINED, lambda: _device_data(device), ()))
+        elif device.quarantine is None and was_quarantined:
+            self._notices.append((Notice.DEVICE_RETURNED, lambda: _device_data(device), ()))
+
+    def cell(self, before: str | None, record: CellRecord) -> None:
+        self._note(Topic.CELL, record.key, record.cell.verdict, device_id=record.cell.device)
+        if before not in (None, CellVerdict.UNSETTLED, record.cell.verdict):
+            data = _cell_data(record) | {"before": before}
+            self._notices.append((Notice.CELL_CHANGED, lambda: data, ()))
+
+    def write(self) -> Committed:
+        """Into the transaction that they are about; to be called last."""
+        now = datetime.now(UTC)
+        if self._events:
+            rows = [{**event, "at": now} for event in self._events.values()]
+            self._session.connection().execute(_INSERT, rows)
+        deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)
+        return Committed(len(self._events), deliveries)
+
+    def _note(
+        self, topic: Topic, subject: str, state: str, *, job_id: str | None = None, device_id: str | None = None
+    ) -> None:
+        key = (topic, subject)
+        self._events.pop(key, None)  # the last change decides the place as well
+        self._events[key] = {
+            "topic": topic,
+            "subject": subject,
+            "job_id": job_id,
+            "device_id": device_id,
+            "state": state,
+        }
+
+
+class EventRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def after(self, cursor: int, limit: int) -> list[Event]:
+        query = select(EventRow).where(EventRow.id > cursor).order_by(EventRow.id).limit(limit)
+        return [_to_event(row) for row in self._session.scalars(query)]
+
+    def bounds(self) -> tuple[int, int]:
+        oldest, newest = self._session.execute(select(func.min(EventRow.id), func.max(EventRow.id))).one()
+        return oldest or 0, newest or 0
+
+    def newest_before(self, moment: datetime) -> int:
+        return self._session.scalar(select(func.max(EventRow.id)).where(EventRow.at < moment)) or 0
+
+    def forget(self, up_to: int) -> None:
+        self._session.execute(delete(EventRow).where(EventRow.id <= up_to))
+
+
+def _to_event(row: EventRow) -> Event:
+    return Event(
+        id=row.id,
+        topic=Topic(row.topic),
+        subject=row.subject,
+        job=row.job_id,
+        device=row.device_id,
+        state=row.state,
+        at=row.at,
+    )
+
+
+def _standing(device: DeviceRecord) -> tuple[object, ...]:
+    """What it is called, and everything whose change is news."""
+    word = str(device.condition)
+    if device.condition is not Condition.OFFLINE:
+        if device.quarantine is not None:
+            word = "quarantined"
+        elif device.drain is not None:
+            word = "drained"
+        elif device.reservation is not None:
+            word = "reserved"
+    return word, device.condition, device.quarantine is not None, device.reservation, device.drain is not None
+
+
+def _job_data(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": job.spec.name,
+        "state": job.state,
+        "submitter": job.submitter,
+        "labels": dict(job.spec.labels),
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+    }
+
+
+def _device_data(device: DeviceRecord) -> dict[str, Any]:
+    return {
+        "id": device.registration.id,
+        "name": device.registration.name,
+        "state": _standing(device)[0],
+        "reason": device.quarantine.reason if device.quarantine else device.reason,
+    }
+
+
+def _cell_data(record: CellRecord) -> dict[str, Any]:
+    cell = record.cell
+    return {
+        "key": record.key,
+        "variant": cell.variant,
+        "backend": cell.backend,
+        "device": cell.device,
+        "browser": cell.browser,
+        "workload": cell.workload,
+        "verdict": cell.verdict,
+        "last_run": cell.last_run,
+    }

@@ -1,0 +1,118 @@
+"""One writer at a time, and one commit for those who wait for each other anyway.
+
+A commit waits for the disk, several milliseconds each. Writers that have queued up meanwhile therefore write into one
+transaction, each behind a savepoint of its own, and each returns when the commit that they share is on disk.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session
+
+_SHARED_SECONDS: Final = 0.02
+"""How long a transaction stays open for others; a commit takes about as long."""
+
+
+class Turn:
+    """A lock that the threads of a process get in the order in which they asked for it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._taken = False
+
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self._waiting)
+
+    def take(self) -> None:
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()  # released by whoever was before
+
+    def pass_on(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+
+class _SharedCommit:
+    """A transaction that several writers share, and its end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._began = time.monotonic()
+        self._ended = threading.Event()
+        self._error: Exception | None = None
+
+    @property
+    def may_go_on(self) -> bool:
+        return not self.connection.invalidated and time.monotonic() - self._began < _SHARED_SECONDS
+
+    def end(self) -> None:
+        try:
+            self.connection.commit()
+        except Exception as error:  # noqa: BLE001 - whatever it is, all who share the transaction must hear of it
+            self._error = error
+        finally:
+            self.connection.close()
+            self._ended.set()
+
+    def wait(self) -> None:
+        """Returns when what was written is on disk. Raises what kept it from there."""
+        self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+
+class Writing:
+    """Hands out sessions to one thread at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = Turn()
+        self._open: _SharedCommit | None = None
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Whatever is raised inside undoes what this session wrote, and nothing that others did."""
+        self._turn.take()
+        try:
+            shared = self._open or self._begin()
+            with Session(shared.connection, join_transaction_mode="create_savepoint") as session, session.begin():
+                yield session
+        finally:
+            self._leave()
+        shared.wait()
+
+    def _begin(self) -> _SharedCommit:
+        connection = self._engine.connect()
+        try:
+            connection.begin()
+        except BaseException:
+            connection.close()
+            raise
+        self._open = _SharedCommit(connection)
+        return self._open
+
+    def _leave(self) -> None:
+        """Whoever has nobody behind them commits for all."""
+        shared = self._open
+        try:
+            if shared is not None and not (self._turn.is_wanted and shared.may_go_on):
+                self._open = None
+                shared.end()
+        finally:
+            self._turn.pass_on()

@@ -1,0 +1,72 @@
+"""Writers that wait for each other share a commit, and nothing else."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from orchestrator.domain.records import Agent
+from orchestrator.store.database import Database
+from tests.unit.domain.builders import NOW
+from tests.waiting import wait_until
+
+
+def agent(name: str) -> Agent:
+    return Agent(name, "host", "1", f"digest-{name}", NOW)
+
+
+def test_writers_that_queue_up_share_a_commit_and_one_that_fails_takes_nobody_along(database: Database) -> None:
+    commits: list[Connection] = []
+    begun, everybody_waits = threading.Event(), threading.Event()
+
+    def note(connection: Connection) -> None:
+        commits.append(connection)
+
+    event.listen(Engine, "commit", note)
+
+    def write(name: str) -> None:
+        with database.write() as tx:
+            if name == "first":
+                begun.set()
+                everybody_waits.wait()
+            tx.agents.put(agent(name))
+            if name == "bad":
+                raise RuntimeError("on the way")
+
+    names = ["first", "one", "bad", "two"]
+    try:
+        with ThreadPoolExecutor(len(names)) as pool:
+            first = pool.submit(write, "first")
+            begun.wait()
+            others = [pool.submit(write, name) for name in names[1:]]
+            wait_until(lambda: len(database._writing._turn._waiting) == 3, what="three writers that wait")
+            everybody_waits.set()
+            first.result()
+            with pytest.raises(RuntimeError, match="on the way"):
+                others[1].result()
+            others[0].result()
+            others[2].result()
+    finally:
+        event.remove(Engine, "commit", note)
+    with database.read() as tx:
+        assert [name for name in names if tx.agents.get(name)] == ["first", "one", "two"]
+    assert len(commits) < len(names)
+
+
+def test_writers_get_their_turn_in_order_and_see_what_was_written_before(database: Database) -> None:
+    with database.write() as tx:
+        tx.agents.put(agent("counter"))
+
+    def count(_: int) -> None:
+        with database.write() as tx:
+            known = tx.agents.get("counter")
+            assert known is not None
+            tx.agents.put(Agent("counter", str(int(known.hostname.removeprefix("host") or 0) + 1), "1", "d", NOW))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(count, range(200)))
+    with database.read() as tx:
+        counted = tx.agents.get("counter")
+    assert counted is not None
+    assert counted.hostname == "200"
