@@ -49,7 +49,7 @@ SHORT: Final = Shape(
     runs=150, agents=4, devices_per_agent=3, run_seconds=0.8, harm_seconds=20, calm_seconds=60, pace=0.6
 )
 LONG: Final = Shape(
-    runs=2_000, agents=8, devices_per_agent=4, run_seconds=2.0, harm_seconds=420, calm_seconds=120, pace=1.0
+    runs=2_000, agents=8, devices_per_agent=4, run_seconds=2.0, harm_seconds=360, calm_seconds=120, pace=1.0
 )
 
 

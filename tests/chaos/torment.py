@@ -33,6 +33,8 @@ _BACK_SECONDS: Final = 200.0
 """Longest time until whatever a harm broke runs again."""
 _COPIED_SHARE: Final = 0.25
 _STALE: Final = 100
+_SUBMITTING: Final = 0.6
+"""Share of the time of harm in which jobs come."""
 _AUTO: Final = 0
 _SETTLES: Final = 5
 """Runs with which a cell settles, mostly."""
@@ -115,16 +117,18 @@ class _Submitter(threading.Thread):
     def run(self) -> None:
         try:
             with httpx.Client(base_url=self._url, timeout=10) as client:
-                for job in self._plan():
+                for job, runs in self._plan():
                     self.keys += 1
                     for _ in range(self._chance.choice([1, 1, 2])):
                         persist(partial(self._submit, client, job, str(self.keys)), httpx.HTTPError)
-                    time.sleep(self._chance.uniform(0.0, 0.05) * self._shape.harm_seconds)
+                    time.sleep(_SUBMITTING * self._shape.harm_seconds * runs / self._shape.runs)
         except BaseException as error:  # noqa: BLE001 - told to whoever waits for this thread
             self.error = error
 
     def wait(self, seconds: float) -> None:
         self.join(seconds)
+        if self.is_alive():
+            raise TimeoutError("jobs are still being submitted")
         if self.error is not None:
             raise self.error
 
@@ -133,15 +137,17 @@ class _Submitter(threading.Thread):
         response.raise_for_status()
         self.jobs.add(str(response.json()["id"]))
 
-    def _plan(self) -> Iterator[dict[str, object]]:
-        """Jobs with as many runs together as the shape wants; a few more come from `auto`."""
+    def _plan(self) -> Iterator[tuple[dict[str, object], int]]:
+        """Jobs, each with about how many runs it has, together as many as the shape wants."""
         devices = self._shape.agents * self._shape.devices_per_agent
         planned = 0
         while planned < self._shape.runs:
             variants = self._chance.sample([VARIANT, FORCED, LABELLED], self._chance.randint(1, 3))
             repeats = self._chance.choice([1, 2, 3, _AUTO])
             agent = self._chance.randrange(-1, self._shape.agents)
-            yield {
+            on = devices if agent < 0 else self._shape.devices_per_agent
+            runs = len(variants) * on * (repeats or _SETTLES)
+            job = {
                 "name": f"chaos {planned}",
                 "variants": variants,
                 "backends": ["wasm"],
@@ -149,8 +155,8 @@ class _Submitter(threading.Thread):
                 "priority": self._chance.choice([20, 50, 80]),
                 "devices": "true" if agent < 0 else f'id.startsWith("fleet-{agent:03d}.")',
             }
-            on = devices if agent < 0 else self._shape.devices_per_agent
-            planned += len(variants) * on * (repeats or _SETTLES)
+            yield job, runs
+            planned += runs
 
 
 def _all_ended(engine: Engine) -> bool:
@@ -188,8 +194,8 @@ def _of_the_lab(lab: ChaosLab, submitter: _Submitter) -> Iterator[Violation]:
 
 
 def _figures(evidence: Evidence, diary: Diary, copies: int, seconds: float) -> dict[str, object]:
-    runs = Counter(run.state for run in evidence.runs.values())
-    attempts = Counter(attempt.state for attempt in evidence.attempts)
+    runs = Counter(str(run.state) for run in evidence.runs.values())
+    attempts = Counter(str(attempt.state) for attempt in evidence.attempts)
     return {
         "runs": dict(runs),
         "attempts": dict(attempts),

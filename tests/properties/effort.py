@@ -3,7 +3,7 @@
 import os
 from typing import Any, Final
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 FACTOR: Final = int(os.environ.get("FITMATRIX_PROPERTY_FACTOR", "1"))
 """`make chaos` looks that many times harder, and at other examples each time; `make test` always at the same ones."""
@@ -17,5 +17,7 @@ def effort(examples: int, **further: Any) -> settings:
         deadline=None,  # of time: a busy machine is no failure
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         print_blob=True,
+        # Making a failing example smaller takes minutes: `make chaos` has them.
+        phases=[phase for phase in Phase if FACTOR > 1 or phase is not Phase.shrink],
         **further,
     )

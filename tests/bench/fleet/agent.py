@@ -30,6 +30,7 @@ _ENROL_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 1.0
 """After so long at the most a heartbeat says that a report has arrived."""
 _AWAY_SECONDS: Final = 2.0
+_CANCEL_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 _AT: Final = datetime(2001, 1, 1, 1, 1, 1, tzinfo=UTC)
 
@@ -119,10 +120,12 @@ class SimulatedAgent:
 
     async def kill(self) -> None:
         """As the kernel does it: nothing is said to anybody."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Until they have ended: `asyncio.wait_for`, which the broker's client uses, may swallow a cancellation (it does
+        # before Python 3.12 when what it waits for ends at that very moment).
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_CANCEL_SECONDS)
         for device in self.devices.values():
             if device.entry is not None:
                 device.entry.end(Ending.KILLED)
