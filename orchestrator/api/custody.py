@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
-from orchestrator.api.access import CallingUser, State, require_user
+from orchestrator.api.access import CallingAdmin, CallingSubmitter, State, require_user
 from orchestrator.api.examples import DEVICE_CLASS, DEVICE_VIEW, EXPLANATION, answered, listed
 from orchestrator.api.problems import NOT_FOUND, RESPONSES, documented
 from orchestrator.contract.custody import DeviceClassView, DrainRequest, ReservationRequest
@@ -23,7 +23,9 @@ _HELD = documented(CONFLICT="Somebody else has it; the detail says who, and unti
     summary="Reserve a device",
     responses=NOT_FOUND | _HELD | answered(DEVICE_VIEW),
 )
-def reserve_device(device_id: Identifier, body: ReservationRequest, caller: CallingUser, state: State) -> DeviceView:
+def reserve_device(
+    device_id: Identifier, body: ReservationRequest, caller: CallingSubmitter, state: State
+) -> DeviceView:
     """From now on only the caller's runs go to the device; what runs there goes on. Again to have it for longer."""
     state.custody.reserve(device_id, caller, timedelta(seconds=body.seconds), body.note)
     return state.reading.device(device_id)
@@ -35,7 +37,7 @@ def reserve_device(device_id: Identifier, body: ReservationRequest, caller: Call
     summary="Release a device",
     responses=NOT_FOUND | _HELD | answered(DEVICE_VIEW),
 )
-def release_device(device_id: Identifier, caller: CallingUser, state: State) -> DeviceView:
+def release_device(device_id: Identifier, caller: CallingSubmitter, state: State) -> DeviceView:
     """Ends a reservation; its holder and admins may."""
     state.custody.release(device_id, caller)
     return state.reading.device(device_id)
@@ -47,7 +49,7 @@ def release_device(device_id: Identifier, caller: CallingUser, state: State) -> 
     summary="Drain a device",
     responses=NOT_FOUND | answered(DEVICE_VIEW),
 )
-def drain_device(device_id: Identifier, body: DrainRequest, caller: CallingUser, state: State) -> DeviceView:
+def drain_device(device_id: Identifier, body: DrainRequest, caller: CallingAdmin, state: State) -> DeviceView:
     """It ends what it does and gets nothing more, health runs included, until it is undrained."""
     state.custody.drain(device_id, caller, body.note)
     return state.reading.device(device_id)
@@ -59,9 +61,9 @@ def drain_device(device_id: Identifier, body: DrainRequest, caller: CallingUser,
     summary="Undrain a device",
     responses=NOT_FOUND | answered(DEVICE_VIEW),
 )
-def undrain_device(device_id: Identifier, state: State) -> DeviceView:
+def undrain_device(device_id: Identifier, caller: CallingAdmin, state: State) -> DeviceView:
     """It is given runs again."""
-    state.custody.undrain(device_id)
+    state.custody.undrain(device_id, caller)
     return state.reading.device(device_id)
 
 

@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path
 
-from orchestrator.api.access import CallingSubmitter, State, require_user
+from orchestrator.api.access import CallingSubmitter, State, require, require_user
 from orchestrator.api.examples import JOB_EXAMPLES, JOB_PREVIEW, JOB_VIEW, RUN_DETAIL, answered
 from orchestrator.api.problems import NOT_FOUND, RESPONSES, documented
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import JobPreview, JobView, RunDetail
+from orchestrator.contract.vocabulary import Role
 
 router = APIRouter(dependencies=[Depends(require_user)], responses=RESPONSES)
 
@@ -16,7 +17,13 @@ Identifier = Annotated[str, Path(max_length=200)]
 FORBIDDEN = documented(FORBIDDEN="It is somebody else's, and the caller is no admin.")
 
 
-@router.post("/jobs/preview", tags=["jobs"], summary="Say what a job would do", responses=answered(JOB_PREVIEW))
+@router.post(
+    "/jobs/preview",
+    tags=["jobs"],
+    summary="Say what a job would do",
+    dependencies=[Depends(require(Role.SUBMITTER))],
+    responses=answered(JOB_PREVIEW),
+)
 def preview_job(spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)], state: State) -> JobPreview:
     """Expands the job as submitting it would, and creates nothing."""
     return state.submission.preview(spec)

@@ -27,7 +27,7 @@ Name = Annotated[str, Path(max_length=100)]
 )
 def register_webhook(request: WebhookRequest, state: State, caller: CallingAdmin) -> CreatedWebhook:
     """The answer alone holds the secret that signs what is sent (Standard Webhooks)."""
-    return state.webhooks.register(request, caller.name)
+    return state.webhooks.register(request, caller)
 
 
 @router.get("/webhooks", summary="List webhooks", responses=listed(WEBHOOK))
@@ -43,9 +43,9 @@ def show_webhook(name: Name, state: State, caller: CallingAdmin) -> WebhookView:
 
 
 @router.delete("/webhooks/{name}", status_code=HTTPStatus.NO_CONTENT, summary="Remove a webhook", responses=NOT_FOUND)
-def remove_webhook(name: Name, state: State, caller: CallingAdmin) -> Response:  # noqa: ARG001 - as above
+def remove_webhook(name: Name, state: State, caller: CallingAdmin) -> Response:
     """What is on its way to it is given up."""
-    state.webhooks.remove(name)
+    state.webhooks.remove(name, caller)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

@@ -9,7 +9,7 @@ from orchestrator.contract.vocabulary import AttemptState, JobState, Role, RunSt
 from orchestrator.domain.errors import ForbiddenError, NotFoundError
 from orchestrator.domain.records import Caller, Job, Run
 from orchestrator.domain.run_states import ENDED, RunEvent, next_state
-from orchestrator.services.outcomes import finish_job_if_done
+from orchestrator.services.outcomes import finish_job_if_done, settle_share
 from orchestrator.services.ports import Clock, Store, Transaction, Wakeup
 
 
@@ -58,6 +58,7 @@ class Cancelling:
             for run in tx.waiting_runs.under_way(job_id):
                 _withdraw(tx, run, now)
             tx.jobs.update(replace(job, state=JobState.CANCELLED, finished_at=now))
+            tx.audit.add(caller, "job.cancel", job_id)
         self._wake()
 
     def cancel_run(self, run_id: str, caller: Caller) -> None:
@@ -72,7 +73,8 @@ class Cancelling:
                 return
             _withdraw(tx, run, now)
             finish_job_if_done(tx, run.job_id, now)
-        self._wake()
+            tx.audit.add(caller, "run.cancel", run_id)
+        self._wake([run.device_id])
 
 
 def _withdraw(tx: Transaction, run: Run, now: datetime) -> None:
@@ -81,6 +83,7 @@ def _withdraw(tx: Transaction, run: Run, now: datetime) -> None:
         attempt = tx.attempts.get(run.id, run.attempts)
         if attempt is not None:
             tx.attempts.update(replace(attempt, state=AttemptState.WITHDRAWN, finished_at=now))
+            settle_share(tx, run, attempt, now)
     tx.runs.update(replace(run, state=next_state(run.state, RunEvent.CANCELLED), finished_at=now))
 
 

@@ -31,7 +31,8 @@ class Custody:
                 raise ConflictError(f"{_held(device_id, held)}: wait until then, or ask for it to be released")
             reservation = ReservationRecord(caller.name, now + duration, note)
             tx.devices.put(replace(device, reservation=reservation))
-        self._wake()
+            tx.audit.add(caller, "device.reserve", device_id, until=reservation.until.isoformat(), note=note)
+        self._wake([device_id])
         return reservation
 
     def release(self, device_id: str, caller: Caller) -> None:
@@ -43,7 +44,8 @@ class Custody:
                 raise ConflictError(f"{_held(device_id, held)}: only {held.by} and admins can release it")
             if device.reservation is not None:
                 tx.devices.put(replace(device, reservation=None))
-        self._wake()
+                tx.audit.add(caller, "device.release", device_id)
+        self._wake([device_id])
 
     def drain(self, device_id: str, caller: Caller, note: str) -> DrainRecord:
         """Takes a device out of service once it has ended what it does; a later word replaces the note."""
@@ -52,14 +54,16 @@ class Custody:
             since: datetime = device.drain.since if device.drain else self._clock()
             drain = DrainRecord(caller.name, since, note)
             tx.devices.put(replace(device, drain=drain))
+            tx.audit.add(caller, "device.drain", device_id, note=note)
         return drain
 
-    def undrain(self, device_id: str) -> None:
+    def undrain(self, device_id: str, caller: Caller) -> None:
         with self._store.write() as tx:
             device = _device(tx, device_id)
             if device.drain is not None:
                 tx.devices.put(replace(device, drain=None))
-        self._wake()
+                tx.audit.add(caller, "device.undrain", device_id)
+        self._wake([device_id])
 
 
 def _device(tx: Transaction, device_id: str) -> DeviceRecord:

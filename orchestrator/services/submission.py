@@ -19,6 +19,7 @@ from orchestrator.domain.reuse import EarlierRun, Kinships, take_over
 from orchestrator.services.estimates import estimate
 from orchestrator.services.outcomes import MAX_AUTO_RUNS
 from orchestrator.services.ports import Catalog, Clock, CurrentPlan, Store, Transaction, Wakeup
+from orchestrator.services.webhooks import check_notify
 
 
 class EarlierRuns(Protocol):
@@ -83,6 +84,7 @@ class Submission:
                 if known is not None:
                     return known, False
             tx.jobs.add(job, idempotency_key)
+            check_notify(tx, spec.notify)
             for variant in plan.frozen.values():
                 tx.variants.put(variant)
             tx.runs.add(runs)

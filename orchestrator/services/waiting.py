@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from orchestrator.contract.views import Explanation, WaitReason
@@ -14,8 +14,6 @@ from orchestrator.domain.records import DeviceRecord, Lease, Run
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.ports import Clock, CurrentPlan, Store, Transaction
 
-USE_HALF_LIFE: Final = timedelta(hours=1)
-"""After so long, device time that a submitter has had counts half."""
 _ENDS: Final = {
     WaitCode.OFFLINE: "It goes on as soon as its agent says that the device is there.",
     WaitCode.RESTING: "It goes on by itself when the device is ready.",
@@ -41,10 +39,6 @@ class Standing(Protocol):
 
     def rivals(self, run_id: str, browsers: Collection[str], only: str | None) -> Rivals:
         """Of runs in these browsers of the run's device, and of one submitter where `only` names one."""
-        ...
-
-    def used(self, submitters: Collection[str]) -> dict[str, tuple[float, datetime]]:
-        """Seconds of devices that submitters have had, and as of when."""
         ...
 
     def dispatcher_until(self) -> datetime | None:
@@ -138,11 +132,12 @@ class Waiting:
         """How many runs come first, by priority, then by who has had less of the devices, then by age."""
         held = live_reservation(device, self._clock())
         rivals = tx.standing.rivals(run.id, _browsers(device), held.by if held else None)
-        used = tx.standing.used([*rivals.same_priority, run.submitter])
-        mine = self._decayed(used.get(run.submitter))
+        used = tx.submitters.usage([*rivals.same_priority, run.submitter])
+        now = self._clock()
+        mine = used[run.submitter].at(now) if run.submitter in used else 0.0
         by_share = by_age = 0
         for submitter, (total, older) in rivals.same_priority.items():
-            theirs = self._decayed(used.get(submitter))
+            theirs = used[submitter].at(now) if submitter in used else 0.0
             if submitter == run.submitter or theirs == mine:
                 by_age += older
             elif theirs < mine:
@@ -158,12 +153,6 @@ class Waiting:
         verb = "run for its device comes" if ahead == 1 else "runs for its device come"
         said = f"{ahead} {verb} first: {', '.join(part for part in why if part)}."
         return ahead, [WaitReason(code=WaitCode.BEHIND_OTHERS, detail=said)]
-
-    def _decayed(self, use: tuple[float, datetime] | None) -> float:
-        if use is None:
-            return 0.0
-        seconds, as_of = use
-        return float(seconds * 0.5 ** ((self._clock() - as_of) / USE_HALF_LIFE))
 
 
 def _busy(tx: Transaction, device: DeviceRecord, leases: Collection[Lease]) -> Iterator[WaitReason]:

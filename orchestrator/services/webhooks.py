@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from orchestrator.contract.views import Listing, ProblemField
 from orchestrator.contract.webhooks import (
@@ -27,6 +28,7 @@ from orchestrator.domain.notices import (
     claimed,
     new_delivery,
 )
+from orchestrator.domain.records import Caller
 from orchestrator.domain.signatures import new_secret, signed_headers
 from orchestrator.services.paging import Page, paged
 from orchestrator.services.ports import Clock, Store, Transaction
@@ -96,10 +98,10 @@ class Webhooks:
         self._post = post
         self._plan = plan
 
-    def register(self, request: WebhookRequest, by: str) -> CreatedWebhook:
+    def register(self, request: WebhookRequest, caller: Caller) -> CreatedWebhook:
         """Raises ConflictError where the name is taken or there are too many."""
         notices = tuple(dict.fromkeys(request.notices))
-        webhook = Webhook(request.name, request.url, new_secret(), notices, self._clock(), by)
+        webhook = Webhook(request.name, request.url, new_secret(), notices, self._clock(), caller.name)
         with self._store.write() as tx:
             known = tx.webhooks.all()
             if any(one.name == request.name for one in known):
@@ -107,6 +109,7 @@ class Webhooks:
             if len(known) >= MOST_WEBHOOKS:
                 raise ConflictError(f"there are {MOST_WEBHOOKS} webhooks already: remove one first")
             tx.webhooks.add(webhook)
+            tx.audit.add(caller, "webhook.add", request.name, host=urlsplit(request.url).hostname)
         return CreatedWebhook(**dict(_view(webhook)), secret=webhook.secret)
 
     def all(self) -> Listing[WebhookView]:
@@ -117,10 +120,11 @@ class Webhooks:
         with self._store.read() as tx:
             return _view(_webhook(tx, name))
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, caller: Caller) -> None:
         with self._store.write() as tx:
             _webhook(tx, name)
             tx.webhooks.remove(name)
+            tx.audit.add(caller, "webhook.remove", name)
 
     def deliveries(self, name: str, page: Page) -> Listing[DeliveryView]:
         """Newest first."""

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState
 from orchestrator.services.waiting import Rivals
-from orchestrator.store.rows import LeadershipRow, RunRow, SubmitterRow
+from orchestrator.store.rows import LeadershipRow, RunRow
 
 
 class StandingReader:
@@ -40,10 +40,6 @@ class StandingReader:
             higher_priority += higher_ones
             same_priority[submitter] = (total - higher_ones, older_ones)
         return Rivals(higher_priority, same_priority)
-
-    def used(self, submitters: Collection[str]) -> dict[str, tuple[float, datetime]]:
-        query = select(SubmitterRow).where(SubmitterRow.name.in_(submitters))
-        return {row.name: (row.used_seconds, row.as_of) for row in self._session.scalars(query)}
 
     def dispatcher_until(self) -> datetime | None:
         return self._session.scalar(select(LeadershipRow.expires_at).where(LeadershipRow.role == "dispatcher"))

@@ -202,7 +202,7 @@ class HandAgent:
             devices=list(self.devices),
         )
         response = self._client.post("/agents/enrol", json=request.model_dump(mode="json"))
-        if response.status_code == httpx.codes.UNAUTHORIZED and self._client.headers.pop("Authorization", None):
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._client.headers.pop("Authorization", ""):
             # As an agent whose own token is not known any more does.
             response = self._client.post("/agents/enrol", json=request.model_dump(mode="json"))
         if response.is_success:

@@ -99,8 +99,8 @@ def test_a_drain_lasts_until_somebody_ends_it(desk: Desk) -> None:
     assert (again.since, again.note) == (first.since, "new battery, on Monday")
     desk.now += timedelta(days=365)
     assert desk.record.drain == again
-    desk.custody.undrain(DESK)
-    desk.custody.undrain(DESK)
+    desk.custody.undrain(DESK, ADMIN)
+    desk.custody.undrain(DESK, ADMIN)
     assert desk.record.drain is None
 
 
@@ -109,7 +109,7 @@ def test_what_is_not_there_is_said(desk: Desk) -> None:
         lambda: desk.custody.reserve("none", ANN, HOUR, ""),
         lambda: desk.custody.release("none", ANN),
         lambda: desk.custody.drain("none", ADMIN, ""),
-        lambda: desk.custody.undrain("none"),
+        lambda: desk.custody.undrain("none", ADMIN),
     ):
         with pytest.raises(NotFoundError, match="there is no device none"):
             act()

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.contract.views import Listing
-from orchestrator.contract.vocabulary import JobState, Notice
+from orchestrator.contract.vocabulary import JobState, Notice, Role
 from orchestrator.contract.webhooks import DeliveryState, DeliveryView, WebhookRequest
 from orchestrator.dispatch.outbox import Outbox
 from orchestrator.dispatch.webhook_poster import WebhookPoster
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.domain.notices import DeliveryPlan
+from orchestrator.domain.records import Caller
 from orchestrator.services.paging import Page
 from orchestrator.services.webhooks import MOST_WEBHOOKS, Webhooks, check_notify
 from orchestrator.store.database import Database
@@ -25,6 +26,8 @@ from tests.unit.domain.builders import NOW
 from tests.waiting import wait_until
 
 HASTY = DeliveryPlan(pauses=(timedelta(milliseconds=20),) * 3, silent=timedelta(milliseconds=20))
+
+ADMIN = Caller("admin", Role.ADMIN)
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def ended(webhooks: Webhooks, name: str) -> DeliveryView:
 def test_a_receiver_that_fails_first_is_told_in_the_end(
     database: Database, webhooks: Webhooks, receiver: Receiver
 ) -> None:
-    made = webhooks.register(WebhookRequest(name="ci", url=receiver.url), "admin")
+    made = webhooks.register(WebhookRequest(name="ci", url=receiver.url), ADMIN)
     receiver.answers = [(500, {}, b"not yet"), (302, {"Location": receiver.url + "/elsewhere"}, b"")]
     finish(database)
     done = ended(webhooks, "ci")
@@ -91,7 +94,7 @@ def test_a_receiver_that_fails_first_is_told_in_the_end(
 
 
 def test_it_is_given_up_after_the_last_pause(database: Database, webhooks: Webhooks, receiver: Receiver) -> None:
-    webhooks.register(WebhookRequest(name="ci", url=receiver.url), "admin")
+    webhooks.register(WebhookRequest(name="ci", url=receiver.url), ADMIN)
     receiver.answers = [(503, {}, b"busy" * 1_000)] * 9
     finish(database)
     done = ended(webhooks, "ci")
@@ -102,7 +105,7 @@ def test_it_is_given_up_after_the_last_pause(database: Database, webhooks: Webho
 
 
 def test_gone_is_gone(database: Database, webhooks: Webhooks, receiver: Receiver) -> None:
-    webhooks.register(WebhookRequest(name="ci", url=receiver.url), "admin")
+    webhooks.register(WebhookRequest(name="ci", url=receiver.url), ADMIN)
     receiver.answers = [(410, {}, b"")]
     finish(database)
     assert ended(webhooks, "ci").state is DeliveryState.GIVEN_UP
@@ -113,7 +116,7 @@ def test_nobody_there_is_a_sentence(webhooks: Webhooks) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
-    webhooks.register(WebhookRequest(name="ci", url=url), "admin")
+    webhooks.register(WebhookRequest(name="ci", url=url), ADMIN)
     pinged = webhooks.ping("ci")
     assert pinged.state is DeliveryState.GIVEN_UP
     assert "ConnectError" in pinged.answer
@@ -121,7 +124,7 @@ def test_nobody_there_is_a_sentence(webhooks: Webhooks) -> None:
 
 
 def test_a_ping_is_sent_once_whatever_comes_of_it(webhooks: Webhooks, receiver: Receiver) -> None:
-    made = webhooks.register(WebhookRequest(name="ci", url=receiver.url, notices=[]), "admin")
+    made = webhooks.register(WebhookRequest(name="ci", url=receiver.url, notices=[]), ADMIN)
     receiver.answers = [(500, {}, b"no")]
     assert webhooks.ping("ci").state is DeliveryState.GIVEN_UP
     assert webhooks.ping("ci").state is DeliveryState.DELIVERED
@@ -132,7 +135,7 @@ def test_a_ping_is_sent_once_whatever_comes_of_it(webhooks: Webhooks, receiver: 
 def test_two_coordinators_send_once(database: Database, receiver: Receiver) -> None:
     patient = DeliveryPlan()
     both = [sender(database, patient), sender(database, patient)]
-    both[0].register(WebhookRequest(name="ci", url=receiver.url), "admin")
+    both[0].register(WebhookRequest(name="ci", url=receiver.url), ADMIN)
     for number in range(5):
         finish(database, f"j-{number}")
 
@@ -147,7 +150,7 @@ def test_two_coordinators_send_once(database: Database, receiver: Receiver) -> N
 
 def test_a_sender_that_died_in_the_middle_costs_one_pause(database: Database, receiver: Receiver) -> None:
     webhooks = sender(database)
-    webhooks.register(WebhookRequest(name="ci", url=receiver.url), "admin")
+    webhooks.register(WebhookRequest(name="ci", url=receiver.url), ADMIN)
     finish(database)
     receiver.may_answer.clear()
 
@@ -169,8 +172,8 @@ def test_a_silent_receiver_does_not_hold_up_the_others(database: Database, recei
     webhooks = sender(database, DeliveryPlan())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        webhooks.register(WebhookRequest(name="dead", url=f"http://127.0.0.1:{probe.getsockname()[1]}/"), "admin")
-    webhooks.register(WebhookRequest(name="well", url=receiver.url), "admin")
+        webhooks.register(WebhookRequest(name="dead", url=f"http://127.0.0.1:{probe.getsockname()[1]}/"), ADMIN)
+    webhooks.register(WebhookRequest(name="well", url=receiver.url), ADMIN)
     for number in range(3):
         finish(database, f"j-{number}")
     while asyncio.run(webhooks.deliver_due()):
@@ -184,7 +187,7 @@ def test_a_silent_receiver_does_not_hold_up_the_others(database: Database, recei
 def test_what_was_tried_for_too_long_is_given_up(database: Database, receiver: Receiver) -> None:
     moments = iter([datetime.now(UTC)] * 1 + [datetime.now(UTC) + timedelta(days=3)] * 9)
     webhooks = Webhooks(database, lambda: next(moments), WebhookPoster("1"), DeliveryPlan())
-    webhooks.register(WebhookRequest(name="ci", url=receiver.url), "admin")
+    webhooks.register(WebhookRequest(name="ci", url=receiver.url), ADMIN)
     finish(database)
     webhooks.tidy()
     assert only(webhooks.deliveries("ci", Page(10))).state is DeliveryState.GIVEN_UP
@@ -194,12 +197,12 @@ def test_what_was_tried_for_too_long_is_given_up(database: Database, receiver: R
 def test_names_are_taken_once_and_bounded(database: Database) -> None:
     webhooks = sender(database)
     for number in range(MOST_WEBHOOKS):
-        webhooks.register(WebhookRequest(name=f"w{number}", url="http://127.0.0.1/"), "admin")
+        webhooks.register(WebhookRequest(name=f"w{number}", url="http://127.0.0.1/"), ADMIN)
     with pytest.raises(ConflictError, match="remove one first"):
-        webhooks.register(WebhookRequest(name="more", url="http://127.0.0.1/"), "admin")
+        webhooks.register(WebhookRequest(name="more", url="http://127.0.0.1/"), ADMIN)
     with pytest.raises(ConflictError, match="there is a webhook w0 already"):
-        webhooks.register(WebhookRequest(name="w0", url="http://127.0.0.1/"), "admin")
-    webhooks.remove("w0")
+        webhooks.register(WebhookRequest(name="w0", url="http://127.0.0.1/"), ADMIN)
+    webhooks.remove("w0", ADMIN)
     with pytest.raises(NotFoundError):
         webhooks.show("w0")
     shown = webhooks.show("w1")
@@ -212,7 +215,7 @@ def test_a_job_names_webhooks_that_there_are(database: Database) -> None:
         with pytest.raises(InvalidRequestError) as caught:
             check_notify(tx, ["ci"])
     assert caught.value.fields[0].allowed == "nothing: no webhook is registered"
-    sender(database).register(WebhookRequest(name="ci", url="http://127.0.0.1/", notices=[Notice.JOB_FINISHED]), "x")
+    sender(database).register(WebhookRequest(name="ci", url="http://127.0.0.1/", notices=[Notice.JOB_FINISHED]), ADMIN)
     with database.read() as tx:
         check_notify(tx, ["ci"])
         with pytest.raises(InvalidRequestError) as caught:
@@ -223,7 +226,7 @@ def test_a_job_names_webhooks_that_there_are(database: Database) -> None:
 
 def test_deliveries_come_page_by_page(database: Database) -> None:
     webhooks = sender(database)
-    webhooks.register(WebhookRequest(name="ci", url="http://127.0.0.1:1/"), "admin")
+    webhooks.register(WebhookRequest(name="ci", url="http://127.0.0.1:1/"), ADMIN)
     for number in range(5):
         finish(database, f"j-{number}")
     first = webhooks.deliveries("ci", Page(2))
