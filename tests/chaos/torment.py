@@ -137,7 +137,7 @@ class _Submitter(threading.Thread):
         response.raise_for_status()
         self.jobs.add(str(response.json()["id"]))
 
-    def _plan(self) -> Iterator[tuple[dict[str, object], int]]:
+    def _plan(self) -> Iterator[tuple[dict[str, Any], int]]:
         """Jobs, each with about how many runs it has, together as many as the shape wants."""
         devices = self._shape.agents * self._shape.devices_per_agent
         planned = 0
