@@ -147,7 +147,7 @@ class _Submitter(threading.Thread):
             agent = self._chance.randrange(-1, self._shape.agents)
             on = devices if agent < 0 else self._shape.devices_per_agent
             runs = len(variants) * on * (repeats or _SETTLES)
-            job = {
+            job: dict[str, object] = {
                 "name": f"chaos {planned}",
                 "variants": variants,
                 "backends": ["wasm"],
