@@ -36,8 +36,8 @@ _STALE: Final = 100
 _SUBMITTING: Final = 0.6
 """Share of the time of harm in which jobs come."""
 _AUTO: Final = 0
-_SETTLES: Final = 5
-"""Runs with which a cell settles, mostly."""
+_SETTLES: Final = 2
+"""Runs with which a cell settles at the least."""
 _TOLD: Final = 3
 """Violations whose runs' stories are told."""
 
@@ -147,7 +147,7 @@ class _Submitter(threading.Thread):
             agent = self._chance.randrange(-1, self._shape.agents)
             on = devices if agent < 0 else self._shape.devices_per_agent
             runs = len(variants) * on * (repeats or _SETTLES)
-            job = {
+            job: dict[str, object] = {
                 "name": f"chaos {planned}",
                 "variants": variants,
                 "backends": ["wasm"],
