@@ -1,13 +1,11 @@
 """The OpenAPI document: what FastAPI writes, with errors under the media type that they really have."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 
 from orchestrator.api.problems import MEDIA_TYPE
-
-_JSON: Final = "application/json"
 
 
 def install_document(app: FastAPI) -> None:
@@ -31,7 +29,7 @@ def _error_contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _declare_problem(content: dict[str, Any]) -> None:
-    """FastAPI takes every model for JSON, but RFC 9457 names a type of its own."""
-    described = content.get(_JSON)
-    if described and described.get("schema", {}).get("$ref", "").endswith("/Problem"):
-        content[MEDIA_TYPE] = content.pop(_JSON) | content.get(MEDIA_TYPE, {})
+    """FastAPI gives every model the endpoint's own media type, but RFC 9457 names one for errors."""
+    for media_type in [name for name in content if name != MEDIA_TYPE]:
+        if content[media_type].get("schema", {}).get("$ref", "").endswith("/Problem"):
+            content[MEDIA_TYPE] = content.pop(media_type) | content.get(MEDIA_TYPE, {})

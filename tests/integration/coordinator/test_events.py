@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from orchestrator.contract.events import Event, EventsReset
 from orchestrator.contract.vocabulary import JobState
 from orchestrator.domain.records import Caller
 from orchestrator.services import events as events_service
+from orchestrator.services.authentication import Authentication
 from orchestrator.services.events import EventFeed
 from orchestrator.store.database import Database
 from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, running_coordinator
@@ -173,7 +175,8 @@ def served(database: Database, access: Access) -> Iterator[tuple[str, EventFeed]
     """The event streams alone over a database, as another coordinator on it would serve them."""
     feed = EventFeed(database)
     app = FastAPI()
-    app.state.fitmatrix = SimpleNamespace(feed=feed, access_holds=access, token=None)
+    authentication = Authentication(database, lambda: datetime.now(UTC), None, is_loopback=True)
+    app.state.fitmatrix = SimpleNamespace(feed=feed, access_holds=access, authentication=authentication)
     install_problem_handlers(app)
     app.include_router(events_api.router, prefix="/api/v1")
     config = uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=5)
@@ -187,6 +190,7 @@ def served(database: Database, access: Access) -> Iterator[tuple[str, EventFeed]
         yield f"http://127.0.0.1:{port}", feed
     finally:
         feed.end_streams()
+        authentication.close()
         server.should_exit = True
         thread.join(timeout=20)
         feed.stop()
