@@ -34,6 +34,8 @@ NOT_ASKED = [
 
 EXAMPLES = 12
 """Of each operation, as documented and not."""
+NO_HTTP = "Received: text/plain; charset=utf-8"
+"""What the server's parser answers to headers that are none, before the application sees them."""
 ENDLESS: frozenset[str] = frozenset({"/api/v1/events"})
 """Paths whose answers do not end."""
 
