@@ -273,6 +273,9 @@ def _log_to_stderr(device_id: str) -> None:
     for name in ("celery", "kombu"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
+    # Celery acknowledges once more after the attempt, and is loud when the broker is away then: there is nothing to do.
+    for name in ("celery.worker.request", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _on_unknown_message(exc: object = None, **_: object) -> None:
