@@ -26,20 +26,16 @@ from orchestrator.domain.records import (
     Lease,
     Run,
 )
+from orchestrator.services.access import Access, Audit
 from orchestrator.services.queue import Queue, Submitters
 
 if TYPE_CHECKING:
     from orchestrator.services.cancelling import WaitingRuns
     from orchestrator.services.estimates import Durations
-    from orchestrator.services.submission import EarlierRuns
-
-if TYPE_CHECKING:
     from orchestrator.services.events import Events
-    from orchestrator.services.webhooks import WebhookRecords
-from orchestrator.services.access import Access, Audit
-
-if TYPE_CHECKING:
+    from orchestrator.services.submission import EarlierRuns
     from orchestrator.services.waiting import Standing
+    from orchestrator.services.webhooks import WebhookRecords
 
 
 class Jobs(Protocol):
