@@ -49,4 +49,4 @@ def enrol(client: TestClient, agent_id: str, secret: str | None, version: int = 
 
 def beat(client: TestClient, agent_id: str, secret: str) -> int:
     path = f"/api/v1/agents/{agent_id}/heartbeat"
-    return client.post(path, json={"devices": []}, headers=bearing(secret)).status_code
+    return int(client.post(path, json={"devices": []}, headers=bearing(secret)).status_code)

@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 
 def status(client: TestClient, secret: str | None, path: str = "/api/v1/devices") -> int:
-    return client.get(path, headers=bearing(secret)).status_code
+    return int(client.get(path, headers=bearing(secret)).status_code)
 
 
 def test_a_token_works_until_it_is_revoked(guarded: TestClient) -> None:
