@@ -81,6 +81,8 @@ test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/postgres.sh
 	@deploy/setup/network.sh
 	@deploy/setup/android.sh
+	@deploy/setup/nginx.sh
+	@deploy/setup/compose.sh
 	@$(MAKE) webview-host
 	@$(NODE) npm --prefix webpayloads test
 	@$(BIN)/python -m pytest $(PYTEST)

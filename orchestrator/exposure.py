@@ -14,8 +14,8 @@ def check_tokens(settings: CoordinatorSettings, administrators: int) -> None:
     """
     if not settings.is_loopback and settings.token is None and administrators == 0:
         raise StartupError(
-            f"refusing to listen on {settings.host} without a token: set FITMATRIX_TOKEN, or listen on 127.0.0.1 and "
-            "make one with `fitmatrix tokens create NAME --role admin`"
+            f"refusing to listen on {settings.public_url or settings.host} without a token: set FITMATRIX_TOKEN, or "
+            "listen on 127.0.0.1 alone and make one with `fitmatrix tokens create NAME --role admin`"
         )
 
 
@@ -46,7 +46,7 @@ def exposures(settings: CoordinatorSettings, agents_broker_url: str) -> Iterator
     """Sentences on what agents of other machines cannot reach, or others could read on the way."""
     if settings.is_loopback:
         return
-    if settings.tls_certificate is None:
+    if settings.tls_certificate is None and not (settings.public_url or "").startswith("https://"):
         yield (
             "tokens and results are sent unencrypted: give --tls-certificate and --tls-key, or put a proxy that speaks "
             "TLS in front"

@@ -216,8 +216,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         enrolment=Enrolment(database, _now, wake, registry, authentication, broker_users),
         rates=rates,
     )
-    hosts = ["127.0.0.1", "localhost", "[::1]"] if settings.is_loopback else ["*"]
-    app = create_app(state, product_version, hosts)
+    app = create_app(state, product_version, settings.hosts)
     app.include_router(create_static_router())
     app.include_router(create_login_router(BrowserDoor(state)))
     app.include_router(

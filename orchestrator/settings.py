@@ -1,6 +1,7 @@
 """The coordinator's settings, from flags and the environment (`FITMATRIX_…`)."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, field_validator
@@ -22,6 +23,9 @@ class CoordinatorSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65_535)
     """0 takes any free port."""
+    public_url: str | None = None
+    """Where people and agents reach it, when that is a reverse proxy on the same machine: `https://lab.example`.
+    Without one, a coordinator on loopback answers to this machine's own names alone."""
     broker_url: str | None = None
     """Redis or Valkey, `rediss://` for one that speaks TLS; without one an embedded Valkey is started."""
     agents_broker_url: str | None = None
@@ -57,9 +61,28 @@ class CoordinatorSettings(BaseSettings):
     def _absolute(cls, data: Path) -> Path:
         return data.expanduser().absolute()
 
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("write it like https://lab.example, without a path")
+        return f"{parts.scheme}://{parts.netloc}"
+
     @property
     def is_loopback(self) -> bool:
-        return self.host in LOOPBACK
+        """Whether this machine's own users are all who can reach it."""
+        return self.host in LOOPBACK and self.public_url is None
+
+    @property
+    def hosts(self) -> list[str]:
+        """Names that requests may ask for: on loopback no others, since another site's name may lead there."""
+        if self.host not in LOOPBACK:
+            return ["*"]
+        public = [name] if self.public_url and (name := urlsplit(self.public_url).hostname) else []
+        return ["127.0.0.1", "localhost", "[::1]", *public]
 
     @property
     def scheme(self) -> str:

@@ -9,6 +9,7 @@ compile() {
 compile pyproject.toml --extra coordinator --extra agent --group dev -o requirements/dev.txt
 compile pyproject.toml --extra coordinator -c requirements/dev.txt -o requirements/coordinator.txt
 compile pyproject.toml --extra agent -c requirements/dev.txt -o requirements/agent.txt
+compile requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 compile requirements/node.in -o requirements/node.txt
 compile requirements/models.in --config-file requirements/models.toml --no-emit-package torch -c requirements/dev.txt \
   -o requirements/models.txt

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finds nginx, which one of the benchmarks compares with; on Debian and Ubuntu as root, installs it.
+# Finds nginx, behind which a test puts a coordinator and with which a benchmark compares; on Debian and Ubuntu as root, installs it.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 command -v nginx >/dev/null && exit 0
@@ -11,5 +11,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   rm -f "$log"
   command -v nginx >/dev/null && exit 0
 fi
-echo "nginx is missing, model_serving is left out: install it (on Debian and Ubuntu 'sudo apt install nginx-light')." >&2
+echo "nginx is missing: install it (on Debian and Ubuntu 'sudo apt install nginx-light')." >&2
 exit 1

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text, update
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -191,6 +191,16 @@ class Database:
                     )
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+        except SQLAlchemyError as error:
+            why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise DatabaseError(f"the database {self._engine.url!r} cannot be opened: {why}") from error
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no table in it yet. Raises DatabaseError when it cannot be opened."""
+        try:
+            with self._engine.connect() as connection:
+                return not inspect(connection).get_table_names()
         except SQLAlchemyError as error:
             why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise DatabaseError(f"the database {self._engine.url!r} cannot be opened: {why}") from error

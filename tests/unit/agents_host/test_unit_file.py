@@ -8,20 +8,22 @@ from pathlib import Path
 import pytest
 
 UNIT = Path("deploy/systemd/fitmatrix-agent.service")
+COORDINATOR_UNIT = Path("deploy/systemd/fitmatrix-coordinator.service")
 RULES = Path("deploy/udev/51-fitmatrix-android.rules")
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not on this machine")
-def test_systemd_understands_the_unit(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+@pytest.mark.parametrize("unit", [UNIT, COORDINATOR_UNIT], ids=lambda unit: unit.stem)
+def test_systemd_understands_the_unit(unit: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     # The program need not be installed here, nor the user be there.
-    text = (pytestconfig.rootpath / UNIT).read_text()
+    text = (pytestconfig.rootpath / unit).read_text()
     text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE)
-    (tmp_path / UNIT.name).write_text(text)
+    (tmp_path / unit.name).write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(tmp_path / UNIT.name)], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", str(tmp_path / unit.name)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert UNIT.name not in done.stderr, done.stderr
+    assert unit.name not in done.stderr, done.stderr
 
 
 def test_the_unit_gives_the_agent_time_to_put_its_devices_in_order(pytestconfig: pytest.Config) -> None:
