@@ -42,6 +42,7 @@ from orchestrator.object_storage import ObjectStorage, StorageError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.audiences import Audiences
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.custody import Custody
@@ -210,6 +211,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         | ({"artifacts": artifacts.check} if artifacts else {}),
         feed=feed,
         webhooks=webhooks,
+        audiences=Audiences(database, _now, lab_plan),
         access_holds=access_holds,
         authentication=authentication,
         users=Users(database, _now, authentication),

@@ -333,3 +333,62 @@ def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]
 
 def listed(example: Any) -> dict[int | str, dict[str, Any]]:
     return answered({"items": [example]})
+
+
+AUDIENCE_UPLOAD: Final[dict[str, Any]] = {"csv": "class,share\nlow-end phone,40\nflagship phone,25.5\n"}
+_SEGMENTS: Final[list[dict[str, Any]]] = [
+    {"name": "low-end phone", "selector": '"low-end phone" in classes', "share": 0.4},
+    {"name": "flagship phone", "selector": '"flagship phone" in classes', "share": 0.255},
+]
+AUDIENCE: Final[dict[str, Any]] = {
+    "name": "our-site",
+    "created_at": "2026-11-21T11:00:00Z",
+    "created_by": "ada",
+    "segments": _SEGMENTS,
+    "named_share": 0.655,
+}
+COVERAGE: Final[dict[str, Any]] = {
+    "audience": AUDIENCE,
+    "variants": [
+        {
+            "variant": "smollm2-135m-instruct.q8",
+            "model": "smollm2-135m-instruct",
+            "parameters": 134515008,
+            "weights": "trained",
+            "model_bytes": 137000000,
+            "workload": "pp512/tg128",
+            "reach": 0.234,
+            "interval": [0.188, 0.255],
+            "unknown": 0.745,
+            "on_frontier": True,
+            "segments": [
+                {
+                    "segment": "low-end phone",
+                    "share": 0.4,
+                    "devices": 0,
+                    "emulated": False,
+                    "backend": None,
+                    "verdict": None,
+                    "runs": 0,
+                    "probability": None,
+                    "interval": None,
+                },
+                {
+                    "segment": "flagship phone",
+                    "share": 0.255,
+                    "devices": 1,
+                    "emulated": False,
+                    "backend": "webgpu",
+                    "verdict": "fits",
+                    "runs": 5,
+                    "probability": 0.917,
+                    "interval": [0.621, 1.0],
+                },
+            ],
+        }
+    ],
+    "choices": [
+        {"segment": "low-end phone", "share": 0.4, "variant": None, "backend": None},
+        {"segment": "flagship phone", "share": 0.255, "variant": "smollm2-135m-instruct.q8", "backend": "webgpu"},
+    ],
+}

@@ -14,6 +14,7 @@ from orchestrator.object_storage import ObjectStorage
 from orchestrator.pages import PageBuilds
 from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.audiences import Audiences
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.custody import Custody
@@ -44,6 +45,7 @@ class ApiState:
     """Each raises when its dependency does not work."""
     feed: EventFeed
     webhooks: Webhooks
+    audiences: Audiences
     access_holds: Callable[[Caller], bool]
     """Whether somebody who was let in would still be: asked again and again while a stream is open."""
     authentication: Authentication

@@ -9,6 +9,7 @@ import typer
 
 from orchestrator.cli import (
     agents,
+    audiences,
     audit,
     backups,
     devices,
@@ -40,7 +41,21 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for group in (serving, jobs, runs, waiting, devices, models, matrix, webhooks, tokens, agents, audit, backups):
+for group in (
+    serving,
+    jobs,
+    runs,
+    waiting,
+    devices,
+    models,
+    matrix,
+    audiences,
+    webhooks,
+    tokens,
+    agents,
+    audit,
+    backups,
+):
     group.register(app)
 
 

@@ -11,6 +11,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.client.errors import ClientError, problem_of
+from orchestrator.contract.audience import AudienceView, Coverage
 from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
@@ -178,6 +179,26 @@ def models() -> Call[Listing[VariantView]]:
 
 def matrix() -> Call[Matrix]:
     return Call("GET", f"{API_PREFIX}/matrix", _as(Matrix))
+
+
+def put_audience(name: str, csv: str) -> Call[AudienceView]:
+    """Uploads an audience, in the place of the one of this name; see docs/audiences.md for the file."""
+    return Call("PUT", f"{API_PREFIX}/audiences/{_part(name)}", _as(AudienceView), json={"csv": csv})
+
+
+def audiences() -> Call[Listing[AudienceView]]:
+    """Every audience, by its name."""
+    return Call("GET", f"{API_PREFIX}/audiences", _as(Listing[AudienceView]))
+
+
+def remove_audience(name: str) -> Call[None]:
+    return Call("DELETE", f"{API_PREFIX}/audiences/{_part(name)}", lambda _: None)
+
+
+def coverage(audience: str, *, emulated: bool = False, synthetic: bool = True) -> Call[Coverage]:
+    """How many of an audience's visitors each variant fits."""
+    path = f"{API_PREFIX}/audiences/{_part(audience)}/coverage"
+    return Call("GET", path, _as(Coverage), {"emulated": emulated, "synthetic": synthetic})
 
 
 def webhooks() -> Call[Listing[WebhookView]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Final
 
+from orchestrator.contract.audience import VariantCoverage
 from orchestrator.contract.catalog import (
     Distillation,
     LowRankAdapter,
@@ -227,3 +228,9 @@ def key_figure(cell: Cell) -> str | None:
 def runs_on_software_gpu(cell: Cell) -> bool:
     """Only where WebGPU computed: a WASM run does not care which adapter the browser has."""
     return cell.backend is Backend.WEBGPU and cell.fallback_adapter is True
+
+
+def reach_words(coverage: VariantCoverage) -> str:
+    """`63 % (58 to 68)`: of all visitors, with the 95 % interval."""
+    low, high = coverage.interval
+    return f"{coverage.reach:.0%} ({low * 100:.0f} to {high * 100:.0f})".replace("%", " %")

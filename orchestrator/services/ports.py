@@ -30,6 +30,7 @@ from orchestrator.services.access import Access, Audit
 from orchestrator.services.queue import Queue, Submitters
 
 if TYPE_CHECKING:
+    from orchestrator.services.audiences import AudienceRecords
     from orchestrator.services.cancelling import WaitingRuns
     from orchestrator.services.estimates import Durations
     from orchestrator.services.events import Events
@@ -265,6 +266,8 @@ class Transaction(Protocol):
     def events(self) -> "Events": ...
     @property
     def webhooks(self) -> "WebhookRecords": ...
+    @property
+    def audiences(self) -> "AudienceRecords": ...
     @property
     def access(self) -> Access: ...
     @property

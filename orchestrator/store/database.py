@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.services.ports import RunTally
+from orchestrator.store.audiences import AudienceRepository
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
@@ -121,6 +122,10 @@ class SqlTransaction:
     @cached_property
     def webhooks(self) -> WebhookRepository:
         return WebhookRepository(self._session)
+
+    @cached_property
+    def audiences(self) -> AudienceRepository:
+        return AudienceRepository(self._session)
 
     @cached_property
     def access(self) -> AccessRepository:

@@ -363,6 +363,15 @@ class DeliveryRow(Base):
     """What came back last."""
 
 
+class AudienceRow(Base):
+    __tablename__ = "audiences"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    segments: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+
 JOBS: Final = cast(Table, JobRow.__table__)
 VARIANTS: Final = cast(Table, VariantRow.__table__)
 RUNS: Final = cast(Table, RunRow.__table__)

@@ -106,6 +106,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_tokens_name")),
     )
     op.create_table(
+        "audiences",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("segments", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_audiences")),
+    )
+    op.create_table(
         "webhooks",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("url", sa.String(length=2000), nullable=False),

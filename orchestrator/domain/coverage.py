@@ -1,0 +1,167 @@
+"""How many of a site's visitors a variant fits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from orchestrator.contract.audience import AudienceSegment, SegmentChoice, SegmentCoverage, VariantCoverage
+from orchestrator.contract.matrix import Cell
+from orchestrator.contract.vocabulary import Backend, CellVerdict
+from orchestrator.domain.statistics import (
+    Settlement,
+    jeffreys_interval,
+    probability_of_success,
+    sequential_test,
+)
+
+DRAWS: Final = 4_000
+_SEED: Final = 1_605
+"""The same audience and the same cells give the same interval."""
+
+Target = tuple[str, str]
+"""Ids of a device and of one of its browsers."""
+
+
+@dataclass(frozen=True)
+class Visitors:
+    """A segment with the devices of the lab that stand for it."""
+
+    segment: AudienceSegment
+    targets: frozenset[Target]
+
+
+def cover(visitors: Sequence[Visitors], cells: Iterable[Cell]) -> list[VariantCoverage]:
+    """How many visitors each variant fits, the widest reach first.
+
+    Of each device and browser the newest cell counts; imported cells do not. A segment is served by the backend that
+    is likeliest to fit.
+    """
+    by_variant: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.imported_from is None:
+            by_variant.setdefault(cell.variant, []).append(cell)
+    found = [_cover_by(visitors, _of_one_kind(theirs)) for theirs in by_variant.values()]
+    found.sort(key=lambda one: (-one.reach, one.model_bytes, one.variant))
+    return _with_frontier(found)
+
+
+def choose(visitors: Sequence[Visitors], coverages: Sequence[VariantCoverage]) -> list[SegmentChoice]:
+    """For each segment the largest variant that fits it."""
+    choices: list[SegmentChoice] = []
+    for index, one in enumerate(visitors):
+        fitting = [
+            (variant, variant.segments[index])
+            for variant in coverages
+            if variant.segments[index].verdict is CellVerdict.FITS
+        ]
+        best = max(
+            fitting, key=lambda pair: (pair[0].parameters, -pair[0].model_bytes, pair[1].probability or 0), default=None
+        )
+        choices.append(
+            SegmentChoice(
+                segment=one.segment.name,
+                share=one.segment.share,
+                variant=best[0].variant if best else None,
+                backend=best[1].backend if best else None,
+            )
+        )
+    return choices
+
+
+def _of_one_kind(cells: Sequence[Cell]) -> list[Cell]:
+    """Those of the workload and the criteria with most runs, of each device, browser and backend the newest."""
+    runs: dict[tuple[str, str], int] = {}
+    for cell in cells:
+        kind = (cell.workload, cell.criteria.model_dump_json())
+        runs[kind] = runs.get(kind, 0) + cell.runs
+    chosen = max(sorted(runs), key=lambda kind: runs[kind])
+    newest: dict[tuple[Target, Backend], Cell] = {}
+    for cell in sorted(cells, key=lambda cell: cell.updated_at):
+        if (cell.workload, cell.criteria.model_dump_json()) == chosen:
+            newest[_target(cell), cell.backend] = cell
+    return list(newest.values())
+
+
+def _target(cell: Cell) -> Target:
+    return cell.device, cell.browser_channel.replace(" ", "-")
+
+
+def _cover_by(visitors: Sequence[Visitors], cells: Sequence[Cell]) -> VariantCoverage:
+    segments = [_cover_segment(one, cells) for one in visitors]
+    known = [(one.share, one) for one in segments if one.probability is not None]
+    unknown = 1 - sum(share for share, _ in known)
+    any_cell = cells[0]
+    return VariantCoverage(
+        variant=any_cell.variant,
+        model=any_cell.model,
+        parameters=any_cell.parameters,
+        weights=any_cell.weights,
+        model_bytes=any_cell.model_bytes,
+        workload=any_cell.workload,
+        reach=sum(share * (one.probability or 0) for share, one in known),
+        interval=_interval([(share, *_counts(one)) for share, one in known]),
+        unknown=max(0.0, unknown),
+        on_frontier=False,
+        segments=segments,
+    )
+
+
+def _counts(one: SegmentCoverage) -> tuple[float, float]:
+    """Successes and failures, from the mean of the Jeffreys posterior."""
+    successes = (one.probability or 0) * (one.runs + 1) - 0.5
+    return successes, one.runs - successes
+
+
+def _interval(parts: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    if not parts:
+        return 0.0, 0.0
+    generator = np.random.default_rng(_SEED)
+    reached = np.zeros(DRAWS)
+    for share, successes, failures in parts:
+        reached += share * generator.beta(successes + 0.5, failures + 0.5, DRAWS)
+    low, high = np.percentile(reached, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _cover_segment(visitors: Visitors, cells: Sequence[Cell]) -> SegmentCoverage:
+    theirs = [cell for cell in cells if _target(cell) in visitors.targets and cell.runs > 0]
+    backends = sorted({cell.backend for cell in theirs})
+    answers = [_on_backend(visitors.segment, backend, theirs) for backend in backends]
+    if not answers:
+        return SegmentCoverage(
+            segment=visitors.segment.name, share=visitors.segment.share, devices=0, emulated=False, backend=None,
+            verdict=None, runs=0, probability=None, interval=None,
+        )  # fmt: skip
+    return max(answers, key=lambda answer: (answer.probability or 0, answer.runs))
+
+
+def _on_backend(segment: AudienceSegment, backend: Backend, cells: Sequence[Cell]) -> SegmentCoverage:
+    measured = [cell for cell in cells if cell.backend is backend]
+    runs, successes = sum(cell.runs for cell in measured), sum(cell.successes for cell in measured)
+    settlement = sequential_test(successes, runs - successes)
+    verdict = {Settlement.SUCCESS: CellVerdict.FITS, Settlement.OPEN: CellVerdict.UNSETTLED}.get(settlement)
+    failing = [cell.verdict for cell in measured if cell.verdict not in (CellVerdict.FITS, CellVerdict.UNSETTLED)]
+    return SegmentCoverage(
+        segment=segment.name,
+        share=segment.share,
+        devices=len({cell.device for cell in measured}),
+        emulated=any(cell.emulated for cell in measured),
+        backend=backend,
+        verdict=verdict or (max(sorted(set(failing)), key=failing.count) if failing else CellVerdict.FAILS),
+        runs=runs,
+        probability=probability_of_success(successes, runs),
+        interval=jeffreys_interval(successes, runs),
+    )
+
+
+def _with_frontier(found: Sequence[VariantCoverage]) -> list[VariantCoverage]:
+    """Marks what nobody beats: from the smallest download up, whatever reaches more than all before."""
+    best = 0.0
+    frontier: set[str] = set()
+    for one in sorted(found, key=lambda one: (one.model_bytes, -one.reach)):
+        if one.reach > best + 1e-12:
+            best = one.reach
+            frontier.add(one.variant)
+    return [one.model_copy(update={"on_frontier": one.variant in frontier}) for one in found]
