@@ -44,6 +44,7 @@ from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.comparing import Comparing
 from orchestrator.services.custody import Custody
 from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.enrolment import Enrolment
@@ -195,13 +196,15 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             authentication.refresh()
         return authentication.is_still_let_in(caller)
 
+    matrix = MatrixReading(database, _now, lab_plan)
     state = ApiState(
         submission=Submission(database, catalog, _now, wake, lab_plan),
         cancelling=Cancelling(database, _now, wake),
         custody=Custody(database, _now, wake),
         waiting=waiting,
         reading=reading,
-        matrix=MatrixReading(database, _now, lab_plan),
+        matrix=matrix,
+        comparing=Comparing(matrix),
         agents=registry,
         ledger=ledger,
         blobs=BlobAnswers(blobs, artifacts),

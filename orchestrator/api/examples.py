@@ -390,3 +390,46 @@ def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]
 
 def listed(example: Any) -> dict[int | str, dict[str, Any]]:
     return answered({"items": [example]})
+
+
+_ARM: Final[dict[str, Any]] = {
+    "cells": ["5f0c" * 16],
+    "verdict": "fits",
+    "fault": None,
+    "runs": 5,
+    "successes": 5,
+    "probability": 0.917,
+    "interval": [0.621, 1.0],
+    "last_run": "r-7k2m9q4x0v1d",
+    "updated_at": "2026-11-21T12:00:09Z",
+}
+COMPARISON: Final[dict[str, Any]] = {
+    "vary": "browser_version",
+    "a": "156",
+    "b": "157",
+    "pairs": 1,
+    "only_a": 0,
+    "only_b": 3,
+    "counts": {"flipped-down": 1, "flipped-up": 0, "worse": 0, "better": 0, "none": 0},
+    "looked_at": 1,
+    "comparisons": [
+        {
+            "place": {"variant": "smollm2-135m-instruct.q8", "backend": "wasm", "device": "desk-a1b2c3"},
+            "a": _ARM,
+            "b": _ARM
+            | {"verdict": "too-slow", "runs": 2, "successes": 0, "probability": 0.167, "interval": [0.0, 0.667]},
+            "change": "flipped-down",
+            "p_value": 0.0476,
+            "figures": {
+                "decode_tokens_per_second": {
+                    "a": {"median": 20.1, "p25": 19.8, "p75": 20.4, "n": 5},
+                    "b": {"median": 4.2, "p25": 4.1, "p75": 4.3, "n": 2},
+                    "ratio": 0.209,
+                    "interval": None,
+                    "significant": False,
+                    "better": False,
+                }
+            },
+        }
+    ],
+}

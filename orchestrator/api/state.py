@@ -16,6 +16,7 @@ from orchestrator.services.agents import AgentRegistry
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.comparing import Comparing
 from orchestrator.services.custody import Custody
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed
@@ -33,6 +34,7 @@ class ApiState:
     cancelling: Cancelling
     reading: Reading
     matrix: MatrixReading
+    comparing: Comparing
     custody: Custody
     waiting: Waiting
     agents: AgentRegistry

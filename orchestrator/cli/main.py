@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import agents, audit, devices, jobs, matrix, models, runs, serving, tokens, waiting, webhooks
+from orchestrator.cli import (
+    agents,
+    audit,
+    compare,
+    devices,
+    jobs,
+    matrix,
+    models,
+    runs,
+    serving,
+    tokens,
+    waiting,
+    webhooks,
+)
 from orchestrator.cli.options import CA_VARIABLE
 
 app = typer.Typer(
@@ -27,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for group in (serving, jobs, runs, waiting, devices, models, matrix, webhooks, tokens, agents, audit):
+for group in (serving, jobs, runs, waiting, devices, models, matrix, compare, webhooks, tokens, agents, audit):
     group.register(app)
 
 

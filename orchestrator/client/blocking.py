@@ -110,6 +110,7 @@ class Client:
     device = _answer(calls.device)
     models = _all(calls.models)
     matrix = _answer(calls.matrix)
+    compare = _answer(calls.compare)
     webhooks = _page(calls.webhooks)
     add_webhook = _answer(calls.add_webhook)
     remove_webhook = _answer(calls.remove_webhook)

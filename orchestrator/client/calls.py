@@ -11,6 +11,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.client.errors import ClientError, problem_of
+from orchestrator.contract.comparison import Comparison, Varied
 from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
@@ -178,6 +179,14 @@ def models() -> Call[Listing[VariantView]]:
 
 def matrix() -> Call[Matrix]:
     return Call("GET", f"{API_PREFIX}/matrix", _as(Matrix))
+
+
+def compare(
+    vary: Varied | str, a: str, b: str = "", *, limit: int | None = None, **only: str | Sequence[str]
+) -> Call[Comparison]:
+    """Two matrices cell by cell; `only` are the matrix's filters, such as `variant="…"`."""
+    params = {"vary": str(vary), "a": a, "b": b or None, "limit": limit} | only
+    return Call("GET", f"{API_PREFIX}/compare", _as(Comparison), params)
 
 
 def webhooks() -> Call[Listing[WebhookView]]:

@@ -92,6 +92,14 @@ class MatrixReading:
             entries = self._chosen(tx, self._current(tx), only or CellFilter())
         return [entry.cell for entry in sorted(entries, key=_order)]
 
+    def measured(self, only: CellFilter) -> list[Entry]:
+        """Cells with the samples of their figures. Raises InvalidRequestError as `cells` does."""
+        with self._store.read() as tx:
+            snapshot = self._current(tx)
+            entries = self._chosen(tx, snapshot, only)
+            tallies = self._with_samples(tx, snapshot, entries, only.counts_anew)
+        return [replace(entry, tally=tally) for entry, tally in zip(entries, tallies, strict=True)]
+
     def matrix(self, only: CellFilter, page: Page | None = None) -> Matrix:
         """The cells, or a page of them."""
         cells = self.cells(only)

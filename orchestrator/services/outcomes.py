@@ -17,6 +17,7 @@ from orchestrator.domain.judgement import judge
 from orchestrator.domain.probing import find_browser, with_probe
 from orchestrator.domain.quarantine import after_failed_health_run, after_fault, after_result
 from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Run
+from orchestrator.domain.regression import regressed_from
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
 from orchestrator.domain.tallies import CellTally
@@ -119,9 +120,12 @@ def _enter_cell(
     browser = used.label if used else run.browser
     key = cell_key(run, registration, browser)
     tx.runs.update(replace(run, cell_key=key))
-    tally = (tx.cells.tally(key) or CellTally()).with_results([result_of(run)])
-    record = build_cell(key, tally, run, variant, registration, report, browser)
+    before = tx.cells.tally(key) or CellTally()
+    record = build_cell(key, before.with_results([result_of(run)]), run, variant, registration, report, browser)
     tx.cells.put(record)
+    since = regressed_from(record.cell, before.verdict, lambda: tx.cells.of(variant.id, registration.id))
+    if since is not None:
+        tx.cells.note_regression(record, since)
     _repeat_until_settled(tx, run, record, now)
 
 

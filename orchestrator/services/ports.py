@@ -218,6 +218,11 @@ class ResultQuery:
 
 
 class Cells(Protocol):
+    def of(self, variant_id: str, device_id: str) -> list[Cell]: ...
+    def note_regression(self, record: CellRecord, since: Cell) -> None:
+        """What fits in `since`, which may be the cell as it was before, does not fit in the cell."""
+        ...
+
     """They are never removed; each change of any of them has a higher revision than those before it."""
 
     def put(self, record: CellRecord) -> None:

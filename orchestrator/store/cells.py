@@ -74,6 +74,15 @@ class CellRepository:
         row = self._session.execute(select(CELLS.c.key, CELLS.c.cell).where(CELLS.c.key == key)).one_or_none()
         return CellRecord(key, _to_cell(row)) if row else None
 
+    def of(self, variant_id: str, device_id: str) -> list[Cell]:
+        rows = self._session.execute(
+            select(CELLS.c.key, CELLS.c.cell).where(CELLS.c.variant_id == variant_id, CELLS.c.device_id == device_id)
+        )
+        return [_to_cell(row) for row in rows]
+
+    def note_regression(self, record: CellRecord, since: Cell) -> None:
+        self._notes.regression(record, since)
+
     def all(self) -> list[CellRecord]:
         rows = self._session.execute(select(CELLS.c.key, CELLS.c.cell))
         return [CellRecord(row.key, _to_cell(row)) for row in rows]
