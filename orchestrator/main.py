@@ -45,12 +45,14 @@ from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.audiences import Audiences
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.comparing import Comparing
 from orchestrator.services.custody import Custody
 from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -195,12 +197,15 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             authentication.refresh()
         return authentication.is_still_let_in(caller)
 
+    matrix = MatrixReading(database, _now, lab_plan)
     state = ApiState(
         submission=Submission(database, catalog, _now, wake, lab_plan),
         cancelling=Cancelling(database, _now, wake),
         custody=Custody(database, _now, wake),
         waiting=waiting,
         reading=reading,
+        matrix=matrix,
+        comparing=Comparing(matrix),
         agents=registry,
         ledger=ledger,
         blobs=BlobAnswers(blobs, artifacts),

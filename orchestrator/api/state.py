@@ -17,9 +17,11 @@ from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.audiences import Audiences
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.comparing import Comparing
 from orchestrator.services.custody import Custody
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed
+from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -32,6 +34,8 @@ class ApiState:
     submission: Submission
     cancelling: Cancelling
     reading: Reading
+    matrix: MatrixReading
+    comparing: Comparing
     custody: Custody
     waiting: Waiting
     agents: AgentRegistry

@@ -116,6 +116,7 @@ class AsyncClient:
     audiences = _all(calls.audiences)
     remove_audience = _answer(calls.remove_audience)
     coverage = _answer(calls.coverage)
+    compare = _answer(calls.compare)
     webhooks = _page(calls.webhooks)
     add_webhook = _answer(calls.add_webhook)
     remove_webhook = _answer(calls.remove_webhook)

@@ -114,6 +114,7 @@ class Client:
     audiences = _all(calls.audiences)
     remove_audience = _answer(calls.remove_audience)
     coverage = _answer(calls.coverage)
+    compare = _answer(calls.compare)
     webhooks = _page(calls.webhooks)
     add_webhook = _answer(calls.add_webhook)
     remove_webhook = _answer(calls.remove_webhook)

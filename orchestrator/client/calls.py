@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.client.errors import ClientError, problem_of
 from orchestrator.contract.audience import AudienceView, Coverage
+from orchestrator.contract.comparison import Comparison, Varied
 from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Matrix
@@ -199,6 +200,14 @@ def coverage(audience: str, *, emulated: bool = False, synthetic: bool = True) -
     """How many of an audience's visitors each variant fits."""
     path = f"{API_PREFIX}/audiences/{_part(audience)}/coverage"
     return Call("GET", path, _as(Coverage), {"emulated": emulated, "synthetic": synthetic})
+
+
+def compare(
+    vary: Varied | str, a: str, b: str = "", *, limit: int | None = None, **only: str | Sequence[str]
+) -> Call[Comparison]:
+    """Two matrices cell by cell; `only` are the matrix's filters, such as `variant="…"`."""
+    params = {"vary": str(vary), "a": a, "b": b or None, "limit": limit} | only
+    return Call("GET", f"{API_PREFIX}/compare", _as(Comparison), params)
 
 
 def webhooks() -> Call[Listing[WebhookView]]:

@@ -247,6 +247,8 @@ class Topic(StrEnum):
     RUN = "run"
     DEVICE = "device"
     CELL = "cell"
+    REGRESSION = "regression"
+    """A cell that fitted, or whose like in an earlier version of the browser fits, does not fit."""
 
 
 class Notice(StrEnum):
@@ -256,6 +258,8 @@ class Notice(StrEnum):
     JOB_CANCELLED = "job.cancelled"
     DEVICE_QUARANTINED = "device.quarantined"
     DEVICE_RETURNED = "device.returned"
+    CELL_REGRESSED = "cell.regressed"
+    """What fitted, here or in an earlier version of the same browser, is settled not to fit any more."""
     CELL_CHANGED = "cell.changed"
     """A settled cell has another verdict than before, or is no longer settled."""
 

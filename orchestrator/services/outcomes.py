@@ -8,7 +8,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, FaultCode, JobState, Purpose, RunState, Task, Verdict
-from orchestrator.domain.cells import build_cell, cell_key
+from orchestrator.domain.cells import build_cell, cell_key, result_of
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.expansion import expires_at
 from orchestrator.domain.fair_share import charge, correction
@@ -17,8 +17,10 @@ from orchestrator.domain.judgement import judge
 from orchestrator.domain.probing import find_browser, with_probe
 from orchestrator.domain.quarantine import after_failed_health_run, after_fault, after_result
 from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Run
+from orchestrator.domain.regression import regressed_from
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
+from orchestrator.domain.tallies import CellTally
 from orchestrator.services.estimates import note_duration
 from orchestrator.services.ports import Transaction
 from orchestrator.services.retrying import Search
@@ -118,8 +120,12 @@ def _enter_cell(
     browser = used.label if used else run.browser
     key = cell_key(run, registration, browser)
     tx.runs.update(replace(run, cell_key=key))
-    record = build_cell(key, tx.runs.finished_in_cell(key), variant, registration, report, browser, now)
+    before = tx.cells.tally(key) or CellTally()
+    record = build_cell(key, before.with_results([result_of(run)]), run, variant, registration, report, browser)
     tx.cells.put(record)
+    since = regressed_from(record.cell, before.verdict, lambda: tx.cells.of(variant.id, registration.id))
+    if since is not None:
+        tx.cells.note_regression(record, since)
     _repeat_until_settled(tx, run, record, now)
 
 

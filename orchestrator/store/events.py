@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.events import Event
+from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, Topic
 from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
 from orchestrator.store.rows import EventRow
@@ -72,6 +73,11 @@ class ChangeNotes:
         if before not in (None, CellVerdict.UNSETTLED, record.cell.verdict):
             data = _cell_data(record) | {"before": before}
             self._notices.append((Notice.CELL_CHANGED, lambda: data, ()))
+
+    def regression(self, record: CellRecord, since: Cell) -> None:
+        self._note(Topic.REGRESSION, record.key, record.cell.verdict, device_id=record.cell.device)
+        data = _cell_data(record) | {"fault": record.cell.fault, "since": {"key": since.key, "browser": since.browser}}
+        self._notices.append((Notice.CELL_REGRESSED, lambda: data, ()))
 
     def write(self) -> Committed:
         """Into the transaction that they are about; to be called last."""

@@ -1,0 +1,99 @@
+"""Two matrices, cell by cell."""
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime
+
+from orchestrator.contract.base import Answer
+from orchestrator.contract.matrix import Figure
+from orchestrator.contract.vocabulary import CellVerdict, FaultCode
+
+
+class Varied(StrEnum):
+    """What the two arms of a comparison differ in."""
+
+    BROWSER_VERSION = "browser_version"
+    BROWSER_CHANNEL = "browser_channel"
+    RUNTIME_VERSION = "runtime_version"
+    RUNTIME = "runtime"
+    QUANTIZATION = "quantization"
+    VARIANT = "variant"
+    BACKEND = "backend"
+    DEVICE = "device"
+    LABEL = "label"
+    """Of the jobs: runs with one label against runs with another."""
+    TIME = "time"
+    """Runs before a moment against runs since then."""
+
+
+class Change(StrEnum):
+    """From the first arm to the second."""
+
+    FLIPPED_DOWN = "flipped-down"
+    """It fitted and does not fit any more, both beyond doubt."""
+    FLIPPED_UP = "flipped-up"
+    WORSE = "worse"
+    """Significantly: fewer runs fit, or a speed or a wait is worse by 5 % or more."""
+    BETTER = "better"
+    NONE = "none"
+    """None that these runs show."""
+
+
+class Arm(Answer):
+    """One side of a pair: a cell, or several that differ in nothing that matters here, taken together."""
+
+    cells: list[str]
+    """Their keys."""
+    verdict: CellVerdict
+    fault: FaultCode | None
+    runs: int
+    successes: int
+    probability: float
+    interval: tuple[float, float]
+    last_run: str
+    updated_at: AwareDatetime
+
+
+class FigureChange(Answer):
+    """A figure in both arms."""
+
+    a: Figure
+    b: Figure
+    ratio: float | None
+    """Median of b divided by median of a; null where that of a is 0."""
+    interval: tuple[float, float] | None
+    """95 % of the ratio by a bootstrap of both medians; null with fewer than three runs in an arm."""
+    significant: bool
+    """The interval leaves out 1."""
+    better: bool | None
+    """Whether b is better; null where they are the same."""
+
+
+class CellComparison(Answer):
+    """A pair of cells that are alike in everything but what is varied."""
+
+    place: dict[str, str]
+    """What both have in common, by dimension."""
+    a: Arm
+    b: Arm
+    change: Change
+    p_value: float
+    """Of Fisher's exact test, two-sided: how often chance alone gives shares of fitting runs so different."""
+    figures: dict[str, FigureChange]
+    """By the field's name in `Cell`."""
+
+
+class Comparison(Answer):
+    vary: Varied
+    a: str
+    b: str
+    pairs: int
+    only_a: int
+    """Places that were measured in the first arm alone."""
+    only_b: int
+    counts: dict[Change, int]
+    """Of all pairs. Where figures decide, of those that were looked at: see `looked_at`."""
+    looked_at: int
+    """Pairs whose figures were compared: those that are listed."""
+    comparisons: list[CellComparison]
+    """Flips first, then what is most different."""
