@@ -16,6 +16,7 @@ from agents.faults import AgentError
 from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
 from orchestrator.contract.device import (
     AttemptRef,
+    AttemptStart,
     AttemptStarted,
     EnrolAnswer,
     EnrolRequest,
@@ -107,11 +108,10 @@ class CoordinatorClient:
     def heartbeat(self, agent_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
         return self._send("POST", f"/agents/{agent_id}/heartbeat", HeartbeatAnswer, body=heartbeat, token=self.token)
 
-    def start_attempt(self, attempt: AttemptRef) -> AttemptStarted:
-        """Raises CoordinatorRefusedError with status 409 when the attempt has lost its lease."""
-        return self._send(
-            "POST", f"/attempts/{attempt.run_id}/{attempt.number}/start", AttemptStarted, token=self.token
-        )
+    def start_attempt(self, attempt: AttemptRef, start: AttemptStart) -> AttemptStarted:
+        """Raises CoordinatorRefusedError with status 409 when the attempt has lost its lease or is somebody else's."""
+        path = f"/attempts/{attempt.run_id}/{attempt.number}/start"
+        return self._send("POST", path, AttemptStarted, body=start, token=self.token)
 
     def put_report(self, report: AttemptReport) -> ReportReceipt:
         path = f"/attempts/{report.run_id}/{report.number}/report"

@@ -153,6 +153,7 @@ class AttemptRow(Base):
     leased_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
+    start_nonce: Mapped[str | None]
     finished_at: Mapped[datetime | None]
     fault: Mapped[dict[str, Any] | None]
     report: Mapped[dict[str, Any] | None]

@@ -127,6 +127,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("runs", sa.Column("reused_from", sa.String(length=200), nullable=True))
     op.add_column("runs", sa.Column("browser_version", sa.String(length=200), nullable=True))
+    op.add_column("attempts", sa.Column("start_nonce", sa.String(length=200), nullable=True))
     op.drop_index(op.f("ix_runs_queue"), table_name="runs")
     op.create_index(
         "ix_runs_queue",
