@@ -165,7 +165,9 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab_plan)
     dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab_plan)
     health_runs = HealthRuns(database, catalog, _now, times, plan)
-    dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due, Expiry(database, _now).expire_due], times)
+    custody = Custody(database, _now, wake)
+    chores = [custody.end_due, health_runs.queue_due, Expiry(database, _now).expire_due]
+    dispatcher = Dispatcher(dispatching, ledger, chores, times)
     wake.target = dispatcher
     reading = Reading(database, catalog, _now, times, lab_plan)
     waiting = Waiting(database, _now, times, lab_plan)
@@ -197,7 +199,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     state = ApiState(
         submission=Submission(database, catalog, _now, wake, lab_plan),
         cancelling=Cancelling(database, _now, wake),
-        custody=Custody(database, _now, wake),
+        custody=custody,
         waiting=waiting,
         reading=reading,
         agents=registry,

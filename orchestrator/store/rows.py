@@ -210,7 +210,7 @@ class DeviceRow(Base):
     quarantined_at: Mapped[datetime | None]
     quarantine_reason: Mapped[str] = mapped_column(PlainText(25_000))
     """Empty outside quarantine; may quote a fault's detail."""
-    reserved_until: Mapped[datetime | None]
+    reserved_until: Mapped[datetime | None] = mapped_column(index=True)
     reserved_by: Mapped[str | None]
     reservation_note: Mapped[str | None] = mapped_column(PlainText(1_000))
     drained_at: Mapped[datetime | None]

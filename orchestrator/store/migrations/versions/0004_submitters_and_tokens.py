@@ -116,6 +116,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_webhooks")),
     )
     op.add_column("devices", sa.Column("reserved_until", sa.DateTime(timezone=True), nullable=True))
+    op.create_index(op.f("ix_devices_reserved_until"), "devices", ["reserved_until"], unique=False)
     op.add_column("devices", sa.Column("reserved_by", sa.String(length=200), nullable=True))
     op.add_column("devices", sa.Column("reservation_note", sa.String(length=1000), nullable=True))
     op.add_column("devices", sa.Column("drained_at", sa.DateTime(timezone=True), nullable=True))
