@@ -158,6 +158,32 @@ def test_a_hostile_expression_costs_little_and_changes_nothing(
     assert len(qa.get("/api/v1/jobs?limit=1000")["items"]) == before
 
 
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        (
+            "['a'].all(a, ['a'].all(b, ['a'].all(c, a == b && b == c)))",
+            "column 20: one of all, exists, filter, map within another: only one",
+        ),
+        ("[id]" + ".map(x, x + x)" * 60 + ".size() > 0", "column 127: more than 8 additions"),
+        ("[id]" + ".map(x, [x, x])" * 30 + ".size() > 0", "column 21: more than 1 use of `map`"),
+        ("id.matches('(a{99}){99}')", "column 12: a regular expression has at most one counted repetition, below 100"),
+    ],
+    ids=["nested", "sums", "pairs", "pattern"],
+)
+@pytest.mark.parametrize("field", ["devices", "variants"])
+def test_an_expression_that_would_never_end_is_refused_before_it_is_tried(
+    coordinator: RunningCoordinator, qa: Submitter, field: str, expression: str, said: str
+) -> None:
+    before = len(qa.get("/api/v1/jobs?limit=1000")["items"])
+    for path in ("jobs", "jobs/preview"):
+        response = httpx.post(f"{coordinator.url}/api/v1/{path}", json=GOOD | {field: expression})
+        assert response.status_code == 422
+        (wrong,) = Problem.model_validate(response.json()).errors
+        assert (wrong.field, wrong.allowed) == (field, f"a CEL expression: {said}")
+    assert len(qa.get("/api/v1/jobs?limit=1000")["items"]) == before
+
+
 def test_an_absurdly_large_body_is_refused(coordinator: RunningCoordinator) -> None:
     url = f"{coordinator.url}/api/v1/jobs"
     headers = {"Content-Type": "application/json"}

@@ -195,6 +195,14 @@ def test_classes_have_their_devices_and_selectors_speak_of_them(agent: HandAgent
     end(agent, job)
     refused = qa.post({"name": "x", "variants": ["probe"], "devices": '"phone" in classes'})
     assert refused.status_code == 422
+    unknown = qa.post({"name": "x", "variants": ["probe"], "devices": 'webgpu && "phones" in classes'}).json()
+    assert [(wrong["field"], wrong["allowed"]) for wrong in unknown["errors"]] == [
+        (
+            "devices",
+            "a CEL expression: column 11: there is no device class phones; the lab file has old desk, phone; "
+            "did you mean phone?",
+        )
+    ]
 
 
 def twins(number: int) -> tuple[DeviceRegistration, DeviceRegistration]:
