@@ -25,7 +25,7 @@ from orchestrator.contract.device import (
 )
 from orchestrator.contract.tls import TrustError, misspoken, trust, untrusted
 from orchestrator.contract.views import Problem
-from orchestrator.contract.wire import API_PREFIX
+from orchestrator.contract.wire import API_PREFIX, IDLE_CONNECTION_SECONDS
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
@@ -72,7 +72,11 @@ class CoordinatorClient:
         self.token = token
         self._trusted = False
         self._http = httpx.Client(
-            base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=trusted(ca)
+            base_url=self.url + API_PREFIX,
+            timeout=seconds,
+            follow_redirects=True,
+            verify=trusted(ca),
+            limits=httpx.Limits(keepalive_expiry=IDLE_CONNECTION_SECONDS),
         )
 
     def close(self) -> None:

@@ -107,6 +107,13 @@ class RunRow(Base):
         ),
         Index("ix_runs_job_id_state", "job_id", "state"),
         Index("ix_runs_cell_key_finished_at", "cell_key", "finished_at"),
+        Index(
+            "ix_runs_state_finished_at",
+            "state",
+            "finished_at",
+            sqlite_where=text("finished_at IS NOT NULL"),
+            postgresql_where=text("finished_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -144,6 +144,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("purpose = 'health'"),
         postgresql_where=sa.text("purpose = 'health'"),
     )
+    op.create_index(
+        "ix_runs_state_finished_at",
+        "runs",
+        ["state", "finished_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
     op.drop_index(op.f("ix_runs_job_id"), table_name="runs")
     op.create_index("ix_runs_job_id_state", "runs", ["job_id", "state"], unique=False)
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
