@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import agents, audit, devices, jobs, matrix, models, runs, serving, tokens, waiting, webhooks
+from orchestrator.cli.console import unwrap_help
 from orchestrator.cli.options import CA_VARIABLE
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 for group in (serving, jobs, runs, waiting, devices, models, matrix, webhooks, tokens, agents, audit):
     group.register(app)
+unwrap_help(app)
 
 
 def _show_version(wanted: bool) -> None:
