@@ -16,6 +16,7 @@ from agents.faults import AgentError
 from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
 from orchestrator.contract.device import (
     AttemptRef,
+    AttemptStart,
     AttemptStarted,
     EnrolAnswer,
     EnrolRequest,
@@ -24,7 +25,7 @@ from orchestrator.contract.device import (
 )
 from orchestrator.contract.tls import TrustError, misspoken, trust, untrusted
 from orchestrator.contract.views import Problem
-from orchestrator.contract.wire import API_PREFIX
+from orchestrator.contract.wire import API_PREFIX, IDLE_CONNECTION_SECONDS
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
@@ -71,7 +72,11 @@ class CoordinatorClient:
         self.token = token
         self._trusted = False
         self._http = httpx.Client(
-            base_url=self.url + API_PREFIX, timeout=seconds, follow_redirects=True, verify=trusted(ca)
+            base_url=self.url + API_PREFIX,
+            timeout=seconds,
+            follow_redirects=True,
+            verify=trusted(ca),
+            limits=httpx.Limits(keepalive_expiry=IDLE_CONNECTION_SECONDS),
         )
 
     def close(self) -> None:
@@ -107,11 +112,10 @@ class CoordinatorClient:
     def heartbeat(self, agent_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
         return self._send("POST", f"/agents/{agent_id}/heartbeat", HeartbeatAnswer, body=heartbeat, token=self.token)
 
-    def start_attempt(self, attempt: AttemptRef) -> AttemptStarted:
-        """Raises CoordinatorRefusedError with status 409 when the attempt has lost its lease."""
-        return self._send(
-            "POST", f"/attempts/{attempt.run_id}/{attempt.number}/start", AttemptStarted, token=self.token
-        )
+    def start_attempt(self, attempt: AttemptRef, start: AttemptStart) -> AttemptStarted:
+        """Raises CoordinatorRefusedError with status 409 when the attempt has lost its lease or is somebody else's."""
+        path = f"/attempts/{attempt.run_id}/{attempt.number}/start"
+        return self._send("POST", path, AttemptStarted, body=start, token=self.token)
 
     def put_report(self, report: AttemptReport) -> ReportReceipt:
         path = f"/attempts/{report.run_id}/{report.number}/report"

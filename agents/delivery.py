@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -25,7 +26,7 @@ from agents.model_cache import CacheStoppedError, HashMismatchError, ModelCache,
 from agents.page_server import PageServer
 from agents.spool import Spool, SpoolError
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild
-from orchestrator.contract.device import AttemptRef
+from orchestrator.contract.device import AttemptRef, AttemptStart
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
 from orchestrator.contract.wire import attempt_id
@@ -162,12 +163,16 @@ class Delivery:
             self._on_end(ending)
 
     def _start(self, attempt: AttemptRef, stop: threading.Event) -> bool:
-        """Asks for leave to start, for as long as the lease can last."""
+        """Asks for leave to start, for as long as the lease can last.
+
+        All tries are one request: the coordinator may have heard one whose answer got lost.
+        """
+        start = AttemptStart(nonce=uuid4().hex)
         deadline = time.monotonic() + self._lease_seconds
         name = attempt_id(attempt.run_id, attempt.number)
         while not stop.is_set():
             try:
-                self._coordinator.start_attempt(attempt)
+                self._coordinator.start_attempt(attempt, start)
             except CoordinatorRefusedError as error:
                 _log.info("attempt %s was dropped: %s", name, error)
                 return False

@@ -177,10 +177,11 @@ def _said(error: Any) -> str:
 
 def _plan(lab: _Lab, reader: "_Reader") -> LabPlan:
     wrong: list[str] = []
+    declared = [one.name for one in lab.classes]
 
     def selector(where: FieldPath, expression: str, sample: dict[str, Any]) -> Selector:
         try:
-            return Selector(expression, sample=sample, most_seconds=None)
+            return Selector(expression, sample=sample, most_seconds=None, classes=declared)
         except InvalidRequestError as error:
             said = error.fields[0].allowed.removeprefix("a CEL expression: ")
             wrong.append(reader.complaint((*where, "selector"), said))

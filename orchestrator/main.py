@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Collection, Mapping
@@ -10,7 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import uvicorn
 from fastapi import Depends, FastAPI
@@ -24,6 +25,7 @@ from orchestrator.blobs import BlobStore
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Role
+from orchestrator.contract.wire import IDLE_CONNECTION_SECONDS
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.broker_access import BrokerUsers
 from orchestrator.dispatch.courier import CeleryCourier
@@ -68,6 +70,10 @@ from orchestrator.web.router import create_static_router, create_web_router
 
 log = logging.getLogger("fitmatrix")
 
+_BACKLOG: Final = 4096
+"""Connections that wait to be taken: all of a large lab's agents come at once when the coordinator is back."""
+_KEEP_ALIVE_SECONDS: Final = round(3 * IDLE_CONNECTION_SECONDS)
+
 
 class DirectoryCatalog:
     """The catalog as it is on disk now: a variant built while the coordinator runs is seen at once."""
@@ -85,6 +91,7 @@ def serve(settings: CoordinatorSettings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     check_certificate(settings)
     with ExitStack() as stack:
+        _allow_many_connections()
         listener = _listen(settings)
         stack.callback(listener.close)
         stack.enter_context(_own(settings.data))
@@ -100,6 +107,8 @@ def serve(settings: CoordinatorSettings) -> None:
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            backlog=_BACKLOG,
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )
@@ -168,7 +177,9 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab_plan)
     dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab_plan)
     health_runs = HealthRuns(database, catalog, _now, times, plan)
-    dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due, Expiry(database, _now).expire_due], times)
+    custody = Custody(database, _now, wake)
+    chores = [custody.end_due, health_runs.queue_due, Expiry(database, _now).expire_due]
+    dispatcher = Dispatcher(dispatching, ledger, chores, times)
     wake.target = dispatcher
     reading = Reading(database, catalog, _now, times, lab_plan)
     waiting = Waiting(database, _now, times, lab_plan)
@@ -201,7 +212,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     state = ApiState(
         submission=Submission(database, catalog, _now, wake, lab_plan),
         cancelling=Cancelling(database, _now, wake),
-        custody=Custody(database, _now, wake),
+        custody=custody,
         waiting=waiting,
         reading=reading,
         matrix=matrix,
@@ -272,6 +283,12 @@ class _Relay:
             self.target.wake(devices)
 
 
+def _allow_many_connections() -> None:
+    """As many open files as we may have: the limit that a shell begins with is less than a large lab's agents."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _listen(settings: CoordinatorSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
@@ -283,7 +300,7 @@ def _listen(settings: CoordinatorSettings) -> socket.socket:
         raise StartupError(
             f"port {settings.port} on {settings.host} cannot be used ({error.strerror}): choose another with --port"
         ) from error
-    listener.listen(128)
+    listener.listen(_BACKLOG)
     return listener
 
 

@@ -78,9 +78,9 @@ class CoordinatorSettings(BaseSettings):
 
     @property
     def hosts(self) -> list[str]:
-        """Names that requests may ask for: on loopback no others, since another site's name may lead there."""
+        """Names that requests may ask for, empty for any: on loopback no others, since another site's may lead there."""
         if self.host not in LOOPBACK:
-            return ["*"]
+            return []
         public = [name] if self.public_url and (name := urlsplit(self.public_url).hostname) else []
         return ["127.0.0.1", "localhost", "[::1]", *public]
 

@@ -5,12 +5,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from orchestrator.api import audiences, comparing, custody, events, health, jobs, lab, matrix, people, users, webhooks
 from orchestrator.api.document import install_document
 from orchestrator.api.limits import AddressCheck, BodyLimit, JsonBodies
-from orchestrator.api.origins import SameOrigin
+from orchestrator.api.origins import KnownHosts, SameOrigin
 from orchestrator.api.problems import install_problem_handlers
 from orchestrator.api.state import ApiState
 from orchestrator.contract.wire import API_PREFIX
@@ -24,7 +23,8 @@ wrong, its value and what is allowed. A rejected request changes nothing.
 
 
 def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> FastAPI:
-    """The API over its services. `allowed_hosts` keeps other sites from reaching a loopback server by DNS tricks."""
+    """The API over its services. `allowed_hosts` keeps other sites from reaching a loopback server by DNS tricks; none
+    stands for any."""
     app = _Api(
         title="fitmatrix",
         version=version,
@@ -53,7 +53,8 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     app.add_middleware(BodyLimit)
     app.add_middleware(SameOrigin)
     app.add_middleware(AddressCheck)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+    if allowed_hosts:
+        app.add_middleware(KnownHosts, names=allowed_hosts)
     return app
 
 

@@ -21,7 +21,14 @@ from orchestrator.api.access import (
 from orchestrator.api.problems import NOT_FOUND, RESPONSES, STALE, UNAVAILABLE
 from orchestrator.blobs import BlobMismatchError
 from orchestrator.contract.attempt import AttemptReport, PageBuild, ReportReceipt
-from orchestrator.contract.device import AttemptStarted, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
+from orchestrator.contract.device import (
+    AttemptStart,
+    AttemptStarted,
+    EnrolAnswer,
+    EnrolRequest,
+    Heartbeat,
+    HeartbeatAnswer,
+)
 from orchestrator.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
@@ -90,9 +97,14 @@ def heartbeat(agent_id: Identifier, body: Heartbeat, agent: CallingAgent, state:
 @router.post(
     "/attempts/{run_id}/{number}/start", tags=["agents"], summary="Start an attempt", responses=STALE | NOT_FOUND
 )
-def start_attempt(run_id: Identifier, number: Number, agent: CallingAgent, state: State) -> AttemptStarted:
-    """Once: a stale or repeated message gets 409 and is to be dropped."""
-    state.ledger.start(agent.id, run_id, number)
+def start_attempt(
+    run_id: Identifier, number: Number, agent: CallingAgent, state: State, body: AttemptStart | None = None
+) -> AttemptStarted:
+    """Once: a stale or repeated message gets 409 and is to be dropped.
+
+    Whoever started it may ask again with the same nonce, as long as it runs, and gets the same answer.
+    """
+    state.ledger.start(agent.id, run_id, number, body.nonce if body else None)
     return AttemptStarted(run_id=run_id, number=number)
 
 

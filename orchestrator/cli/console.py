@@ -1,5 +1,6 @@
 """Where the command line writes, and how it ends."""
 
+import inspect
 import json
 import os
 import sys
@@ -55,6 +56,16 @@ def print_json(*models: "BaseModel", key: str | None = None) -> None:
 def epilog(*examples: str, exits: tuple[str, ...] = ANSWERED) -> str:
     """The end of a command's help: examples and exit codes, a line each."""
     return "\n\n".join(["Examples:", *(f"  $ {line}" for line in examples), f"Exit codes: {'; '.join(exits)}."])
+
+
+def unwrap_help(app: typer.Typer) -> None:
+    """Lets every command's help flow to the terminal's width, wherever the lines of its docstring end."""
+    for command in app.registered_commands:
+        written = command.help or inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in written.split("\n\n"))
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            unwrap_help(group.typer_instance)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """`devices reserve`, `release`, `drain`, `undrain` and `classes`."""
 
-import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from orchestrator.cli.console import epilog, print_json, screen
+from orchestrator.cli.lifetimes import read_lifetime
 from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Server
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from orchestrator.contract.views import DeviceView
 
 DEVICE: Final = "lab.pixel"
-_UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3_600, "d": 86_400}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhd])\s*")
 HELD: Final = (
     "0 done",
     "2 bad input or unknown id, or somebody else has it: the sentence says who, and until when",
@@ -35,25 +34,17 @@ def register(group: typer.Typer) -> None:
     group.command("classes", epilog=epilog("fitmatrix devices classes"))(classes)
 
 
-def duration(text: str) -> float:
-    """Seconds of `90min`, `2h` or `1d 12h`."""
-    parts = _PART.findall(text)
-    if not parts or _PART.sub("", text).strip():
-        raise typer.BadParameter("a time such as 90min, 2h or 1d12h")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
 def reserve(
     device_id: Device,
-    seconds: Annotated[
-        float, typer.Option("--for", parser=duration, metavar="TIME", help="How long, such as 90min, 2h or 1d12h.")
+    lifetime: Annotated[
+        timedelta, typer.Option("--for", parser=read_lifetime, metavar="SPAN", help="How long: 90min, 2h or 1d12h.")
     ],
     note: Note = "",
     server: Server = DEFAULT_SERVER,
     answer_format: Format = AnswerFormat.TEXT,
 ) -> None:
     """Keep a device for your own runs; it ends by itself. What runs there goes on. Again to have it for longer."""
-    _do(lambda client: client.reserve(device_id, seconds, note), server, answer_format)
+    _do(lambda client: client.reserve(device_id, lifetime.total_seconds(), note), server, answer_format)
 
 
 def release(device_id: Device, server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:

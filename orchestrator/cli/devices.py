@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
         epilog=epilog("fitmatrix devices", "fitmatrix devices --format json", exits=ANSWERED),
         callback=devices,
     )
+    group.command("list", epilog=epilog("fitmatrix devices list"))(list_devices)
     group.command(
         "show", epilog=epilog("fitmatrix devices show lab.desk", "fitmatrix devices show lab.desk --format json")
     )(show)
@@ -42,8 +43,12 @@ def register(app: typer.Typer) -> None:
 
 
 def devices(context: typer.Context, server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        list_devices(server, answer_format)
+
+
+def list_devices(server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:
+    """List the devices that agents have reported; `fitmatrix devices` alone does the same."""
     from orchestrator.cli.connection import connected
     from orchestrator.cli.listings import devices_table
 

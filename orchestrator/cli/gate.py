@@ -4,12 +4,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from orchestrator.cli.gate_file import MEGABYTE, Bound, Gate, Rule
 from orchestrator.cli.job_cells import JobCell
-from orchestrator.contract.views import RunView
+from orchestrator.contract.device import Browser
+from orchestrator.contract.views import DeviceView, RunView
 from orchestrator.contract.vocabulary import CellVerdict, Verdict
+from orchestrator.domain.probing import PROBE
 from orchestrator.domain.selector import Selector, selectable_facts
+from orchestrator.domain.variant_query import VariantQuery
 from orchestrator.presentation.words import significant
 
 
@@ -62,38 +66,65 @@ def judge_gate(gate: Gate, cells: Sequence[JobCell]) -> GateResult:
 
 
 def _judge_rule(rule: Rule, name: str, cells: Sequence[JobCell]) -> Iterator[Finding]:
-    concerned = [cell for cell in cells if _concerns(rule, cell)]
-    for variant in rule.variants or []:
+    reach = _Reach(rule)
+    concerned = [cell for cell in cells if reach.concerns(cell)]
+    named = rule.variants if isinstance(rule.variants, list) else []
+    for variant in named:
         if not any(cell.variant == variant for cell in concerned):
             yield Finding(name, None, "", Outcome.UNMEASURED, f"no run of {variant} is concerned")
-    if not concerned and not rule.variants:
+    if not concerned and not named:
         yield Finding(name, None, "", Outcome.UNMEASURED, "no run of this job is concerned")
     for cell in concerned:
+        if reach.is_unknown(cell):
+            said = f"the catalog has no {cell.variant} any more: name it by its id"
+            yield Finding(name, cell, "", Outcome.UNMEASURED, said)
+            continue
         for judged in _judge_cell(rule, cell):
             yield Finding(name, cell, *judged)
 
 
-def _concerns(rule: Rule, cell: JobCell) -> bool:
-    if rule.variants is not None and cell.variant not in rule.variants:
-        return False
-    if rule.backends is not None and cell.backend not in rule.backends:
-        return False
-    if rule.device_class is None and rule.devices is None:
-        return True
-    device = cell.device
-    if device is None:
-        return False
-    registration = device.registration
-    if rule.device_class is not None and rule.device_class not in (registration.device_class, *device.classes):
-        return False
-    if rule.devices is None:
-        return True
-    selector = Selector(rule.devices)
-    return any(
-        selector.matches(selectable_facts(registration, browser, device.probes.get(browser.id)))
-        for browser in registration.facts.browsers
-        if browser.id == cell.browser
-    )
+class _Reach:
+    """What a rule concerns. Raises InvalidRequestError where an expression of it does not work."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._selector = None if rule.devices is None else Selector(rule.devices)
+        self._query = VariantQuery(rule.variants) if isinstance(rule.variants, str) else None
+
+    def concerns(self, cell: JobCell) -> bool:
+        if self._rule.backends is not None and cell.backend not in self._rule.backends:
+            return False
+        return self._has_variant(cell) and self._has_device(cell)
+
+    def is_unknown(self, cell: JobCell) -> bool:
+        """Whether the query cannot tell: the catalog has lost the variant since it was measured."""
+        return self._query is not None and cell.listed is None
+
+    def _has_variant(self, cell: JobCell) -> bool:
+        if self._query is not None:
+            # As in a job, a query finds models. What cannot be asked is concerned, until `is_unknown` says so.
+            return cell.variant != PROBE.id and (cell.listed is None or self._query.matches(cell.listed))
+        return self._rule.variants is None or cell.variant in self._rule.variants
+
+    def _has_device(self, cell: JobCell) -> bool:
+        wanted = self._rule.device_class
+        if wanted is None and self._selector is None:
+            return True
+        device = cell.device
+        if device is None:
+            return False
+        registration = device.registration
+        if wanted is not None and wanted not in (registration.device_class, *device.classes):
+            return False
+        return self._selector is None or any(
+            self._selector.matches(self._facts(device, browser))
+            for browser in registration.facts.browsers
+            if browser.id == cell.browser
+        )
+
+    @staticmethod
+    def _facts(device: DeviceView, browser: Browser) -> dict[str, Any]:
+        return selectable_facts(device.registration, browser, device.probes.get(browser.id), device.classes)
 
 
 Judged = tuple[str, Outcome, str]

@@ -16,6 +16,7 @@ from orchestrator.contract.vocabulary import Backend, Verdict
 from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.domain.refusals import problem_fields
 from orchestrator.domain.selector import Selector
+from orchestrator.domain.variant_query import VariantQuery
 
 MEGABYTE: Final = 1_000_000
 _BOUND: Final = re.compile(r"(<=|>=|<|>)\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)")
@@ -104,7 +105,8 @@ class Rule(Message):
     """Of the lab's classes, or what the device's agent calls its class."""
     devices: Expression | None = None
     """A CEL expression, as in a job."""
-    variants: Annotated[list[Slug], BeforeValidator(_listed), Field(min_length=1, max_length=200)] | None = None
+    variants: Annotated[list[Slug], Field(min_length=1, max_length=200)] | Expression | None = None
+    """Ids, or a CEL expression over the catalog, as in a job."""
     backends: Annotated[list[Backend], BeforeValidator(_listed), Field(min_length=1, max_length=2)] | None = None
     require: Requirements
     unmeasured: Literal["fail", "allow"] = "fail"
@@ -113,6 +115,11 @@ class Rule(Message):
 
 class Gate(Message):
     rules: list[Rule] = Field(min_length=1, max_length=100)
+
+    @property
+    def has_queries(self) -> bool:
+        """Whether a rule asks the catalog."""
+        return any(isinstance(rule.variants, str) for rule in self.rules)
 
 
 def read_gate_file(path: Path) -> Gate:
@@ -127,8 +134,10 @@ def read_gate_file(path: Path) -> Gate:
     for index, rule in enumerate(gate.rules):
         try:
             Selector(rule.devices or "true")
+            if isinstance(rule.variants, str):
+                VariantQuery(rule.variants)
         except InvalidRequestError as error:
-            _refuse(path, read, [(f"rules[{index}].devices", one.value, one.allowed) for one in error.fields])
+            _refuse(path, read, [(f"rules[{index}].{one.field}", one.value, one.allowed) for one in error.fields])
     return gate
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
 
-from orchestrator.client import Client, ClientError
+from orchestrator.client import Client
+from orchestrator.contract.catalog import Variant
 from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.views import DeviceView, JobView, RunView
 from orchestrator.contract.vocabulary import Backend, Mark, RunState, Verdict
 from orchestrator.presentation.selection import browser_id, matrix_of_job
 from orchestrator.presentation.words import plain
 
-ALL_RUNS = 1000
+_RUNS_OF_A_PAGE: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class JobCell:
     """The cell as the matrix has it, with the runs of other jobs; None before the first result, and of a probe."""
     device: DeviceView | None
     """As it is now; None where the coordinator no longer knows it."""
+    listed: Variant | None = None
+    """The variant as the catalog has it now; None where it was not asked, where it no longer has it, of a probe."""
 
     @property
     def label(self) -> str:
@@ -56,18 +60,13 @@ class JobResult:
     matrix: Matrix
     """The job's part of it."""
 
-    def check_complete(self) -> None:
-        """Raises ClientError where the job has more runs than were read: a part of it is not judged as the whole."""
-        read, total = sum(len(cell.runs) for cell in self.cells), self.job.runs.total
-        if read < total:
-            raise ClientError(f"job {self.job.id} has {total} runs, of which {read} can be judged at once: split it")
 
-
-def job_result(client: Client, job: JobView) -> JobResult:
-    """What has been measured of a job up to now."""
-    runs = client.runs(job=job.id, limit=ALL_RUNS)
+def job_result(client: Client, job: JobView, *, with_catalog: bool = False) -> JobResult:
+    """What has been measured of a job up to now, with what the catalog knows of its variants where that is wanted."""
+    runs = list(client.each_run(job=job.id, limit=_RUNS_OF_A_PAGE))
     matrix = matrix_of_job(client.matrix(), job, runs)
     devices = {device.registration.id: device for device in client.devices()}
+    listed = {view.variant.id: view.variant for view in client.models()} if with_catalog else {}
     cells = {(cell.variant, cell.backend, cell.device, browser_id(cell.browser)): cell for cell in matrix.cells}
     grouped: dict[tuple[str, Backend, str, str], list[RunView]] = {}
     for run in sorted(runs, key=lambda run: run.created_at):
@@ -82,6 +81,7 @@ def job_result(client: Client, job: JobView) -> JobResult:
                 runs=tuple(runs_of_cell),
                 cell=cells.get(place),
                 device=devices.get(place[2]),
+                listed=listed.get(place[0]),
             )
             for place, runs_of_cell in sorted(grouped.items())
         ],

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
         epilog=epilog(
             "fitmatrix submit job.yaml --wait",
             "fitmatrix submit job.yaml --dry-run",
-            "fitmatrix submit job.yaml --wait --junit results.xml --gate gate.yaml --timeout 3600",
+            "fitmatrix submit job.yaml --wait --gate gate.yaml --junit fits.xml",
             "fitmatrix submit job.yaml --idempotency-key nightly-42 --format json",
             exits=EXITS,
         )

@@ -23,6 +23,7 @@ from orchestrator.cli import (
     waiting,
     webhooks,
 )
+from orchestrator.cli.console import unwrap_help
 from orchestrator.cli.options import CA_VARIABLE
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ for group in (
     backups,
 ):
     group.register(app)
+unwrap_help(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
             "fitmatrix models build",
             "fitmatrix models build all-minilm-l6-v2.int8 --data ~/lab",
             "fitmatrix models build gemma3-1b-it.task-int4 --accept-licence",
-            "fitmatrix models build gemma-2b-it.bin-int4 --from ~/Downloads --accept-licence",
+            "fitmatrix models build gemma-2b-it.bin-int4 --from . --accept-licence",
             exits=BUILT,
         ),
     )(build_models)

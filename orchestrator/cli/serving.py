@@ -35,8 +35,8 @@ def register(app: typer.Typer) -> None:
     )(up)
     app.command(
         epilog=epilog(
-            "fitmatrix coordinator --host 10.0.0.1 --tls-certificate lab.crt --tls-key lab.key",
-            "fitmatrix coordinator --broker-url redis://broker:6379/0 --database-url postgresql+psycopg://lab@db/lab",
+            "fitmatrix coordinator --tls-certificate lab.crt --tls-key lab.key",
+            "fitmatrix coordinator --database-url postgresql+psycopg://lab@db/lab",
             exits=SERVED,
         )
     )(coordinator)

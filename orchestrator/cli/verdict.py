@@ -62,7 +62,7 @@ def conclude(client: "Client", job: "JobView", checks: Checks, *, as_json: bool)
     from orchestrator.cli.job_cells import job_result
     from orchestrator.contract.vocabulary import JobState
 
-    result = job_result(client, job)
+    result = job_result(client, job, with_catalog=checks.gate is not None and checks.gate.has_queries)
     judged = _judge(result, checks)
     if as_json:
         from orchestrator.cli.gate_table import gate_json
@@ -86,8 +86,6 @@ def conclude(client: "Client", job: "JobView", checks: Checks, *, as_json: bool)
 
 
 def _judge(result: "JobResult", checks: Checks) -> "GateResult | None":
-    if checks.junit is not None or checks.gate is not None:
-        result.check_complete()
     if checks.gate is None:
         return None
     from orchestrator.cli.gate import judge_gate

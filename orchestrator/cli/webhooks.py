@@ -20,12 +20,16 @@ PINGED = ("0 the receiver took it", "1 it did not", *ANSWERED[1:])
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Addresses that the coordinator tells what happened, for admins.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Addresses that the coordinator tells what happened, for admins.",
+        no_args_is_help=True,
+        epilog=epilog("fitmatrix webhooks list", "fitmatrix webhooks ping ci"),
+    )
     group.command(
         "add",
         epilog=epilog(
-            "fitmatrix webhooks add ci https://ci.example.org/hooks/fitmatrix --notice job.finished",
-            "fitmatrix webhooks add ops https://ops.example.org/lab --notice device.quarantined",
+            "fitmatrix webhooks add ci https://ci.example.org/hook",
+            "fitmatrix webhooks add ci https://ci.example.org/hook --only-named",
         ),
     )(add)
     group.command("list", epilog=epilog("fitmatrix webhooks list", "fitmatrix webhooks list --format json"))(show)

@@ -24,6 +24,8 @@ RuntimeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0
 """The library in the page that runs the model: a key of `webpayloads/runtimes.json`."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
+Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""Random, made by whoever asks: what is asked again with the same one is the same request."""
 Bytes = Annotated[int, Field(ge=0, le=2**50)]
 AttemptNumber = Annotated[int, Field(ge=1, le=10**6)]
 """The fencing token of an attempt: small enough for every database's integers."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from orchestrator.contract.base import Answer, AttemptNumber, Bytes, Label, Message, Milliseconds, Slug, Text
+from orchestrator.contract.base import Answer, AttemptNumber, Bytes, Label, Message, Milliseconds, Nonce, Slug, Text
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import GpuAdapter, ProbeResult
 from orchestrator.contract.vocabulary import Condition, DeviceKind, ThermalStatus
@@ -163,6 +163,13 @@ class Heartbeat(Message):
 class HeartbeatAnswer(Answer):
     fenced: list[AttemptRef]
     """Attempts whose lease is gone: stop them, nobody will count them."""
+
+
+class AttemptStart(Message):
+    """What a worker may say when it asks for leave to start an attempt."""
+
+    nonce: Nonce | None = None
+    """Of this delivery of the message: an answer that got lost can be asked for again, by nobody else."""
 
 
 class AttemptStarted(Answer):

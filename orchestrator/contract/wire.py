@@ -10,6 +10,10 @@ ATTEMPT_TASK: Final = "fitmatrix.attempt"
 
 API_PREFIX: Final = "/api/v1"
 
+IDLE_CONNECTION_SECONDS: Final = 5.0
+"""A client uses no connection again that was idle for longer, and the coordinator closes none before: a request on a
+connection that is just being closed gets no answer."""
+
 
 def device_queue(device_id: str) -> str:
     """The Celery queue that one device's worker consumes."""

@@ -118,7 +118,7 @@ def _select(
 ) -> list[tuple[str, str]]:
     """The pairs of device and browser, by their ids, that a selector selects."""
     try:
-        selector = Selector(expression)
+        selector = Selector(expression, classes=[one.name for one in plan.classes])
         selected = [
             (device.registration.id, browser.id)
             for device in devices

@@ -7,7 +7,7 @@ evaluation is found by evaluating the parts.
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ MAX_TERMS: Final = 100
 """Operators, calls and members: the library walks them by recursion."""
 MAX_ADDITIONS: Final = 8
 """What is put together from lists is small enough to be gone through within a macro."""
+MAX_MAPS: Final = 1
+"""Each makes what it is given larger by a factor: a chain of them would fill any memory."""
 MAX_MATCHES: Final = 4
 MAX_PATTERN: Final = 100
 """Characters of a regular expression, which is compiled at each use."""
@@ -91,6 +93,15 @@ class Expression:
         finally:
             self._spend(time.perf_counter() - began)
 
+    def check_members(self, fact: str, complain: Callable[[str], str | None]) -> None:
+        """Raises ExpressionError about the first text that is looked for in the list `fact` and draws a complaint."""
+        for index, token in enumerate(self._tokens):
+            if token.kind != "text" or self._text_at(index + 1) != "in" or self._text_at(index + 2) != fact:
+                continue
+            said = complain(str(cel.compile(token.text).execute({})))
+            if said is not None:
+                raise self._error(token, said)
+
     def _spend(self, seconds: float) -> None:
         self._spent_seconds += seconds
         if self._most_seconds is not None and self._spent_seconds > self._most_seconds:
@@ -112,6 +123,7 @@ class Expression:
             elif token.kind == "sign" and token.text in CLOSING.values() and open_brackets:
                 open_brackets.pop()
         self._check_count("+", MAX_ADDITIONS, "additions")
+        self._check_count("map", MAX_MAPS, "use of `map`")
         self._check_count("matches", MAX_MATCHES, "uses of `matches`")
         terms = [token for token in self._tokens if token.kind == "sign" and token.text not in ")]},"]
         if len(terms) > MAX_TERMS:

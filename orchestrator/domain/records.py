@@ -90,6 +90,8 @@ class Attempt:
     leased_at: datetime
     sent_at: datetime | None = None
     started_at: datetime | None = None
+    start_nonce: str | None = None
+    """Whose start it was: the same worker may hear the answer again."""
     finished_at: datetime | None = None
     fault: Fault | None = None
     report: AttemptReport | None = None

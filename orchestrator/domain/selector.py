@@ -1,6 +1,8 @@
 """Device selectors: CEL expressions over device facts (https://cel.dev)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final
 
 from orchestrator.contract.device import Browser, DeviceFacts, DeviceProbe, DeviceRegistration, Gpu
@@ -150,11 +152,19 @@ class Selector:
     """A parsed selector. Raises InvalidRequestError saying what is wrong, with the column."""
 
     def __init__(
-        self, expression: str, *, sample: Mapping[str, Any] = SAMPLE, most_seconds: float | None = MOST_SECONDS
+        self,
+        expression: str,
+        *,
+        sample: Mapping[str, Any] = SAMPLE,
+        most_seconds: float | None = MOST_SECONDS,
+        classes: Collection[str] | None = None,
     ) -> None:
+        """`classes` are the lab's: no other can be asked for. None where they are not known."""
         self.expression = expression
         try:
             self._parsed = Expression(expression, sample, most_seconds)
+            if classes is not None:
+                self._parsed.check_members("classes", partial(_class_complaint, classes))
         except ExpressionError as error:
             raise self._invalid(str(error)) from error
 
@@ -173,3 +183,14 @@ class Selector:
             "The device selector does not work.",
             [ProblemField(field="devices", value=self.expression[:200], allowed=f"a CEL expression: {why[:1500]}")],
         )
+
+
+def _class_complaint(classes: Collection[str], wanted: str) -> str | None:
+    """What is said of a class that the lab does not have."""
+    if wanted in classes:
+        return None
+    if not classes:
+        return f"there is no device class {wanted}: the coordinator has no lab file that declares classes"
+    like = get_close_matches(wanted, classes, n=1)
+    meant = f"; did you mean {like[0]}?" if like else ""
+    return f"there is no device class {wanted}; the lab file has {', '.join(sorted(classes))}{meant}"

@@ -1,6 +1,7 @@
 """Queries over the model catalog: CEL expressions over what is known of a variant."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from orchestrator.contract.catalog import Quantization, Variant
 from orchestrator.contract.views import ProblemField
@@ -9,6 +10,8 @@ from orchestrator.domain.expression import Expression, ExpressionError
 from orchestrator.domain.probing import PROBE
 
 MB = 1_000_000
+_ID: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)+")
+"""What looks like one: not a single word, which may be a fact."""
 
 
 def variant_facts(variant: Variant) -> dict[str, Any]:
@@ -60,7 +63,8 @@ class VariantQuery:
 
 
 def _about_variants(text: str, why: object) -> InvalidRequestError:
-    allowed = f"a CEL expression: {str(why)[:1500]}"
+    named = f"; a variant's id belongs in a list: [{text}]" if _ID.fullmatch(text) else ""
+    allowed = f"a CEL expression: {str(why)[:1500]}{named}"
     return InvalidRequestError(
         "The query over the catalog does not work.", [ProblemField(field="variants", value=text[:200], allowed=allowed)]
     )

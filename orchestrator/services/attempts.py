@@ -35,17 +35,22 @@ class AttemptLedger:
         self._health_interval = health_interval
         self._plan = plan
 
-    def start(self, agent_id: str, run_id: str, number: int) -> None:
-        """Marks an attempt as running. Raises ConflictError unless it holds its device and has not started."""
+    def start(self, agent_id: str, run_id: str, number: int, nonce: str | None = None) -> None:
+        """Marks an attempt as running. Raises ConflictError unless it holds its device and has not started.
+
+        Where the answer was lost it is asked again with the same nonce: then it has started, and nothing changes.
+        """
         with self._store.write() as tx:
             attempt = self._attempt(tx, run_id, number)
             self._check_owner(tx, agent_id, attempt.device_id)
             lease = tx.leases.of_attempt(run_id, number)
+            if lease is not None and attempt.state is AttemptState.RUNNING and nonce and nonce == attempt.start_nonce:
+                return
             if lease is None or attempt.state is not AttemptState.LEASED:
                 raise ConflictError(f"attempt {run_id}.{number} is {attempt.state}: drop it")
             run = self._run(tx, run_id)
             now = self._clock()
-            tx.attempts.update(replace(attempt, state=AttemptState.RUNNING, started_at=now))
+            tx.attempts.update(replace(attempt, state=AttemptState.RUNNING, started_at=now, start_nonce=nonce))
             tx.leases.renew([lease], now + self._times.lease)
             tx.runs.update(replace(run, state=next_state(run.state, RunEvent.STARTED)))
 

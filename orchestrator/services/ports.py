@@ -185,6 +185,10 @@ class Devices(Protocol):
         """Ready devices of agents that were heard since, whose next health run is due."""
         ...
 
+    def reserved_until(self, now: datetime) -> list[DeviceRecord]:
+        """Those whose reservation is over, and still written down."""
+        ...
+
     def alike(self, model: str, kind: DeviceKind, heard_since: datetime, limit: int) -> Iterator[DeviceRecord]:
         """Ready devices of a model whose agent was heard since: idle ones first, then those with nothing to do next."""
         ...

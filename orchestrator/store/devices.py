@@ -151,6 +151,9 @@ class DeviceRepository:
         due = (DEVICES.c.condition == Condition.READY, DEVICES.c.next_health_run_at <= now)
         return list(self._records(_DEVICE.where(*due, AGENTS.c.last_seen_at >= heard_since)))
 
+    def reserved_until(self, now: datetime) -> list[DeviceRecord]:
+        return list(self._records(_DEVICE.where(DEVICES.c.reserved_until <= now)))
+
     def alike(self, model: str, kind: DeviceKind, heard_since: datetime, limit: int) -> Iterator[DeviceRecord]:
         leased = exists().where(LEASES.c.exclusive_group == DEVICES.c.exclusive_group).correlate(DEVICES)
         queued = exists().where(RUNS.c.state == RunState.QUEUED, RUNS.c.device_id == DEVICES.c.id).correlate(DEVICES)

@@ -167,6 +167,7 @@ def to_attempt(row: AttemptRow | Row[Any]) -> Attempt:
         leased_at=row.leased_at,
         sent_at=row.sent_at,
         started_at=row.started_at,
+        start_nonce=row.start_nonce,
         finished_at=row.finished_at,
         fault=Fault.model_validate(row.fault) if row.fault else None,
         report=AttemptReport.model_validate(row.report) if row.report else None,

@@ -189,6 +189,8 @@ class RunRepository:
     ) -> list[Run]:
         newest = RunRow.finished_at if state in ENDED else RunRow.created_at
         query = select(RunRow).order_by(newest.desc(), RunRow.id).limit(limit)
+        if state in ENDED:
+            query = query.where(RunRow.finished_at.is_not(None))  # as ix_runs_state_finished_at says it
         if variant is not None:
             query = query.where(RunRow.variant_id == variant)
         if verdict is not None:

@@ -107,6 +107,13 @@ class RunRow(Base):
         ),
         Index("ix_runs_job_id_state", "job_id", "state"),
         Index("ix_runs_cell_key_finished_at", "cell_key", "finished_at"),
+        Index(
+            "ix_runs_state_finished_at",
+            "state",
+            "finished_at",
+            sqlite_where=text("finished_at IS NOT NULL"),
+            postgresql_where=text("finished_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -153,6 +160,7 @@ class AttemptRow(Base):
     leased_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
+    start_nonce: Mapped[str | None]
     finished_at: Mapped[datetime | None]
     fault: Mapped[dict[str, Any] | None]
     report: Mapped[dict[str, Any] | None]
@@ -209,7 +217,7 @@ class DeviceRow(Base):
     quarantined_at: Mapped[datetime | None]
     quarantine_reason: Mapped[str] = mapped_column(PlainText(25_000))
     """Empty outside quarantine; may quote a fault's detail."""
-    reserved_until: Mapped[datetime | None]
+    reserved_until: Mapped[datetime | None] = mapped_column(index=True)
     reserved_by: Mapped[str | None]
     reservation_note: Mapped[str | None] = mapped_column(PlainText(1_000))
     drained_at: Mapped[datetime | None]

@@ -21,7 +21,7 @@ from orchestrator.api.examples import (
     VARIANT_VIEW,
 )
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, ReportReceipt
-from orchestrator.contract.device import EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
+from orchestrator.contract.device import AttemptStart, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import CellDetail, Matrix, MatrixView
 from orchestrator.contract.page import PageEvent, PageReport, PageSpec
@@ -29,8 +29,9 @@ from orchestrator.contract.views import DeviceView, JobView, Problem, RunDetail,
 from orchestrator.contract.wire import CONTRACT_VERSION
 
 WIRE: list[type[BaseModel]] = [
-    AttemptReport, AttemptSpec, CellDetail, DeviceView, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer, JobSpec,
-    JobView, Matrix, MatrixView, PageBuild, PageEvent, PageReport, PageSpec, Problem, ReportReceipt, RunDetail,
+    AttemptReport, AttemptSpec, AttemptStart, CellDetail, DeviceView, EnrolAnswer, EnrolRequest, Heartbeat,
+    HeartbeatAnswer, JobSpec, JobView, Matrix, MatrixView, PageBuild, PageEvent, PageReport, PageSpec, Problem,
+    ReportReceipt, RunDetail,
     VariantView,
 ]  # fmt: skip
 SNAPSHOT = Path(__file__).parent / "snapshots" / f"v{CONTRACT_VERSION}.json"

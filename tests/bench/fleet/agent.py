@@ -9,11 +9,12 @@ from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 from pydantic import ValidationError
 
 from orchestrator.contract.attempt import AttemptSpec
-from orchestrator.contract.device import AttemptRef, EnrolAnswer, EnrolRequest
+from orchestrator.contract.device import AttemptRef, AttemptStart, EnrolAnswer, EnrolRequest
 from orchestrator.contract.wire import API_PREFIX, CONTRACT_VERSION
 from tests.bench.fleet.device import SimulatedDevice, Status, heartbeat_body, moment_bytes
 from tests.bench.fleet.http_client import HttpClient, Reply, UnreachableError
@@ -287,9 +288,10 @@ class SimulatedAgent:
     async def _start(self, device: SimulatedDevice, entry: Entry) -> Ending | None:
         """Asks for leave to begin, for as long as the lease can last; None when it was given."""
         deadline = time.monotonic() + self._enrolment.lease_seconds
+        start = AttemptStart(nonce=uuid4().hex).model_dump_json().encode()
         while not device.is_fenced:
             try:
-                reply = await self._ask("POST", f"/attempts/{entry.run_id}/{entry.number}/start")
+                reply = await self._ask("POST", f"/attempts/{entry.run_id}/{entry.number}/start", start)
             except UnreachableError:
                 reply = None
             if reply is not None and reply.status == 200:

@@ -102,6 +102,8 @@ class Coordinator:
         """Devices that are not taken, with the reasons."""
         self.takes_reports = True
         self.fails = False
+        self.loses_starts = 0
+        """How many times it starts an attempt and hangs up instead of saying so."""
         self.knows_ranges = True
         self.forgets_before_pages = 0
         """How many times it does not know the token of whom asks for a page build."""
@@ -109,6 +111,9 @@ class Coordinator:
         self.enrolment_tokens: list[str | None] = []
         self.heartbeats: list[dict[str, Any]] = []
         self.started: list[str] = []
+        self.start_nonces: list[str] = []
+        """Of every request to start something, in order."""
+        self._started_by: dict[str, str] = {}
         self.reports: list[AttemptReport] = []
         self.uploaded: dict[str, bytes] = {}
         self.downloads: Counter[str] = Counter()
@@ -210,7 +215,16 @@ class Coordinator:
             return problem(503, "the database is busy")
         if run in self.stale:
             return problem(409, "the attempt has lost its lease")
-        self.started.append(f"{run}.{number}")
+        nonce = str((await request.json())["nonce"])
+        self.start_nonces.append(nonce)
+        started_by = self._started_by.setdefault(f"{run}.{number}", nonce)
+        if started_by != nonce:
+            return problem(409, "the attempt has started")
+        if self.start_nonces.count(nonce) == 1:
+            self.started.append(f"{run}.{number}")
+        if self.loses_starts and request.transport is not None:
+            self.loses_starts -= 1
+            request.transport.close()
         return web.json_response({"run_id": run, "number": int(number)})
 
     async def _report(self, request: web.Request) -> web.Response:

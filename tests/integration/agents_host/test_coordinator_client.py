@@ -14,11 +14,12 @@ from agents.coordinator import (
     CoordinatorRefusedError,
     CoordinatorUnavailableError,
 )
-from orchestrator.contract.device import AttemptRef, EnrolRequest
+from orchestrator.contract.device import AttemptRef, AttemptStart, EnrolRequest
 from tests.integration.agents_host.lab import Coordinator, sha256
 from tests.integration.agents_host.measuring_worker import registration
 
 CONTENT = b"0123456789"
+START = AttemptStart(nonce="0" * 32)
 ENROLMENT = EnrolRequest(
     contract_version=1, agent_id="host-1", agent_version="1", hostname="host", devices=[registration("d")]
 )
@@ -58,7 +59,7 @@ def client(coordinator: Coordinator) -> Iterator[CoordinatorClient]:
 def test_the_shared_token_is_for_enrolment_alone(coordinator: Coordinator, client: CoordinatorClient) -> None:
     assert coordinator.enrolment_tokens == ["Bearer sesame"]
     assert client.token == coordinator.token
-    assert client.start_attempt(AttemptRef(run_id="r", number=2)).number == 2
+    assert client.start_attempt(AttemptRef(run_id="r", number=2), START).number == 2
 
 
 @pytest.mark.parametrize(("offset", "begin"), [(0, 0), (4, 4)])
@@ -83,7 +84,7 @@ def test_a_blob_is_uploaded(coordinator: Coordinator, client: CoordinatorClient,
 def test_a_refusal_carries_the_coordinators_words(coordinator: Coordinator, client: CoordinatorClient) -> None:
     coordinator.stale.add("r")
     with pytest.raises(CoordinatorRefusedError, match="the attempt has lost its lease") as refusal:
-        client.start_attempt(AttemptRef(run_id="r", number=1))
+        client.start_attempt(AttemptRef(run_id="r", number=1), START)
     assert refusal.value.status == 409
     with pytest.raises(CoordinatorRefusedError, match="no such blob"), client.blob("0" * 64):
         pytest.fail("there is no such blob")
@@ -92,16 +93,16 @@ def test_a_refusal_carries_the_coordinators_words(coordinator: Coordinator, clie
 def test_an_unknown_token_is_not_a_refusal(coordinator: Coordinator, client: CoordinatorClient) -> None:
     coordinator.forget_agent()
     with pytest.raises(CoordinatorForgotError):
-        client.start_attempt(AttemptRef(run_id="r", number=1))
+        client.start_attempt(AttemptRef(run_id="r", number=1), START)
 
 
 def test_trouble_and_absence_may_pass(coordinator: Coordinator, client: CoordinatorClient) -> None:
     coordinator.fails = True
     with pytest.raises(CoordinatorUnavailableError, match="the database is busy"):
-        client.start_attempt(AttemptRef(run_id="r", number=1))
+        client.start_attempt(AttemptRef(run_id="r", number=1), START)
     coordinator.stop()
     with pytest.raises(CoordinatorUnavailableError, match="cannot be reached"):
-        client.start_attempt(AttemptRef(run_id="r", number=1))
+        client.start_attempt(AttemptRef(run_id="r", number=1), START)
 
 
 def test_a_download_that_breaks_off_may_be_tried_again() -> None:

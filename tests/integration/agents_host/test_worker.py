@@ -67,6 +67,26 @@ def test_a_stale_attempt_is_dropped(lab: Lab) -> None:
     assert not (lab.data / "devices" / DEVICE / "run-1.1.running").exists()
 
 
+def test_an_attempt_whose_start_got_no_answer_is_measured_all_the_same(lab: Lab) -> None:
+    lab.coordinator.loses_starts = 2
+    lab.start()
+    lab.send("run-1")
+    assert lab.coordinator.report_of("run-1").fault is None
+    assert len(lab.coordinator.start_nonces) == 3
+    assert len(set(lab.coordinator.start_nonces)) == 1
+    assert lab.coordinator.started == ["run-1.1"]
+
+
+def test_a_message_that_comes_twice_is_measured_once(lab: Lab) -> None:
+    lab.start()
+    lab.send("run-1")
+    lab.send("run-1")
+    lab.send("run-2")
+    lab.coordinator.report_of("run-2")
+    assert len(set(lab.coordinator.start_nonces)) == 3
+    assert [report.run_id for report in lab.coordinator.reports] == ["run-1", "run-2"]
+
+
 @pytest.mark.parametrize(
     ("payload", "task"), [({"run_id": "x"}, "fitmatrix.attempt"), ("nonsense", "fitmatrix.attempt"), ({}, "other.task")]
 )

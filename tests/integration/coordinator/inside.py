@@ -129,8 +129,8 @@ class InnerLab:
         self.dispatching.dispatch(devices)
         return self.broker.take()
 
-    def start(self, spec: AttemptSpec) -> None:
-        self.ledger.start(self.device(spec.device_id).agent_id, spec.run_id, spec.number)
+    def start(self, spec: AttemptSpec, nonce: str | None = None) -> None:
+        self.ledger.start(self.device(spec.device_id).agent_id, spec.run_id, spec.number, nonce)
 
     def report(self, spec: AttemptSpec, **changes: Any) -> bool:
         values: dict[str, Any] = {

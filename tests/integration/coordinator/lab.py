@@ -255,8 +255,9 @@ class HandAgent:
             if self.start(spec) == 200:
                 return spec
 
-    def start(self, spec: AttemptSpec) -> int:
-        return self._client.post(f"/attempts/{spec.run_id}/{spec.number}/start").status_code
+    def start(self, spec: AttemptSpec, nonce: str | None = None) -> int:
+        body = None if nonce is None else {"nonce": nonce}
+        return self._client.post(f"/attempts/{spec.run_id}/{spec.number}/start", json=body).status_code
 
     def report(self, spec: AttemptSpec, **changes: Any) -> httpx.Response:
         now = datetime.now(UTC)

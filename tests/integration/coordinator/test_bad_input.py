@@ -1,5 +1,6 @@
 """A rejected request names what is wrong and changes nothing."""
 
+import socket
 import sqlite3
 import subprocess
 from importlib.metadata import version
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from orchestrator.contract.views import Problem
-from orchestrator.contract.wire import CONTRACT_VERSION
+from orchestrator.contract.wire import CONTRACT_VERSION, IDLE_CONNECTION_SECONDS
 from tests.integration.coordinator.lab import VARIANT, HandAgent, RunningCoordinator, Submitter
 
 GOOD: dict[str, Any] = {"name": "test", "variants": [VARIANT], "backends": ["wasm"]}
@@ -158,6 +159,32 @@ def test_a_hostile_expression_costs_little_and_changes_nothing(
     assert len(qa.get("/api/v1/jobs?limit=1000")["items"]) == before
 
 
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        (
+            "['a'].all(a, ['a'].all(b, ['a'].all(c, a == b && b == c)))",
+            "column 20: one of all, exists, filter, map within another: only one",
+        ),
+        ("[id]" + ".map(x, x + x)" * 60 + ".size() > 0", "column 127: more than 8 additions"),
+        ("[id]" + ".map(x, [x, x])" * 30 + ".size() > 0", "column 21: more than 1 use of `map`"),
+        ("id.matches('(a{99}){99}')", "column 12: a regular expression has at most one counted repetition, below 100"),
+    ],
+    ids=["nested", "sums", "pairs", "pattern"],
+)
+@pytest.mark.parametrize("field", ["devices", "variants"])
+def test_an_expression_that_would_never_end_is_refused_before_it_is_tried(
+    coordinator: RunningCoordinator, qa: Submitter, field: str, expression: str, said: str
+) -> None:
+    before = len(qa.get("/api/v1/jobs?limit=1000")["items"])
+    for path in ("jobs", "jobs/preview"):
+        response = httpx.post(f"{coordinator.url}/api/v1/{path}", json=GOOD | {field: expression})
+        assert response.status_code == 422
+        (wrong,) = Problem.model_validate(response.json()).errors
+        assert (wrong.field, wrong.allowed) == (field, f"a CEL expression: {said}")
+    assert len(qa.get("/api/v1/jobs?limit=1000")["items"]) == before
+
+
 def test_an_absurdly_large_body_is_refused(coordinator: RunningCoordinator) -> None:
     url = f"{coordinator.url}/api/v1/jobs"
     headers = {"Content-Type": "application/json"}
@@ -225,7 +252,30 @@ def test_blobs_are_what_their_name_says(coordinator: RunningCoordinator, agent: 
 
 
 def test_another_sites_name_is_refused(coordinator: RunningCoordinator) -> None:
-    assert httpx.get(f"{coordinator.url}/healthz", headers={"Host": "evil.example"}).status_code == 400
+    for name, called in (
+        ("evil.example", "evil.example"),
+        ("Evil.Example:80", "Evil.Example:80"),
+        ("", "nameless host"),
+    ):
+        refused = httpx.get(f"{coordinator.url}/healthz", headers={"Host": name})
+        assert refused.status_code == 400
+        assert refused.headers["content-type"] == "application/problem+json"
+        detail = Problem.model_validate(refused.json()).detail
+        assert detail == f"There is no {called} here: address the coordinator as one of 127.0.0.1, localhost, [::1]."
+    for name in ("localhost", f"LOCALHOST:{coordinator.port}", f"[::1]:{coordinator.port}"):
+        assert httpx.get(f"{coordinator.url}/healthz", headers={"Host": name}).status_code == 200
+
+
+def test_a_connection_that_a_client_may_use_again_is_not_closed(coordinator: RunningCoordinator) -> None:
+    ask = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{coordinator.port}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", coordinator.port), timeout=20) as connection:
+        connection.sendall(ask)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.settimeout(IDLE_CONNECTION_SECONDS + 0.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.sendall(ask)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_unknown_things_are_not_found(qa: Submitter, coordinator: RunningCoordinator) -> None:

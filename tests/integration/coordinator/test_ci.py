@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as xml
@@ -21,7 +21,7 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import GenerationSample, ValidationOutput
 from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
 from tests.integration.coordinator.lab import FORCED, FORCED_IDS, HandAgent, RunningCoordinator, Submitter
-from tests.unit.domain.builders import page_report
+from tests.unit.domain.builders import device, page_report
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -140,6 +140,50 @@ def test_a_broken_gate_fails_the_build_and_says_by_how_much(
     failure = xml.parse(build / "fitmatrix.xml").find(".//failure")
     assert failure is not None
     assert "runs well on desktops: decode_tokens_per_second >= 8" in str(failure.text)
+
+
+def test_a_job_of_more_runs_than_a_page_holds_is_judged_as_a_whole(
+    coordinator: RunningCoordinator, qa: Submitter, build: Path
+) -> None:
+    devices = [device(f"crowd{number}.desk") for number in range(11)]
+    with closing(HandAgent(coordinator, *devices, agent_id="crowd")) as crowd:
+        crowd.enrol().raise_for_status()
+        job = qa.submit(variants=[FORCED], devices='id.startsWith("crowd")', repeats=100)
+        spec = crowd.receive()
+        assert crowd.start(spec) == 200
+        crowd.report(spec, page=page_report(validation=RIGHT)).raise_for_status()
+        qa.cancel(f"jobs/{job}")
+        (build / "gate.yaml").write_text(
+            f"rules: [{{devices: 'id == \"{spec.device_id}\"', require: {{verdict: fits}}}}]"
+        )
+        done = shell(coordinator, build, f"fitmatrix job {job} --wait --gate gate.yaml --junit out.xml")
+    assert qa.get(f"/api/v1/runs?job={job}&limit=1000")["next"] is not None
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Gate gate.yaml holds. Requirements met: 1 of 1." in done.stdout
+    cases = list(xml.parse(build / "out.xml").iter("testcase"))
+    assert len(cases) == 11
+    assert [len(case.findall("properties/property[@name='run']")) for case in cases] == [100] * 11
+    assert sum(case.find("skipped") is None for case in cases) == 1
+
+
+def test_a_rule_can_ask_the_catalog(coordinator: RunningCoordinator, agent: HandAgent, build: Path) -> None:
+    own_job(build, agent, repeats=1)
+    (build / "gate.yaml").write_text(
+        "rules:\n"
+        "  - {name: small ones, variants: size_mb < 500.0, require: {verdict: fits}}\n"
+        "  - {name: large ones, variants: size_mb >= 500.0, require: {verdict: fits}, unmeasured: allow}\n"
+    )
+    with answering(agent):
+        done = shell(coordinator, build, "fitmatrix submit ci/job.yaml --wait --gate gate.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Gate gate.yaml holds. Requirements met: 1 of 1." in done.stdout
+    (build / "gate.yaml").write_text(
+        "rules:\n  - variants: size_mb < 500.0 && sise_class == 'tiny'\n    require: {verdict: fits}\n"
+    )
+    wrong = shell(coordinator, build, "fitmatrix submit ci/job.yaml --wait --gate gate.yaml")
+    assert wrong.returncode == 2
+    assert "gate.yaml, line 2: rules[0].variants is " in wrong.stderr
+    assert "column 20: there is no sise_class; there are: " in wrong.stderr
 
 
 def test_what_the_lab_lost_is_not_the_models_failure(

@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.client import Client
 from orchestrator.contract.device import DeviceRegistration
+from orchestrator.contract.events import Event, EventsReset
 from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, running_coordinator
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
@@ -82,6 +84,18 @@ def reserve_for_ann(coordinator: RunningCoordinator, agent: HandAgent) -> dateti
     return until
 
 
+def let_it_run_out(coordinator: RunningCoordinator, agent: HandAgent) -> None:
+    with sqlite3.connect(coordinator.data / "fitmatrix.db", timeout=15) as connection:
+        connection.execute(
+            "UPDATE devices SET reserved_until = '2000-01-01 00:00:00.000000' WHERE id = ?", (agent.device_id,)
+        )
+    connection.close()
+
+
+def state_of(event: Event | EventsReset) -> str | None:
+    return event.state if isinstance(event, Event) else None
+
+
 def test_a_device_that_somebody_has_is_for_their_runs_alone(
     coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter, http: httpx.Client
 ) -> None:
@@ -116,13 +130,20 @@ def test_the_holders_own_runs_go_to_a_reserved_device(agent: HandAgent, qa: Subm
 
 def test_a_reservation_that_ran_out_is_none(coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter) -> None:
     reserve_for_ann(coordinator, agent)
-    with sqlite3.connect(coordinator.data / "fitmatrix.db", timeout=15) as connection:
-        connection.execute(
-            "UPDATE devices SET reserved_until = '2000-01-01 00:00:00.000000' WHERE id = ?", (agent.device_id,)
-        )
-    connection.close()
+    let_it_run_out(coordinator, agent)
     assert (view(qa, agent)["state"], view(qa, agent)["reservation"]) == ("idle", None)
     end(agent, qa.submit())
+
+
+def test_the_end_of_a_reservation_is_an_event(
+    coordinator: RunningCoordinator, agent: HandAgent, http: httpx.Client
+) -> None:
+    assert http.put(f"/devices/{agent.device_id}/reservation", json={"seconds": 60}).status_code == 200
+    with Client(coordinator.url) as client:
+        events = client.events(device=agent.device_id, topics=["device"], after=0)
+        assert "reserved" in (state_of(event) for event in events)
+        let_it_run_out(coordinator, agent)
+        assert state_of(next(events)) == "ready"
 
 
 def test_a_drained_device_ends_what_it_does_and_gets_nothing_more(
@@ -174,6 +195,14 @@ def test_classes_have_their_devices_and_selectors_speak_of_them(agent: HandAgent
     end(agent, job)
     refused = qa.post({"name": "x", "variants": ["probe"], "devices": '"phone" in classes'})
     assert refused.status_code == 422
+    unknown = qa.post({"name": "x", "variants": ["probe"], "devices": 'webgpu && "phones" in classes'}).json()
+    assert [(wrong["field"], wrong["allowed"]) for wrong in unknown["errors"]] == [
+        (
+            "devices",
+            "a CEL expression: column 11: there is no device class phones; the lab file has old desk, phone; "
+            "did you mean phone?",
+        )
+    ]
 
 
 def twins(number: int) -> tuple[DeviceRegistration, DeviceRegistration]:

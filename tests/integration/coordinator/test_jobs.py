@@ -191,6 +191,15 @@ def test_an_attempt_that_no_worker_has_started_cannot_be_once_it_is_cancelled(qa
     assert agent.start(leased) == 409
 
 
+def test_a_start_is_answered_again_to_whoever_made_it(qa: Submitter, agent: HandAgent) -> None:
+    qa.submit()
+    spec = agent.receive()
+    assert agent.start(spec, "x") == 422
+    assert [agent.start(spec, nonce) for nonce in ("a" * 32, "a" * 32, "b" * 32, None)] == [200, 200, 409, 409]
+    agent.report(spec)
+    assert agent.start(spec, "a" * 32) == 409, "it is over"
+
+
 def test_cancelling_a_run_leaves_the_others(qa: Submitter, agent: HandAgent) -> None:
     job = qa.submit(repeats=2)
     first = agent.take()

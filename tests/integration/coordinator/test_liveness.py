@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.vocabulary import AttemptState, Condition, FaultCode, RunState
-from orchestrator.domain.errors import UnauthorizedError
+from orchestrator.domain.errors import ConflictError, UnauthorizedError
 from tests.integration.coordinator.inside import TIMES, InnerLab
 from tests.unit.domain.builders import NOW
 
@@ -128,6 +128,33 @@ def test_a_worker_that_holds_a_message_without_starting_it_is_noticed(inner: Inn
     for _ in range(2):
         inner.pass_time("a", seconds=TIMES.lease.total_seconds())
     assert inner.device("a").quarantine is not None, "three of them in a row"
+
+
+def test_whoever_started_an_attempt_may_hear_it_again_and_nobody_else(inner: InnerLab) -> None:
+    inner.add("a")
+    inner.submit(repeats=2)
+    (spec,) = inner.dispatch()
+    own, others = "0" * 32, "1" * 32
+    inner.start(spec, own)
+    started = _attempt(inner, spec)
+    inner.now += TIMES.heartbeat
+    inner.start(spec, own)
+    assert _attempt(inner, spec) == started
+    for nonce in (others, None):
+        with pytest.raises(ConflictError, match="is running: drop it"):
+            inner.start(spec, nonce)
+    inner.pass_time("a", seconds=2 * TIMES.lease.total_seconds())
+    with pytest.raises(ConflictError, match="is lost: drop it"):
+        inner.start(spec, own)
+
+
+def test_an_attempt_that_was_started_without_a_nonce_is_started_once(inner: InnerLab) -> None:
+    inner.add("a")
+    inner.submit()
+    (spec,) = inner.dispatch()
+    inner.start(spec)
+    with pytest.raises(ConflictError, match="is running: drop it"):
+        inner.start(spec)
 
 
 def test_a_broker_that_is_away_is_no_devices_fault(inner: InnerLab) -> None:

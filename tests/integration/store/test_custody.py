@@ -11,6 +11,7 @@ from orchestrator.domain.errors import ConflictError, NotFoundError
 from orchestrator.domain.records import Agent, Caller, DeviceRecord
 from orchestrator.services.custody import Custody
 from orchestrator.store.database import Database
+from tests.integration.store.test_events import told
 from tests.unit.domain.builders import NOW, device_record
 
 ANN = Caller("ann", Role.SUBMITTER, "t-1")
@@ -34,6 +35,9 @@ class Desk:
 
     def _wake(self, devices: Collection[str] | None = None) -> None:
         self.woken += 1
+
+    def told(self) -> list[tuple[str, str, str]]:
+        return told(self._database)
 
     @property
     def record(self) -> DeviceRecord:
@@ -90,6 +94,19 @@ def test_only_the_holder_and_admins_release(desk: Desk) -> None:
     assert desk.record.reservation is not None
     desk.now += HOUR
     desk.custody.release(DESK, BOB)
+
+
+def test_a_reservation_that_is_over_is_ended_once_and_told(desk: Desk) -> None:
+    desk.custody.reserve(DESK, ANN, HOUR, "")
+    before = desk.told()
+    desk.now += HOUR - timedelta(seconds=1)
+    assert desk.custody.end_due() == 0
+    assert desk.record.reservation is not None
+    desk.now += timedelta(seconds=1)
+    assert [desk.custody.end_due() for _ in range(2)] == [1, 0]
+    assert desk.record.reservation is None
+    assert desk.told() == [*before, ("device", DESK, "ready")]
+    assert desk.woken == 2
 
 
 def test_a_drain_lasts_until_somebody_ends_it(desk: Desk) -> None:

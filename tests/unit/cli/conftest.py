@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from orchestrator.cli.main import app
 
 
-def fitmatrix(*arguments: str, server: str | None = None, stdin: str | None = None) -> Result:
-    return CliRunner(env={"FITMATRIX_SERVER": server, "COLUMNS": "140"}).invoke(app, arguments, input=stdin)
+def fitmatrix(*arguments: str, server: str | None = None, stdin: str | None = None, columns: int = 140) -> Result:
+    return CliRunner(env={"FITMATRIX_SERVER": server, "COLUMNS": str(columns)}).invoke(app, arguments, input=stdin)
 
 
 class FakeCoordinator:

@@ -1,13 +1,18 @@
 """Every command against a coordinator of canned answers: what is printed, what the exit code says."""
 
+import itertools
 import json
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
+from orchestrator.cli.main import app
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceEstimate, JobPreview, Problem, ProblemField, RunCounts
 from orchestrator.contract.vocabulary import JobState, RunState, Verdict
@@ -15,35 +20,18 @@ from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator, fitmatrix
 
 NOBODY = "http://127.0.0.1:9"
-COMMANDS = [
-    "up",
-    "coordinator",
-    "submit",
-    "jobs",
-    "job",
-    "cancel",
-    "runs",
-    "run",
-    "why",
-    "devices",
-    "devices show",
-    "devices probe",
-    "tokens create",
-    "tokens list",
-    "tokens revoke",
-    "agents list",
-    "agents code",
-    "agents revoke",
-    "audit",
-    "devices reserve",
-    "devices release",
-    "devices drain",
-    "devices undrain",
-    "devices classes",
-    "models list",
-    "models build",
-    "matrix",
-]
+
+
+def _commands(group: typer.Typer) -> Iterator[str]:
+    """All that there are, as they are typed."""
+    for command in group.registered_commands:
+        yield command.name or command.callback.__name__  # type: ignore[union-attr]  # each has one
+    for part in group.registered_groups:
+        assert part.typer_instance is not None
+        yield from (f"{part.name} {command}" for command in _commands(part.typer_instance))
+
+
+COMMANDS = sorted(_commands(app))
 
 
 @pytest.fixture
@@ -59,6 +47,17 @@ def test_every_command_has_help_an_example_and_exit_codes(command: str) -> None:
     assert result.exit_code == 0
     assert f"$ fitmatrix {command}" in result.output
     assert "Exit codes: 0" in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_flows_to_the_width_of_a_terminal(command: str) -> None:
+    output = fitmatrix(*command.split(), "--help", columns=80).output
+    lines = [line.strip() for line in output.splitlines()]
+    about = lines[: next(index for index, line in enumerate(lines) if line.startswith("╭"))]
+    for line, following in itertools.pairwise(about):
+        assert not line or not following or len(f"{line} {following.split()[0]}") > 78, "a line ends where it is full"
+    (examples,) = re.findall(r"Examples:(.*)Exit codes:", output, re.DOTALL)
+    assert all(line.strip().startswith("$ fitmatrix ") for line in examples.splitlines() if line.strip()), examples
 
 
 def test_help_needs_neither_the_coordinator_nor_the_agent() -> None:

@@ -36,7 +36,7 @@ def test_reserving_sends_how_long_and_why(coordinator: FakeCoordinator, given: s
 def test_a_time_that_is_none_is_bad_input(coordinator: FakeCoordinator, given: str) -> None:
     result = fitmatrix("devices", "reserve", "this-machine", "--for", given, server=coordinator.url)
     assert result.exit_code == 2
-    assert "such as 90min, 2h" in " ".join(result.output.replace("│", " ").split())
+    assert "write it like 90min, 12h" in " ".join(result.output.replace("│", " ").split())
     assert coordinator.requests == []
 
 

@@ -50,6 +50,7 @@ def job_cell(*runs: RunView, cell: Cell | None = None, **changes: Any) -> JobCel
         "runs": runs or (fitting(),),
         "cell": cell or matrix_samples.cell(),
         "device": samples.device(classes=["roomy"]),
+        "listed": samples.variant_view().variant,
     }
     return JobCell(**(values | changes))
 
@@ -113,7 +114,10 @@ def test_a_throttled_run_that_was_too_slow_does_not_count() -> None:
         ({"devices": 'os == "linux" && browser.id == "chromium"'}, True),
         ({"devices": "ram_gib > 100.0"}, False),
         ({"backends": "webgpu"}, False),
+        ({"devices": '"roomy" in classes'}, True),
         ({"variants": ["talker.q8"], "backends": ["wasm"]}, True),
+        ({"variants": 'task == "text-generation" && "wasm" in backends'}, True),
+        ({"variants": "size_mb > 100000.0"}, False),
     ],
 )
 def test_a_rule_concerns_what_it_names(rule: dict[str, Any], concerned: bool) -> None:
@@ -127,6 +131,20 @@ def test_a_rule_on_nothing_is_open_unless_that_is_allowed() -> None:
     assert judged({"variants": ["other.q8"], "unmeasured": "allow"}, job_cell()) == []
 
 
+def test_a_query_finds_no_probes() -> None:
+    rule = {"variants": "true"}
+    assert only(rule, job_cell(variant="probe", listed=None))[1:] == (
+        Outcome.UNMEASURED,
+        "no run of this job is concerned",
+    )
+
+
+def test_a_query_cannot_tell_of_what_the_catalog_has_lost() -> None:
+    found = judged({"variants": "true"}, job_cell(), job_cell(variant="gone.q8", listed=None))
+    assert [one.outcome for one in found] == [Outcome.MET, Outcome.UNMEASURED]
+    assert found[1].said == "the catalog has no gone.q8 any more: name it by its id"
+
+
 def test_broken_outweighs_unmeasured() -> None:
     gate = Gate.model_validate({"rules": [{"require": {"verdict": "fits"}}]})
     cells = [job_cell(failing()), job_cell(lost())]
@@ -138,3 +156,5 @@ def test_broken_outweighs_unmeasured() -> None:
 def test_a_selector_that_asks_for_an_unknown_fact_is_refused() -> None:
     with pytest.raises(InvalidRequestError):
         judged({"devices": "colour == 'red'"}, job_cell())
+    with pytest.raises(InvalidRequestError):
+        judged({"variants": "colour == 'red'"}, job_cell())

@@ -23,17 +23,19 @@ def test_a_gate_is_read(tmp_path: Path) -> None:
 rules:
   - name: phones keep up
     device_class: low-end
-    variants: talker.q8
+    variants: bits == 4.0 && size_mb < 500.0
     backends: [wasm]
     require: {verdict: fits, decode_tokens_per_second: ">= 8", peak_memory_mb: "<800.5"}
   - devices: ram_gib >= 4.0
+    variants: [talker.q8]
     require: {verdict: [fits, too-slow], settled: true, min_fits_probability: 0.9}
     unmeasured: allow
 """,
         )
     )
     first, second = gate.rules
-    assert (first.variants, first.backends) == (["talker.q8"], [Backend.WASM])
+    assert (first.variants, first.backends) == ("bits == 4.0 && size_mb < 500.0", [Backend.WASM])
+    assert second.variants == ["talker.q8"]
     assert first.require.bounds == {"peak_memory_mb": Bound("<", 800.5), "decode_tokens_per_second": Bound(">=", 8)}
     assert second.require.verdict == [Verdict.FITS, Verdict.TOO_SLOW]
     assert (first.unmeasured, second.unmeasured) == ("fail", "allow")
@@ -55,6 +57,13 @@ rules:
         ("rules:\n  - require: {min_fits_probability: 90}", "min_fits_probability is '90'; allowed: less than"),
         ("rules:\n  - require: {settled: false}", "settled is 'false'; allowed: True"),
         ("rules:\n  - {devices: 'ram_gib >', require: {verdict: fits}}", "rules[0].devices is 'ram_gib >'; allowed"),
+        (
+            "rules:\n  - require: {verdict: fits}\n    variants: task == 'chat' && size_gb < 1.0",
+            "line 3: rules[0].variants is \"task == 'chat' && size_gb < 1.0\"; allowed: a CEL expression: column 19: "
+            "there is no size_gb",
+        ),
+        ("rules:\n  - {variants: talker.q8, require: {verdict: fits}}", "id belongs in a list: [talker.q8]"),
+        ("rules:\n  - {variants: [], require: {verdict: fits}}", "line 2: rules[0].variants is '[]'; allowed: List"),
         ("rules:\n  - {backends: [cuda], require: {verdict: fits}}", "rules[0].backends[0] is 'cuda'; allowed: 'w"),
         ("rules:\n  - {unmeasured: ignore, require: {verdict: fits}}", "rules[0].unmeasured is 'ignore'; allowed"),
         ("a: &x 1", "anchors and aliases are not read"),

@@ -54,6 +54,32 @@ def test_unknown_names(expression: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("expression", "classes", "said"),
+    [
+        ("'low-end phone' in classes", ["low-end phone"], None),
+        ("'classes' in chrome_flags && !('desk' in classes)", ["desk"], None),
+        (
+            "webgpu && 'low end phone' in classes",
+            ["low-end phone", "desk"],
+            "column 11: there is no device class low end phone; the lab file has desk, low-end phone; "
+            "did you mean low-end phone?",
+        ),
+        ("'laptop' in classes", ["desk"], "column 1: there is no device class laptop; the lab file has desk"),
+        ("r'desk' in classes || 'x\\'y' in classes", ["desk"], "column 23: there is no device class x'y; the lab file"),
+        ("'a' in classes", [], "column 1: there is no device class a: the coordinator has no lab file that declares"),
+    ],
+)
+def test_classes_are_the_labs(expression: str, classes: list[str], said: str | None) -> None:
+    assert Selector(expression).matches(FACTS) in (True, False)
+    if said is None:
+        assert Selector(expression, classes=classes).matches(FACTS) in (True, False)
+        return
+    with pytest.raises(InvalidRequestError) as caught:
+        Selector(expression, classes=classes)
+    assert caught.value.fields[0].allowed.startswith(f"a CEL expression: {said}")
+
+
+@pytest.mark.parametrize(
     ("expression", "said"),
     [
         ("os < 4", "column 4: "),
@@ -88,6 +114,7 @@ def test_types_and_what_else_goes_wrong(expression: str, said: str) -> None:
         "device_class == 'x' || string(browser.major) == '156'",
         r"cpu_model != 'it\'s (a) \"string\" with in and && signs'",
         "wasm['simd']",
+        "'Arc' in gpus.map(card, card.name)",
     ],
 )
 def test_what_is_right_is_let_through(expression: str) -> None:
@@ -114,6 +141,9 @@ HOSTILE = {
     "macros": "[1,1,1,1,1,1,1,1,1,1].all(a," * 30 + "true" + ")" * 30,
     "two macros": f"[{chain('1', ',', 400)}].all(a,[{chain('1', ',', 400)}].all(b,a==b))",
     "doubled lists": f"({chain('chrome_flags', '+', 400)}).exists(x,x in ({chain('chrome_flags', '+', 400)}))",
+    "chained sums": f"[os]{'.map(x, x + x)' * 60}.size() > 0",
+    "chained pairs": f"[os]{'.map(x,[x,x])' * 33}.size() > 0",
+    "chained maps": f"[os]{'.map(x,{1:x,2:x})' * 25}.size() > 0",
     "a large pattern": "os.matches('(((((a{99}){99}){99}){99}){99})')",
     "a long pattern": f"os.matches('{'a?' * 450}{'a'}')",
     "an expensive class": r"[os].exists(x, x.matches(r'\w{99}'))",

@@ -83,6 +83,11 @@ WINDOW = "maintenance:\n  - name: w\n    timezone: UTC\n"
             ["line 4, pools[0].selector: column 4: "],
         ),
         (
+            "classes: [{name: phone, selector: 'true'}]\npools:\n"
+            "  - {name: a, limit: 1, selector: \"'phones' in classes\"}\n",
+            ["line 3, pools[0].selector: column 1: there is no device class phones; the lab file has phone; did you"],
+        ),
+        (
             "classes:\n  - {name: a, selector: \"'b' in classes\"}\n",
             ["classes[0].selector: column 8: there is no classes"],
         ),

@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_webhooks")),
     )
     op.add_column("devices", sa.Column("reserved_until", sa.DateTime(timezone=True), nullable=True))
+    op.create_index(op.f("ix_devices_reserved_until"), "devices", ["reserved_until"], unique=False)
     op.add_column("devices", sa.Column("reserved_by", sa.String(length=200), nullable=True))
     op.add_column("devices", sa.Column("reservation_note", sa.String(length=1000), nullable=True))
     op.add_column("devices", sa.Column("drained_at", sa.DateTime(timezone=True), nullable=True))
@@ -135,6 +136,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("runs", sa.Column("reused_from", sa.String(length=200), nullable=True))
     op.add_column("runs", sa.Column("browser_version", sa.String(length=200), nullable=True))
+    op.add_column("attempts", sa.Column("start_nonce", sa.String(length=200), nullable=True))
     op.drop_index(op.f("ix_runs_queue"), table_name="runs")
     op.create_index(
         "ix_runs_queue",
@@ -149,6 +151,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("purpose = 'health'"),
         postgresql_where=sa.text("purpose = 'health'"),
+    )
+    op.create_index(
+        "ix_runs_state_finished_at",
+        "runs",
+        ["state", "finished_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
     )
     op.drop_index(op.f("ix_runs_job_id"), table_name="runs")
     op.create_index("ix_runs_job_id_state", "runs", ["job_id", "state"], unique=False)
