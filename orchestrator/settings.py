@@ -78,7 +78,7 @@ class CoordinatorSettings(BaseSettings):
 
     @property
     def hosts(self) -> list[str]:
-        """Names that requests may ask for, empty for any: on loopback no others, since another site's may lead there."""
+        """Names that requests may ask for, none for any: on loopback another site's name may lead there."""
         if self.host not in LOOPBACK:
             return []
         public = [name] if self.public_url and (name := urlsplit(self.public_url).hostname) else []
