@@ -75,7 +75,7 @@ up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-
 
 # ---- check --------------------------------------------------------------------------------------
 
-.PHONY: test chaos bench lint types lock clean
+.PHONY: test chaos bench lint types docs lock clean
 test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
 	@deploy/setup/postgres.sh
@@ -111,9 +111,14 @@ types: setup webpayloads/node_modules/.installed ## Generate the pages' types fr
 	@$(BIN)/python -m orchestrator.contract.schema > webpayloads/contract.schema.json
 	@$(NODE) npm --prefix webpayloads run --silent types
 
+# The theme says at every build that its support ends in May 2027; docs/dependencies.md says it once.
+docs: setup ## Build docs/ as a site, in build/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file deploy/docs/mkdocs.yml
+	@echo "To read it: python3 -m http.server --directory build/docs"
+
 lock: $(BIN)/python ## Pin every dependency anew
 	@$(PIP) install uv
 	@deploy/setup/lock.sh $(BIN)/uv
 
 clean: ## Remove everything that set-up made, but not the data
-	rm -rf $(VENV) webpayloads/node_modules webpayloads/dist agents/webview_host/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build webpayloads/node_modules webpayloads/dist agents/webview_host/dist .mypy_cache .ruff_cache .pytest_cache
