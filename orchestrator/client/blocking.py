@@ -115,6 +115,8 @@ class Client:
     remove_audience = _answer(calls.remove_audience)
     coverage = _answer(calls.coverage)
     compare = _answer(calls.compare)
+    matrix_view = _answer(calls.matrix_view)
+    cell = _answer(calls.cell)
     webhooks = _page(calls.webhooks)
     add_webhook = _answer(calls.add_webhook)
     remove_webhook = _answer(calls.remove_webhook)
