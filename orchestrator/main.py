@@ -39,7 +39,7 @@ from orchestrator.domain.records import Caller
 from orchestrator.exposure import check_certificate, check_tokens, exposures
 from orchestrator.lab_file import LabFile, LabFileError
 from orchestrator.models.catalog import load_catalog
-from orchestrator.models.definition import CatalogError
+from orchestrator.models.definition import CatalogError, size_class
 from orchestrator.object_storage import ObjectStorage, StorageError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
@@ -53,7 +53,9 @@ from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
+from orchestrator.services.exporting import Exporting
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.importing import Imports
 from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
@@ -61,6 +63,7 @@ from orchestrator.services.users import Users
 from orchestrator.services.waiting import Waiting
 from orchestrator.services.webhooks import Webhooks
 from orchestrator.settings import CoordinatorSettings, StartupError
+from orchestrator.signing import SigningError, SigningKey
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
@@ -146,6 +149,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         database.migrate()
         check_tokens(settings, _administrators(database))
         page_build = page_builds.add(PACKAGED_BUILD)
+        signing_key = SigningKey.load(settings.data / "keys")
         _check_health_variant(settings.health_variant, catalog.variants())
         broker_url = settings.broker_url
         if broker_url is None:
@@ -153,7 +157,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             broker.start()
             stack.callback(broker.stop)
             broker_url = broker.url
-    except (DatabaseError, PagesMissingError, CatalogError, BrokerError, LabFileError) as error:
+    except (DatabaseError, PagesMissingError, CatalogError, BrokerError, LabFileError, SigningError) as error:
         raise StartupError(str(error)) from error
     except OSError as error:
         raise StartupError(f"the data directory {settings.data} cannot be used: {error}") from error
@@ -217,6 +221,8 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         reading=reading,
         matrix=matrix,
         comparing=Comparing(matrix),
+        exporting=Exporting(database, matrix, _now, product_version, settings.public_url),
+        signing_key=signing_key,
         agents=registry,
         ledger=ledger,
         blobs=BlobAnswers(blobs, artifacts),
@@ -228,6 +234,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         feed=feed,
         webhooks=webhooks,
         audiences=Audiences(database, _now, lab_plan),
+        imports=Imports(database, _now, size_class),
         access_holds=access_holds,
         authentication=authentication,
         users=Users(database, _now, authentication),

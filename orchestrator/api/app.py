@@ -6,7 +6,21 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from orchestrator.api import audiences, comparing, custody, events, health, jobs, lab, matrix, people, users, webhooks
+from orchestrator.api import (
+    audiences,
+    comparing,
+    custody,
+    events,
+    exports,
+    health,
+    imports,
+    jobs,
+    lab,
+    matrix,
+    people,
+    users,
+    webhooks,
+)
 from orchestrator.api.document import install_document
 from orchestrator.api.limits import AddressCheck, BodyLimit, JsonBodies
 from orchestrator.api.origins import KnownHosts, SameOrigin
@@ -41,11 +55,13 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     app.include_router(people.router, prefix=API_PREFIX)
     app.include_router(matrix.router, prefix=API_PREFIX)
     app.include_router(comparing.router, prefix=API_PREFIX)
+    app.include_router(exports.router, prefix=API_PREFIX)
     app.include_router(jobs.router, prefix=API_PREFIX)
     app.include_router(events.router, prefix=API_PREFIX)
     app.include_router(webhooks.router, prefix=API_PREFIX)
     app.include_router(custody.router, prefix=API_PREFIX)
     app.include_router(audiences.router, prefix=API_PREFIX)
+    app.include_router(imports.router, prefix=API_PREFIX)
     app.include_router(lab.router, prefix=API_PREFIX)
     app.include_router(users.router, prefix=API_PREFIX)
     app.include_router(health.router)

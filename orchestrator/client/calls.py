@@ -15,6 +15,8 @@ from orchestrator.client.errors import ClientError, problem_of
 from orchestrator.contract.audience import AudienceView, Coverage
 from orchestrator.contract.comparison import Comparison, Varied
 from orchestrator.contract.custody import DeviceClassView
+from orchestrator.contract.fits import FitsKey
+from orchestrator.contract.imports import ImportView
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import CellDetail, Matrix, MatrixView
 from orchestrator.contract.users import (
@@ -192,6 +194,17 @@ def matrix_view(
     return Call("GET", f"{API_PREFIX}/matrix/view", _as(MatrixView), by | dict(filter_params(only)))
 
 
+def export_matrix(export_format: str, **only: Unpack[CellFilters]) -> Call[bytes]:
+    """The matrix as a file: `csv`, `markdown`, `html`, `junit`, `parquet` or `fits`."""
+    params = {"format": export_format} | dict(filter_params(only))
+    return Call("GET", f"{API_PREFIX}/matrix/export", lambda response: response.content, params)
+
+
+def fits_key() -> Call[FitsKey]:
+    """The public key under every `fits.json` of the coordinator."""
+    return Call("GET", f"{API_PREFIX}/fits-key", _as(FitsKey))
+
+
 def cell(key: str, *, limit: int | None = None) -> Call[CellDetail]:
     """A cell and the newest of its runs."""
     return Call("GET", f"{API_PREFIX}/cells/{_part(key)}", _as(CellDetail), {"limit": limit})
@@ -211,6 +224,20 @@ def remove_audience(name: str) -> Call[None]:
     return Call("DELETE", f"{API_PREFIX}/audiences/{_part(name)}", lambda _: None)
 
 
+def put_import(name: str, document: Mapping[str, Any]) -> Call[ImportView]:
+    """Brings in what others have measured, in the place of what had this name before."""
+    return Call("PUT", f"{API_PREFIX}/imports/{_part(name)}", _as(ImportView), json={"document": dict(document)})
+
+
+def imports() -> Call[Listing[ImportView]]:
+    """Every import, by its name."""
+    return Call("GET", f"{API_PREFIX}/imports", _as(Listing[ImportView]))
+
+
+def remove_import(name: str) -> Call[None]:
+    return Call("DELETE", f"{API_PREFIX}/imports/{_part(name)}", lambda _: None)
+
+
 def coverage(audience: str, *, emulated: bool = False, synthetic: bool = True) -> Call[Coverage]:
     """How many of an audience's visitors each variant fits."""
     path = f"{API_PREFIX}/audiences/{_part(audience)}/coverage"
@@ -218,10 +245,10 @@ def coverage(audience: str, *, emulated: bool = False, synthetic: bool = True) -
 
 
 def compare(
-    vary: Varied | str, a: str, b: str = "", *, limit: int | None = None, **only: str | Sequence[str]
+    vary: Varied | str, a: str, b: str = "", *, limit: int | None = None, **only: Unpack[CellFilters]
 ) -> Call[Comparison]:
-    """Two matrices cell by cell; `only` are the matrix's filters, such as `variant="…"`."""
-    params = {"vary": str(vary), "a": a, "b": b or None, "limit": limit} | only
+    """Two matrices cell by cell, over the cells that `only` names."""
+    params = {"vary": str(vary), "a": a, "b": b or None, "limit": limit} | dict(filter_params(only))
     return Call("GET", f"{API_PREFIX}/compare", _as(Comparison), params)
 
 

@@ -71,6 +71,8 @@ class _Snapshot:
     """Those that changed last come last."""
     revisions: dict[str, int]
     """Of each cell's newest change, in the same order."""
+    removal: int = -1
+    """The revision in which a cell was last removed."""
 
     def changed_since(self, revision: int) -> list[Entry]:
         keys = takewhile(lambda key: self.revisions[key] > revision, reversed(self.revisions))
@@ -177,14 +179,17 @@ class MatrixReading:
                 # Another thread has read on meanwhile; what it has is newer than what this transaction sees.
                 return known
             changes = tx.cells.changed_since(known.revision)
-            entries, revisions = dict(known.entries), dict(known.revisions)
+            entries, revisions, removal = dict(known.entries), dict(known.revisions), known.removal
             for change in changes:
                 key = change.cell.key
                 entries.pop(key, None)
                 revisions.pop(key, None)
-                entries[key] = entry_of(change.cell, change.tally)
-                revisions[key] = change.revision
-            self._snapshot = _Snapshot(version, revision, entries, revisions)
+                if change.removed:
+                    removal = change.revision
+                else:
+                    entries[key] = entry_of(change.cell, change.tally)
+                    revisions[key] = change.revision
+            self._snapshot = _Snapshot(version, revision, entries, revisions, removal)
             if len(changes) >= _MANY_CHANGES:
                 # They stay: to look through them again and again for garbage takes longer than most queries.
                 gc.collect()
@@ -226,7 +231,9 @@ class MatrixReading:
     @staticmethod
     def _brought_up(kept: _Kept | None, snapshot: _Snapshot, facts: "_Facts | None", only: CellFilter) -> Layout | None:
         """The layout of before with what has changed since; None where it has to be made anew."""
-        if kept is None or only.counts_anew or kept.facts is not facts or kept.revision > snapshot.revision:
+        if kept is None or only.counts_anew or kept.facts is not facts:
+            return None
+        if not snapshot.removal <= kept.revision <= snapshot.revision:
             return None
         changed = [entry for entry in snapshot.changed_since(kept.revision) if only.passes(entry)]
         return kept.layout if kept.layout.accept(changed) else None

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.services.cancelling import WaitingRuns
     from orchestrator.services.estimates import Durations
     from orchestrator.services.events import Events
+    from orchestrator.services.importing import ImportRecords
     from orchestrator.services.submission import EarlierRuns
     from orchestrator.services.waiting import Standing
     from orchestrator.services.webhooks import WebhookRecords
@@ -214,6 +215,7 @@ class CellChange:
     cell: Cell
     tally: CellTally
     """Without samples."""
+    removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,10 @@ class ResultQuery:
 
 
 class Cells(Protocol):
+    def remove(self, keys: Collection[str]) -> None:
+        """Imported ones."""
+        ...
+
     def of(self, variant_id: str, device_id: str) -> list[Cell]: ...
     def note_regression(self, record: CellRecord, since: Cell) -> None:
         """What fits in `since`, which may be the cell as it was before, does not fit in the cell."""
@@ -322,6 +328,8 @@ class Transaction(Protocol):
     def events(self) -> "Events": ...
     @property
     def webhooks(self) -> "WebhookRecords": ...
+    @property
+    def imports(self) -> "ImportRecords": ...
     @property
     def audiences(self) -> "AudienceRecords": ...
     @property

@@ -23,6 +23,7 @@ from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
+from orchestrator.store.imports import ImportRepository
 from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
@@ -122,6 +123,10 @@ class SqlTransaction:
     @cached_property
     def webhooks(self) -> WebhookRepository:
         return WebhookRepository(self._session)
+
+    @cached_property
+    def imports(self) -> ImportRepository:
+        return ImportRepository(self._session)
 
     @cached_property
     def audiences(self) -> AudienceRepository:
