@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,9 @@ import redis
 from orchestrator.dispatch.broker import EmbeddedBroker
 from tests.bench.fleet import Ending, Fleet, Model
 from tests.chaos.front import Front
+from tests.chaos.orders import OrderBook
+from tests.chaos.patience import persist
+from tests.chaos.people import People
 from tests.integration.coordinator.lab import VARIANT, RunningCoordinator, pretend_all_built
 from tests.postgres import PostgresCluster
 
@@ -24,7 +26,6 @@ _ENDINGS: Final = {
     Ending.OUT_OF_MEMORY: 0.05,
     Ending.LAB_FAULT: 0.03,
 }
-_REVIVAL_SECONDS: Final = 90.0
 _REBOOT_SECONDS: Final = 10.0
 
 
@@ -35,6 +36,8 @@ class Shape:
     runs: int
     agents: int
     devices_per_agent: int
+    sharing: int
+    """So many of an agent's devices share hardware, so that one of them runs at a time."""
     run_seconds: float
     """Median time that a simulated device takes for one."""
     harm_seconds: float
@@ -46,10 +49,10 @@ class Shape:
 
 
 SHORT: Final = Shape(
-    runs=150, agents=4, devices_per_agent=3, run_seconds=0.8, harm_seconds=20, calm_seconds=60, pace=0.6
+    runs=150, agents=4, devices_per_agent=3, sharing=2, run_seconds=0.6, harm_seconds=20, calm_seconds=60, pace=0.6
 )
 LONG: Final = Shape(
-    runs=2_000, agents=8, devices_per_agent=4, run_seconds=2.0, harm_seconds=360, calm_seconds=120, pace=1.0
+    runs=2_000, agents=8, devices_per_agent=5, sharing=2, run_seconds=2.0, harm_seconds=360, calm_seconds=120, pace=1.0
 )
 
 
@@ -67,6 +70,8 @@ class ChaosLab:
         self.coordinators: list[RunningCoordinator] = []
         self.front: Front
         self.fleet: Fleet
+        self.people: People
+        self.book = OrderBook()
 
     def __enter__(self) -> "ChaosLab":
         with ExitStack() as stack:
@@ -78,6 +83,7 @@ class ChaosLab:
                 stack.callback(coordinator.stop)
                 coordinator.start()
             self.front = stack.enter_context(Front([one.port for one in self.coordinators]))
+            self.people = stack.enter_context(People(self.front.url))
             self.fleet = stack.enter_context(self._fleet())
             self._stack = stack.pop_all()
         return self
@@ -101,6 +107,7 @@ class ChaosLab:
             self.front.url,
             agents=self.shape.agents,
             devices_per_agent=self.shape.devices_per_agent,
+            sharing=self.shape.sharing,
             model=Model(seconds=self.shape.run_seconds, endings=_ENDINGS),
             seed=self._seed,
             name="fleet",
@@ -131,17 +138,3 @@ class ChaosLab:
             self.postgres.stop()
         time.sleep(away_seconds)
         self.postgres.start()
-
-
-def persist(action: Callable[[], object], *errors: type[BaseException], seconds: float = _REVIVAL_SECONDS) -> None:
-    """Until it works; raises what it raised last when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            action()
-        except errors:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
