@@ -12,9 +12,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.attempt import AttemptSpec
-from orchestrator.contract.matrix import Cell
 from orchestrator.contract.wire import device_queue
-from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Job, Lease, Run
+from orchestrator.domain.records import Attempt, DeviceRecord, Job, Lease, Run
 from orchestrator.store.database import Database
 from orchestrator.store.mapping import to_attempt, to_job, to_lease, to_run
 from orchestrator.store.rows import AttemptRow, CellRow, JobRow, LeaseRow, RunRow
@@ -37,7 +36,8 @@ class Evidence:
     attempts: Sequence[Attempt]
     leases: Sequence[Lease]
     devices: Mapping[str, DeviceRecord]
-    cells: Sequence[CellRecord]
+    cells: Mapping[str, int]
+    """How many runs each says that it counts."""
     entries: Sequence[Entry]
     left_in_broker: Sequence[AttemptSpec]
     beats: Mapping[str, Sequence[Beat]]
@@ -55,7 +55,7 @@ def gather(engine: Engine, broker: redis.Redis, fleet: Fleet, orders: Orders) ->
             attempts=[to_attempt(row) for row in session.scalars(select(AttemptRow))],
             leases=[to_lease(row) for row in session.scalars(select(LeaseRow))],
             devices=devices,
-            cells=[CellRecord(row.key, Cell.model_validate(row.cell)) for row in session.scalars(select(CellRow))],
+            cells={row.key: row.cell["runs"] for row in session.scalars(select(CellRow))},
             entries=fleet.entries,
             left_in_broker=list(messages(broker)),
             beats=fleet.beats,

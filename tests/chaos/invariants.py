@@ -74,9 +74,8 @@ def cells_count_their_runs(evidence: Evidence) -> Iterator[Violation]:
         if run.state is not RunState.FINISHED or (run.fault is not None and run.fault.is_infrastructure):
             yield Violation(f"{run.id} is {run.state} with {run.fault} and is in a cell", run.id)
         finished.setdefault(run.cell_key, []).append(run.id)
-    told = {record.key: record.cell for record in evidence.cells}
-    for key in told.keys() | finished.keys():
-        says, there = told[key].runs if key in told else 0, finished.get(key, [])
+    for key in evidence.cells.keys() | finished.keys():
+        says, there = evidence.cells.get(key, 0), finished.get(key, [])
         if says != len(there):
             yield Violation(
                 f"cell {key[:12]} counts {says} runs and has {len(there)}: {there}", next(iter(there), None)

@@ -64,7 +64,7 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
     diary = Diary()
     with running_postgres() as postgres, ChaosLab(scratch, postgres, shape, seed) as lab:
         engine = create_engine(lab.database_url, pool_pre_ping=True)
-        watch = Watch(engine)
+        watch = Watch(engine.execution_options(isolation_level="REPEATABLE READ"))
         copyist = Copyist(lab.broker_url, random.Random(f"{seed}/copies"), _COPIED_SHARE, 2 * LEASE_SECONDS)
         submitter = _Submitter(lab.people, shape, seed)
         tormentors = [Tormentor(name, lab, diary, seed) for name in HARMS]
