@@ -49,10 +49,10 @@ class Shape:
 
 
 SHORT: Final = Shape(
-    runs=150, agents=4, devices_per_agent=3, sharing=2, run_seconds=0.6, harm_seconds=20, calm_seconds=60, pace=0.6
+    runs=100, agents=4, devices_per_agent=3, sharing=2, run_seconds=0.6, harm_seconds=20, calm_seconds=120, pace=0.6
 )
 LONG: Final = Shape(
-    runs=2_000, agents=8, devices_per_agent=5, sharing=2, run_seconds=2.0, harm_seconds=360, calm_seconds=120, pace=1.0
+    runs=2_000, agents=8, devices_per_agent=5, sharing=2, run_seconds=2.0, harm_seconds=360, calm_seconds=240, pace=1.0
 )
 
 
@@ -124,7 +124,12 @@ class ChaosLab:
 
     def revive(self, coordinator: RunningCoordinator) -> None:
         """As a service manager does: again and again, while its database may be away."""
-        persist(coordinator.start, AssertionError)
+
+        def start() -> None:
+            coordinator.kill()  # one that has not become ready in time may still be starting
+            coordinator.start()
+
+        persist(start, AssertionError)
 
     def restart_broker(self) -> None:
         """It comes back at its address by itself, with an empty memory."""
