@@ -42,7 +42,9 @@ def withdrawn_ends(evidence: Evidence) -> Iterator[Violation]:
     """
     for entry, told_at in withdrawn(evidence):
         agent = evidence.devices[entry.device_id].agent_id
-        heard = [beat for beat in evidence.beats.get(agent, ()) if wall_clock(beat.sent_at) > told_at]
+        began_at = entry.began_at or 0.0
+        since = [beat for beat in evidence.beats.get(agent, ()) if beat.sent_at > began_at]
+        heard = [beat for beat in since if wall_clock(beat.sent_at) > told_at]
         # The device ends when the answer to the first has come: by the time of the second it has long done so.
         if len(heard) > 1 and (entry.ended_at is None or entry.ended_at > heard[1].answered_at):
             name = f"{entry.run_id}.{entry.number}"
