@@ -42,17 +42,24 @@ class Shape:
     """Median time that a simulated device takes for one."""
     harm_seconds: float
     """Longest; it ends earlier when every run has ended."""
-    calm_seconds: float
-    """Longest time after it until everything is done."""
+    patience_seconds: float
+    """Longest time after it in which there may be no less to do than before."""
     pace: float
     """Multiplies the pauses between harms."""
 
 
 SHORT: Final = Shape(
-    runs=100, agents=4, devices_per_agent=3, sharing=2, run_seconds=0.6, harm_seconds=20, calm_seconds=120, pace=0.6
+    runs=100, agents=4, devices_per_agent=3, sharing=2, run_seconds=0.6, harm_seconds=20, patience_seconds=60, pace=0.6
 )
 LONG: Final = Shape(
-    runs=2_000, agents=8, devices_per_agent=5, sharing=2, run_seconds=2.0, harm_seconds=360, calm_seconds=240, pace=1.0
+    runs=2_000,
+    agents=8,
+    devices_per_agent=5,
+    sharing=2,
+    run_seconds=2.0,
+    harm_seconds=360,
+    patience_seconds=90,
+    pace=1.0,
 )
 
 

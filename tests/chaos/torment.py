@@ -1,5 +1,6 @@
 """From an empty lab to a judgement: submit, harm, let it calm down, look."""
 
+import math
 import random
 import threading
 import time
@@ -72,7 +73,7 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
         for thread in (watch, copyist, submitter, *tormentors):
             thread.start()
         deadline = began + shape.harm_seconds
-        while time.monotonic() < deadline and not (submitter.is_done and _all_ended(engine)):
+        while time.monotonic() < deadline and not (submitter.is_done and _unfinished(engine) == 0):
             time.sleep(0.5)
         harmed_seconds = time.monotonic() - began
         for tormentor in tormentors:
@@ -80,10 +81,10 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
         for tormentor in tormentors:
             tormentor.wait(_BACK_SECONDS)
         submitter.wait(_BACK_SECONDS)
-        _calm_down(lab, engine, shape.calm_seconds)
+        _calm_down(lab, engine, shape.patience_seconds)
         copyist.stop()
         copies = copyist.copies + copyist.push_again(_STALE)
-        _calm_down(lab, engine, shape.calm_seconds)
+        _calm_down(lab, engine, shape.patience_seconds)
         watch.stop()
         evidence = gather(engine, lab.broker, lab.fleet, lab.book.orders)
         found = [*violations(evidence), *watch.violations(), *_of_the_lab(lab, submitter)]
@@ -156,22 +157,28 @@ class _Submitter(threading.Thread):
         }
 
 
-def _all_ended(engine: Engine) -> bool:
+def _unfinished(engine: Engine) -> float:
+    """How many runs; without end while the database is away."""
     unfinished = select(func.count()).where(RunRow.state.in_([str(state) for state in UNFINISHED]))
     try:
         with Session(engine) as session:
-            return session.scalar(unfinished) == 0
+            return session.scalar(unfinished) or 0
     except SQLAlchemyError:
-        return False
+        return math.inf
 
 
-def _calm_down(lab: ChaosLab, engine: Engine, seconds: float) -> None:
-    """Until nothing is to do any more, or for as long as is allowed: what is not over then is a violation."""
-    deadline = time.monotonic() + seconds
+def _calm_down(lab: ChaosLab, engine: Engine, patience_seconds: float) -> None:
+    """Until nothing is to do any more, however slow the machine is.
+
+    Gives up when there has been no less to do for so long: what is not over then is a violation.
+    """
+    least, deadline = math.inf, time.monotonic() + patience_seconds
     while time.monotonic() < deadline:
-        quiet = lab.fleet.busy == 0 and lab.fleet.unsent == 0 and not any(messages(lab.broker))
-        if quiet and _all_ended(engine):
+        left = _unfinished(engine) + lab.fleet.busy + lab.fleet.unsent + sum(1 for _ in messages(lab.broker))
+        if left == 0:
             return
+        if left < least:
+            least, deadline = left, time.monotonic() + patience_seconds
         _look_after_devices_now(engine)
         time.sleep(0.2)
 
