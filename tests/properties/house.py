@@ -16,6 +16,8 @@ from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.records import DeviceRecord, Lease, Run
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.custody import Custody
 from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.ports import QuarantinedBy
@@ -89,6 +91,8 @@ class House:
         self.dispatching = Dispatching(database, self, self._tell_time, silent, TIMES, _PAGE_BUILD, LabPlan)
         self.health_runs = HealthRuns(database, _Catalog(), self._tell_time, TIMES, _PLAN)
         self.submission = Submission(database, _Catalog(), self._tell_time, _sleep)
+        self.cancelling = Cancelling(database, self._tell_time, _sleep)
+        self.custody = Custody(database, self._tell_time, _sleep)
 
     def send(self, spec: AttemptSpec) -> None:
         self.sent.append(spec)

@@ -14,7 +14,7 @@ agent's memory instead of in its queue.
 """
 
 from tests.bench.fleet.fleet import Fleet
-from tests.bench.fleet.log import Counters, Ending, Entry
+from tests.bench.fleet.log import Beat, Counters, Ending, Entry
 from tests.bench.fleet.model import Model
 
-__all__ = ["Counters", "Ending", "Entry", "Fleet", "Model"]
+__all__ = ["Beat", "Counters", "Ending", "Entry", "Fleet", "Model"]

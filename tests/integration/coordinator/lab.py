@@ -121,7 +121,7 @@ class RunningCoordinator:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._ready, what="a ready coordinator")
+        wait_until(self._ready, 60, "a ready coordinator")
 
     def fail_to_start(self, *flags: str) -> tuple[int, str]:
         """Exit code and what it said, in one line of words."""
