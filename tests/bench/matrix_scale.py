@@ -133,7 +133,7 @@ def _measurement(name: str, group: str, times: _Times, least: float | None) -> M
         )
     found = times.reports if group == _REPORT else times.scrapes
     words = {
-        _REPORT: "one report at a time over HTTP, into a cell of an hundredth of a percent of all runs",
+        _REPORT: "one report at a time over HTTP, into a cell that has one in 10,000 of all runs",
         _SCRAPE: f"`/metrics` over {MOST_CELLS} cells, each time after a report",
     }
     return Measurement(
