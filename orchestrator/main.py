@@ -191,7 +191,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
 
     def access_holds(caller: Caller) -> bool:
         if authentication.is_stale:
-            authentication.refresh()
+            authentication.freshen()
         return authentication.is_still_let_in(caller)
 
     state = ApiState(
