@@ -30,7 +30,7 @@ from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Attempt, CellRecord, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import ENDED, UNFINISHED
 from orchestrator.store.events import ChangeNotes
-from orchestrator.store.many_runs import insert_runs
+from orchestrator.store.many_runs import DraftedRuns, insert_runs
 from orchestrator.store.mapping import (
     attempt_columns,
     dump_always,
@@ -160,6 +160,9 @@ class RunRepository:
     def add(self, runs: Sequence[Run]) -> None:
         insert_runs(self._session, runs)
         self._notes.runs(runs)
+
+    def draft(self, job: Job, runs: Sequence[Run]) -> DraftedRuns:
+        return DraftedRuns(self._session.get_bind().dialect, runs, {job.id: (job.spec.priority, job.created_at)})
 
     def get(self, run_id: str) -> Run | None:
         row = self._session.execute(_RUN, {"of": run_id}).one_or_none()

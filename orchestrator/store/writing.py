@@ -7,7 +7,7 @@ transaction, each behind a savepoint of its own, and each returns when the commi
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -80,8 +80,10 @@ class _SharedCommit:
 class Writing:
     """Hands out sessions to one thread at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lock: Callable[[Connection], None]) -> None:
+        """`lock` keeps other processes' writers from a transaction that has just begun."""
         self._engine = engine
+        self._lock = lock
         self._turn = Turn()
         self._open: _SharedCommit | None = None
 
@@ -101,6 +103,7 @@ class Writing:
         connection = self._engine.connect()
         try:
             connection.begin()
+            self._lock(connection)
         except BaseException:
             connection.close()
             raise
