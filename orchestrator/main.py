@@ -26,6 +26,7 @@ from orchestrator.blobs import BlobStore
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Role
+from orchestrator.dispatch.bell import Bell
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.broker_access import BrokerUsers
 from orchestrator.dispatch.courier import CeleryCourier
@@ -174,8 +175,12 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     ledger = AttemptLedger(database, _now, wake, telemetry, times, plan.interval, lab_plan)
     dispatching = Dispatching(database, courier, _now, telemetry, times, page_build.id, lab_plan)
     health_runs = HealthRuns(database, catalog, _now, times, plan)
-    dispatcher = Dispatcher(dispatching, ledger, [health_runs.queue_due, Expiry(database, _now).expire_due], times)
+    bell = Bell(broker_url, ca=settings.ca)
+    chores = [health_runs.queue_due, Expiry(database, _now).expire_due]
+    dispatcher = Dispatcher(dispatching, ledger, chores, times, bell.ring)
     wake.target = dispatcher
+    bell.start(dispatcher.hear)
+    stack.callback(bell.stop)
     reading = Reading(database, catalog, _now, times, lab_plan)
     waiting = Waiting(database, _now, times, lab_plan)
     telemetry.registry.register(StateCollector(reading))
