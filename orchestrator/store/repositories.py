@@ -14,6 +14,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -44,7 +45,8 @@ from orchestrator.store.memory import Memory
 from orchestrator.store.queue import chunks
 from orchestrator.store.rows import ATTEMPTS, CELLS, JOBS, RUNS, VARIANTS, CellRow, JobRow, RunRow
 
-_UNFINISHED = [str(state) for state in UNFINISHED]
+_UNFINISHED: Final[list[ColumnElement[Any]]] = [literal_column(f"'{state}'") for state in sorted(UNFINISHED)]
+"""As constants: a list of parameters would be spelled out anew at each execution."""
 OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
 """Probes of devices and health runs say nothing of a model."""
 
