@@ -70,7 +70,7 @@ log = logging.getLogger("fitmatrix")
 
 _COLLECT_AFTER: Final = (10_000, 20, 20)
 """Objects, and rounds of the generation before; Python's own 700 are many rounds for the objects of one large job."""
-_TURN_SECONDS: Final = 0.0005
+_TURN_SECONDS: Final = 0.0002
 """How long a thread may go on while others wait. A request takes a dozen turns: by Python's own 5 ms it would wait for
 a large job's expansion a dozen times as long as it works."""
 
