@@ -1,11 +1,13 @@
 """The coordinator's wiring."""
 
 import fcntl
+import gc
 import logging
 import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,7 @@ from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Role
 from orchestrator.contract.wire import IDLE_CONNECTION_SECONDS
+from orchestrator.dispatch.bell import Bell
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.broker_access import BrokerUsers
 from orchestrator.dispatch.courier import CeleryCourier
@@ -76,6 +79,11 @@ log = logging.getLogger("fitmatrix")
 _BACKLOG: Final = 4096
 """Connections that wait to be taken: all of a large lab's agents come at once when the coordinator is back."""
 _KEEP_ALIVE_SECONDS: Final = round(3 * IDLE_CONNECTION_SECONDS)
+_COLLECT_AFTER: Final = (10_000, 20, 20)
+"""Objects, and rounds of the generation before; Python's own 700 are many rounds for the objects of one large job."""
+_TURN_SECONDS: Final = 0.0002
+"""How long a thread may go on while others wait. A request takes a dozen turns: by Python's own 5 ms it would wait for
+a large job's expansion a dozen times as long as it works."""
 
 
 class DirectoryCatalog:
@@ -99,6 +107,7 @@ def serve(settings: CoordinatorSettings) -> None:
         stack.callback(listener.close)
         stack.enter_context(_own(settings.data))
         app = assemble(settings, stack)
+        _keep_pauses_short()
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("listening on %s://%s:%s, data in %s", settings.scheme, host, port, settings.data)
@@ -183,8 +192,11 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     health_runs = HealthRuns(database, catalog, _now, times, plan)
     custody = Custody(database, _now, wake)
     chores = [custody.end_due, health_runs.queue_due, Expiry(database, _now).expire_due]
-    dispatcher = Dispatcher(dispatching, ledger, chores, times)
+    bell = Bell(broker_url, ca=settings.ca)
+    dispatcher = Dispatcher(dispatching, ledger, chores, times, bell.ring)
     wake.target = dispatcher
+    bell.start(dispatcher.hear)
+    stack.callback(bell.stop)
     reading = Reading(database, catalog, _now, times, lab_plan)
     waiting = Waiting(database, _now, times, lab_plan)
     telemetry.registry.register(StateCollector(reading))
@@ -209,7 +221,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
 
     def access_holds(caller: Caller) -> bool:
         if authentication.is_stale:
-            authentication.refresh()
+            authentication.freshen()
         return authentication.is_still_let_in(caller)
 
     matrix = MatrixReading(database, _now, lab_plan)
@@ -294,6 +306,14 @@ def _allow_many_connections() -> None:
     """As many open files as we may have: the limit that a shell begins with is less than a large lab's agents."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _keep_pauses_short() -> None:
+    """Requests and the dispatcher share one interpreter: what one of them holds it for, all others wait for."""
+    gc.collect()
+    gc.freeze()  # what was loaded stays: it need not be looked through, a fifth of a second each time
+    gc.set_threshold(*_COLLECT_AFTER)
+    sys.setswitchinterval(_TURN_SECONDS)
 
 
 def _listen(settings: CoordinatorSettings) -> socket.socket:

@@ -64,6 +64,7 @@ class ApiState:
     rates: RateLimits
 
 
-def api_state(request: Request) -> ApiState:
+async def api_state(request: Request) -> ApiState:
+    """Asynchronous for nothing but speed: what is not, is given a thread for each request."""
     state: ApiState = request.app.state.fitmatrix
     return state

@@ -72,6 +72,10 @@ class Jobs(Protocol):
 
 class Runs(Protocol):
     def add(self, runs: Sequence[Run]) -> None: ...
+    def draft(self, job: Job, runs: Sequence[Run]) -> Sequence[Run]:
+        """A new job's runs, which `add` of the same store is quicker with: other writers wait for less."""
+        ...
+
     def get(self, run_id: str) -> Run | None: ...
     def find(
         self,
@@ -376,13 +380,13 @@ class Wakeup(Protocol):
 
 
 class Courier(Protocol):
-    def send(self, spec: AttemptSpec) -> None:
-        """Hands an attempt to the broker. Raises CourierError when it cannot be reached."""
+    def send(self, specs: Sequence[AttemptSpec]) -> None:
+        """Hands attempts to the broker. Raises CourierError when it may not have all of them."""
         ...
 
 
 class CourierError(Exception):
-    """The broker did not take the message; the attempt is sent again later."""
+    """The broker may not have taken every message; the attempts are sent again later."""
 
 
 class Observer(Protocol):

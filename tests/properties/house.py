@@ -1,6 +1,6 @@
 """The coordinator's services as `main` puts them together, with a clock that is set by hand and without a broker."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -41,7 +41,7 @@ class MemoryDatabase(Database):
         self.migrate()
 
     def clear(self) -> None:
-        with self._writer.begin() as connection:
+        with self._engine.begin() as connection:
             for table in reversed(Base.metadata.sorted_tables):
                 connection.execute(table.delete())
 
@@ -94,8 +94,8 @@ class House:
         self.cancelling = Cancelling(database, self._tell_time, _sleep)
         self.custody = Custody(database, self._tell_time, _sleep)
 
-    def send(self, spec: AttemptSpec) -> None:
-        self.sent.append(spec)
+    def send(self, specs: Sequence[AttemptSpec]) -> None:
+        self.sent.extend(specs)
 
     def _tell_time(self) -> datetime:
         return self.now

@@ -28,8 +28,6 @@ _CONNECTIONS: Final = 4
 """Of one agent to the coordinator at once."""
 _START_SECONDS: Final = 0.5
 _ENROL_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 1.0
-"""After so long at the most a heartbeat says that a report has arrived."""
 _AWAY_SECONDS: Final = 2.0
 _CANCEL_SECONDS: Final = 0.5
 _HARDWARE_SECONDS: Final = 0.05
@@ -98,7 +96,6 @@ class SimulatedAgent:
         moment, blank = moment_bytes(_AT).replace(b"+00:00", b"Z"), health(_AT).model_dump_json().encode()
         self._statuses = {one: Status(one, blank, moment) for one in self.devices}
         self._answer: EnrolAnswer | None = None
-        self._said: list[AttemptRef | None] = []
         self._wake, self._report_wake = asyncio.Event(), asyncio.Event()
         self._listening = asyncio.Event()
         self._enrol_wanted = False
@@ -149,7 +146,6 @@ class SimulatedAgent:
         device.task = device.entry = None
         entry.end(Ending.KILLED)
         self._report_lost(*known)
-        self._wake.set()
         self._work_on(device)
         return True
 
@@ -208,7 +204,7 @@ class SimulatedAgent:
         self._counters.enrolments += 1
 
     async def _beat_for_ever(self) -> None:
-        """At its pace, and at once when a device has begun something: as the supervisor does."""
+        """At its pace: what a device works on is no news that the supervisor would tell at once."""
         pace = self._enrolment.heartbeat_seconds
         beat_at = time.monotonic() + pace * random.Random(f"{self._seed}/{self.id}").random()
         while True:
@@ -218,9 +214,8 @@ class SimulatedAgent:
                     await self._enrol()
                 except UnreachableError:
                     self._enrol_wanted = True
-            attempts = self._attempts()
-            if time.monotonic() >= beat_at or attempts != self._said:
-                reached = await self._beat(attempts)
+            if time.monotonic() >= beat_at:
+                reached = await self._beat(self._attempts())
                 beat_at = time.monotonic() + (pace if reached else min(pace, _AWAY_SECONDS))
             pause = min(_ENROL_SECONDS if self._enrol_wanted else pace, max(0.0, beat_at - time.monotonic()))
             timer = asyncio.get_running_loop().call_later(pause, self._wake.set)
@@ -238,7 +233,6 @@ class SimulatedAgent:
 
     async def _beat(self, attempts: list[AttemptRef | None]) -> bool:
         """Whether the coordinator heard it."""
-        self._said = attempts
         now = moment_bytes(self._now())
         sent_at = time.monotonic()
         told = [status.body(now, attempt) for status, attempt in zip(self._statuses.values(), attempts, strict=True)]
@@ -284,7 +278,6 @@ class SimulatedAgent:
         while device.inbox:
             entry, spec = device.inbox.popleft()
             device.entry = entry
-            self._wake.set()
             ending = await self._start(device, entry)
             if ending is None:
                 await self._measure(device, entry, spec)
@@ -366,7 +359,6 @@ class SimulatedAgent:
                 if await self._send(spool[0]):
                     failures = 0
                     spool.popleft()
-                    asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._wake.set)
                 else:
                     await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                     failures += 1
