@@ -7,7 +7,8 @@ import pytest
 
 from tests.acceptance.hosts.lab import COORDINATOR, HostsLab
 from tests.acceptance.hosts.network import Network
-from tests.acceptance.lab import MINILM, TINY, build_models, provide_models
+from tests.acceptance.lab import MINILM, TINY, provide_models
+from tests.workbench import build
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def hosts() -> Iterator[HostsLab]:
 
     Not for longer, since its network has no way out: whatever runs meanwhile in this process cannot download.
     """
-    build_models(TINY, MINILM)  # While there is still a way to the package index.
+    build(TINY, MINILM)  # While there is still a way to the package index.
     network = Network([COORDINATOR, "one", "two"])
     directory = Path(tempfile.mkdtemp(prefix="fm-hosts-"))
     try:
