@@ -1,12 +1,14 @@
 """What readers see."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import Field
 
 from orchestrator.contract.base import Message, RuntimeName
 from orchestrator.contract.catalog import Technique
 from orchestrator.contract.job import Criteria
+from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Phase, Weights
 
 
@@ -22,6 +24,8 @@ class Figure(Message):
 class Cell(Message):
     """All runs of one variant on one backend of one device, with one browser, workload and set of criteria."""
 
+    key: str = ""
+    """Digest of everything that tells two cells apart; `/api/v1/cells/{key}` shows the cell and its runs."""
     variant: str
     model: str
     family: str | None = None
@@ -77,8 +81,103 @@ class Cell(Message):
     agreement: Figure | None = None
     last_run: str
     updated_at: datetime
+    imported_from: str | None = None
+    """Who measured it, where that was not this lab; such a cell is never mixed with measured ones."""
+
+    @property
+    def browser_channel(self) -> str:
+        """`chrome beta` of `chrome beta 157.0.1`."""
+        return self.browser.rpartition(" ")[0]
+
+    @property
+    def browser_version(self) -> str:
+        """`157.0.1` of `chrome beta 157.0.1`."""
+        return self.browser.rpartition(" ")[2]
 
 
 class Matrix(Message):
     generated_at: datetime
     cells: list[Cell]
+
+
+class Dimension(StrEnum):
+    """What the matrix can be laid out by, beside any fact of a device, written `facts.<path>`."""
+
+    MODEL = "model"
+    FAMILY = "family"
+    VARIANT = "variant"
+    SIZE_CLASS = "size_class"
+    TECHNIQUE = "technique"
+    QUANTIZATION = "quantization"
+    RUNTIME = "runtime"
+    RUNTIME_VERSION = "runtime_version"
+    WEIGHTS = "weights"
+    BACKEND = "backend"
+    WORKLOAD = "workload"
+    CRITERIA = "criteria"
+    DEVICE = "device"
+    DEVICE_MODEL = "device_model"
+    DEVICE_CLASS = "device_class"
+    BROWSER = "browser"
+    BROWSER_CHANNEL = "browser_channel"
+    FLAGS = "flags"
+    """A device's declared Chrome flags."""
+    ORIGIN = "origin"
+    """`physical`, `emulated` or `imported`; always told apart in the columns, asked for or not."""
+
+
+class Heading(Message):
+    """A row or a column: its value for each dimension that was asked for, in their order."""
+
+    values: dict[str, str]
+    note: str = ""
+    """What a reader should know beside, such as `135 M · q8 · 137 MB` or a device's model."""
+    emulated: bool = False
+    synthetic: bool = False
+    imported_from: str | None = None
+
+
+class Slot(Message):
+    """Where a row meets a column: one cell, or several taken together."""
+
+    row: int = Field(ge=0)
+    """Index into the rows."""
+    column: int = Field(ge=0)
+    cells: int = Field(ge=1)
+    cell: str | None
+    """The key of its one cell; null where it is of several."""
+    devices: int = Field(ge=1)
+    device_models: int = Field(ge=1)
+    """More than one: its medians are over devices of different models, and have to say so."""
+    verdict: CellVerdict
+    fault: FaultCode | None
+    phase: Phase | None
+    runs: int
+    throttled_runs: int
+    successes: int
+    probability: float
+    interval: tuple[float, float]
+    figures: dict[str, Figure]
+    """By the field's name in `Cell`: the speed that the criteria ask for, TTFT, memory, download."""
+    last_run: str
+    updated_at: datetime
+
+
+class MatrixView(Message):
+    """The matrix laid out by the dimensions that were asked for; slots without a run are left out."""
+
+    version: str
+    """Another one whenever something in it has changed."""
+    generated_at: datetime
+    rows_by: list[str]
+    columns_by: list[str]
+    rows: list[Heading]
+    columns: list[Heading]
+    slots: list[Slot]
+
+
+class CellDetail(Message):
+    """A cell and the newest of its runs."""
+
+    cell: Cell
+    runs: list[RunView]

