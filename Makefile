@@ -84,7 +84,7 @@ test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/android.sh
 	@$(MAKE) webview-host
 	@$(NODE) npm --prefix webpayloads test
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # SEED=n repeats a torment; without it each one is another.
 chaos: setup pages ## Break everything at random for about 10 minutes and look at what is left

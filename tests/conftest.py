@@ -1,4 +1,4 @@
-"""In which order the tests run, and which of them stay together when several workers share them out."""
+"""In which order the tests run, and how many workers share them out: each takes whole modules."""
 
 import os
 from pathlib import Path
@@ -22,12 +22,8 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min((os.cpu_count() or 1) * _WORKERS_FOR_A_CORE, by_memory))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            # A module's tests share what is dear to set up.
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(_ROOT))))
 
 
 def _rank(item: pytest.Item) -> int:
