@@ -76,6 +76,7 @@ up: setup pages browser ## Serve the demo's data for looking around, until Ctrl-
 # ---- check --------------------------------------------------------------------------------------
 
 .PHONY: test chaos bench lint types docs lock clean
+# PYTEST takes further arguments, such as '--numprocesses 0 tests/unit' for those of one folder in one process.
 test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/promtool.sh
 	@deploy/setup/postgres.sh
@@ -85,7 +86,7 @@ test: setup pages browser $(VENV)/.models ## Run every test
 	@deploy/setup/compose.sh
 	@$(MAKE) webview-host
 	@$(NODE) npm --prefix webpayloads test
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # SEED=n repeats a torment; without it each one is another.
 chaos: setup pages ## Break everything at random for about 10 minutes and look at what is left

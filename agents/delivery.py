@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,6 +22,7 @@ from agents.coordinator import (
 )
 from agents.devices.protocol import Device
 from agents.faults import AgentError, DeviceNotReadyError, DeviceUnreachableError, StorageFullError
+from agents.file_lock import FileLock
 from agents.model_cache import CacheStoppedError, HashMismatchError, ModelCache, WantedFile
 from agents.page_server import PageServer
 from agents.spool import Spool, SpoolError
@@ -74,13 +75,16 @@ class Delivery:
         page_server: PageServer,
         run: AttemptRunner,
         scratch: Path,
+        hardware: FileLock | None,
         lease_seconds: float,
         take: Callable[[float], AbstractContextManager[None]],
         doubt: Callable[[str], None],
         on_begin: Callable[[AttemptSpec, datetime], None],
         on_end: Callable[[str], None],
     ) -> None:
-        """`take` has the device for one attempt, within so many seconds; it raises `AgentError` where it should not.
+        """`hardware` is what the device shares with others; None where it is alone.
+
+        `take` has the device for one attempt, within so many seconds; it raises `AgentError` where it should not.
 
         `doubt` is told when an attempt has lost the device, before anybody else hears of it.
         """
@@ -91,6 +95,7 @@ class Delivery:
         self._page_server = page_server
         self._run = run
         self._scratch = scratch
+        self._hardware = hardware
         self._lease_seconds = lease_seconds
         self._take = take
         self._doubt = doubt
@@ -229,6 +234,7 @@ class Delivery:
                 self._cache.use(pages, source=self._coordinator, stop=stop, compress=loaded)
             )
             model_files = files.enter_context(self._cache.use(models, source=self._coordinator, stop=stop))
+            files.enter_context(self._alone(stop))
             files.enter_context(self._take(self._lease_seconds))
             with self._lock:
                 # From here on nothing depends on the network any more.
@@ -243,6 +249,23 @@ class Delivery:
                 scratch=self._scratch,
                 stop=stop,
             )
+
+    @contextmanager
+    def _alone(self, stop: threading.Event) -> Iterator[None]:
+        """No device that shares the hardware measures in the block.
+
+        The coordinator gives the hardware to one attempt at a time. One that has lost its lease is over for the
+        coordinator at once, and for its device some seconds later, when it has heard of that and put itself away.
+        """
+        if self._hardware is None:
+            yield
+            return
+        if not self._hardware.acquire(seconds=self._lease_seconds, stop=stop):
+            raise DeviceNotReadyError("A device that shares this one's hardware has not ended its attempt.")
+        try:
+            yield
+        finally:
+            self._hardware.release()
 
 
 def _fault(error: Exception) -> Fault:

@@ -38,6 +38,10 @@ class DataLayout:
     def worker_lock(self, device_id: str) -> FileLock:
         return FileLock(self.root / "devices" / device_id / "worker.lock")
 
+    def hardware_lock(self, group: str) -> FileLock:
+        """Of the devices that share hardware: whoever has it is the only one of them that measures."""
+        return FileLock(self.root / "hardware" / f"{group}.lock")
+
     def page_port(self, device_id: str) -> Path:
         return self.root / "devices" / device_id / "page-port"
 

@@ -357,8 +357,11 @@ class Supervisor:
 
 
 def _essence(statuses: Sequence[DeviceStatus]) -> Mapping[str, object]:
-    """What is worth a heartbeat of its own; how a device is from moment to moment can wait for the next."""
-    return {status.id: (status.condition, status.reason, status.attempt) for status in statuses}
+    """What is worth a heartbeat of its own; how a device is from moment to moment can wait for the next.
+
+    So can what it works on: leave to begin was asked for, and came with a lease that outlasts many heartbeats.
+    """
+    return {status.id: (status.condition, status.reason) for status in statuses}
 
 
 def _log_device(device: DeviceRegistration) -> None:

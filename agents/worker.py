@@ -121,6 +121,7 @@ class DeviceWorker:
             page_server=self._page_server,
             run=run,
             scratch=layout.scratch(config.device_id),
+            hardware=layout.hardware_lock(group) if (group := device.registration.exclusive_group) else None,
             lease_seconds=config.lease_seconds,
             take=self._upkeep.in_use,
             doubt=self._upkeep.doubt,

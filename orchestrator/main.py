@@ -1,11 +1,13 @@
 """The coordinator's wiring."""
 
 import fcntl
+import gc
 import logging
 import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,7 @@ from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Role
 from orchestrator.contract.wire import IDLE_CONNECTION_SECONDS
+from orchestrator.dispatch.bell import Bell
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.broker_access import BrokerUsers
 from orchestrator.dispatch.courier import CeleryCourier
@@ -39,7 +42,7 @@ from orchestrator.domain.records import Caller
 from orchestrator.exposure import check_certificate, check_tokens, exposures
 from orchestrator.lab_file import LabFile, LabFileError
 from orchestrator.models.catalog import load_catalog
-from orchestrator.models.definition import CatalogError
+from orchestrator.models.definition import CatalogError, size_class
 from orchestrator.object_storage import ObjectStorage, StorageError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
 from orchestrator.services.agents import AgentRegistry, AgentTimes
@@ -53,7 +56,9 @@ from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
+from orchestrator.services.exporting import Exporting
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.importing import Imports
 from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
@@ -61,6 +66,7 @@ from orchestrator.services.users import Users
 from orchestrator.services.waiting import Waiting
 from orchestrator.services.webhooks import Webhooks
 from orchestrator.settings import CoordinatorSettings, StartupError
+from orchestrator.signing import SigningError, SigningKey
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
@@ -73,6 +79,11 @@ log = logging.getLogger("fitmatrix")
 _BACKLOG: Final = 4096
 """Connections that wait to be taken: all of a large lab's agents come at once when the coordinator is back."""
 _KEEP_ALIVE_SECONDS: Final = round(3 * IDLE_CONNECTION_SECONDS)
+_COLLECT_AFTER: Final = (10_000, 20, 20)
+"""Objects, and rounds of the generation before; Python's own 700 are many rounds for the objects of one large job."""
+_TURN_SECONDS: Final = 0.0002
+"""How long a thread may go on while others wait. A request takes a dozen turns: by Python's own 5 ms it would wait for
+a large job's expansion a dozen times as long as it works."""
 
 
 class DirectoryCatalog:
@@ -96,6 +107,7 @@ def serve(settings: CoordinatorSettings) -> None:
         stack.callback(listener.close)
         stack.enter_context(_own(settings.data))
         app = assemble(settings, stack)
+        _keep_pauses_short()
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("listening on %s://%s:%s, data in %s", settings.scheme, host, port, settings.data)
@@ -146,6 +158,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         database.migrate()
         check_tokens(settings, _administrators(database))
         page_build = page_builds.add(PACKAGED_BUILD)
+        signing_key = SigningKey.load(settings.data / "keys")
         _check_health_variant(settings.health_variant, catalog.variants())
         broker_url = settings.broker_url
         if broker_url is None:
@@ -153,7 +166,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             broker.start()
             stack.callback(broker.stop)
             broker_url = broker.url
-    except (DatabaseError, PagesMissingError, CatalogError, BrokerError, LabFileError) as error:
+    except (DatabaseError, PagesMissingError, CatalogError, BrokerError, LabFileError, SigningError) as error:
         raise StartupError(str(error)) from error
     except OSError as error:
         raise StartupError(f"the data directory {settings.data} cannot be used: {error}") from error
@@ -179,8 +192,11 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     health_runs = HealthRuns(database, catalog, _now, times, plan)
     custody = Custody(database, _now, wake)
     chores = [custody.end_due, health_runs.queue_due, Expiry(database, _now).expire_due]
-    dispatcher = Dispatcher(dispatching, ledger, chores, times)
+    bell = Bell(broker_url, ca=settings.ca)
+    dispatcher = Dispatcher(dispatching, ledger, chores, times, bell.ring)
     wake.target = dispatcher
+    bell.start(dispatcher.hear)
+    stack.callback(bell.stop)
     reading = Reading(database, catalog, _now, times, lab_plan)
     waiting = Waiting(database, _now, times, lab_plan)
     telemetry.registry.register(StateCollector(reading))
@@ -205,7 +221,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
 
     def access_holds(caller: Caller) -> bool:
         if authentication.is_stale:
-            authentication.refresh()
+            authentication.freshen()
         return authentication.is_still_let_in(caller)
 
     matrix = MatrixReading(database, _now, lab_plan)
@@ -217,6 +233,8 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         reading=reading,
         matrix=matrix,
         comparing=Comparing(matrix),
+        exporting=Exporting(database, matrix, _now, product_version, settings.public_url),
+        signing_key=signing_key,
         agents=registry,
         ledger=ledger,
         blobs=BlobAnswers(blobs, artifacts),
@@ -228,6 +246,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         feed=feed,
         webhooks=webhooks,
         audiences=Audiences(database, _now, lab_plan),
+        imports=Imports(database, _now, size_class),
         access_holds=access_holds,
         authentication=authentication,
         users=Users(database, _now, authentication),
@@ -287,6 +306,14 @@ def _allow_many_connections() -> None:
     """As many open files as we may have: the limit that a shell begins with is less than a large lab's agents."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _keep_pauses_short() -> None:
+    """Requests and the dispatcher share one interpreter: what one of them holds it for, all others wait for."""
+    gc.collect()
+    gc.freeze()  # what was loaded stays: it need not be looked through, a fifth of a second each time
+    gc.set_threshold(*_COLLECT_AFTER)
+    sys.setswitchinterval(_TURN_SECONDS)
 
 
 def _listen(settings: CoordinatorSettings) -> socket.socket:

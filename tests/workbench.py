@@ -18,6 +18,7 @@ from agents.attempt_page import AttemptPage
 from agents.compressed_files import SUFFIX, CompressedFiles, loaded_with
 from agents.devices.declared import discover_devices
 from agents.devices.protocol import Device
+from agents.file_lock import FileLock
 from agents.page_server import PageServer
 from orchestrator.blobs import BlobStore
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec
@@ -49,9 +50,17 @@ SHORT = {
 PATIENCE = Timeouts(whole=300, silence=120)
 
 
+def build(*variants: str) -> None:
+    """Those that are not in the cache yet; packages may have to be downloaded for them."""
+    for variant in variants:
+        # Another process of the tests may be about to build the same.
+        with FileLock(CACHE / "locks" / variant).held():
+            build_variants([variant], CACHE, report=lambda _progress: None)
+
+
 def built(variant: str) -> Variant:
     """A variant of the catalog with its files, built if need be."""
-    build_variants([variant], CACHE, report=lambda _progress: None)
+    build(variant)
     return load_catalog(CACHE).variants[variant]
 
 

@@ -53,6 +53,7 @@ class CdpConnection:
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._closing = False
         self._pages: list[str] = []
+        self._sessions: set[str] = set()
         self._equipping: list[Future[dict[str, Any]]] = []
         try:
             # Without an Origin header: Chrome refuses foreign origins. Its text need not be checked byte by byte, which
@@ -107,6 +108,13 @@ class CdpConnection:
         self._send(method, parameters or {}, session, answer)
         return answer
 
+    def catch_up(self, timeout_s: float) -> None:
+        """Hear what every target has said until now; one that is busy or dead is waited for no longer than that."""
+        with suppress(CdpError):
+            # A target answers after what it said before.
+            probe = {"expression": "0"}
+            wait([self.ask("Runtime.evaluate", probe, session=one) for one in tuple(self._sessions)], timeout_s)
+
     def close(self) -> None:
         self._closing = True
         # The library forgets its socket once the browser has hung up.
@@ -159,7 +167,10 @@ class CdpConnection:
             return
         method, parameters, session = message["method"], message.get("params", {}), message.get("sessionId")
         if method == "Target.attachedToTarget":
+            self._sessions.add(parameters["sessionId"])
             self._prepare(parameters["sessionId"], parameters["targetInfo"]["type"])
+        elif method == "Target.detachedFromTarget":
+            self._sessions.discard(parameters["sessionId"])
         for listener in self._listeners:
             listener.hear(method, parameters, session)
 

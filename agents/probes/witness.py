@@ -17,6 +17,7 @@ from agents.probes.network import NetworkProbe
 from orchestrator.contract.attempt import MemoryFigure
 
 _SCREENSHOT_SECONDS = 5.0
+_CATCH_UP_SECONDS = 1.0
 
 
 class Witness:
@@ -103,6 +104,8 @@ class Witness:
 
     def write_logs(self, folder: Path) -> list[Path]:
         """`console.json`, `memory.json`, `network.json`, and `gpu-memory.json` where a card tells."""
+        # The page's report may overtake what DevTools has to say of it.
+        self._connection.catch_up(_CATCH_UP_SECONDS)
         logs = {
             "console.json": self._console.as_json(),
             "memory.json": self._memory.as_json(),

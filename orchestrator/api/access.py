@@ -27,7 +27,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 async def identify(request: Request, state: State, credentials: Credentials) -> Caller | Agent | None:
     """Who calls, by its bearer token or its browser's session; None where neither is good, or nothing is shown."""
     if state.authentication.is_stale:
-        await run_in_threadpool(state.authentication.refresh)
+        await run_in_threadpool(state.authentication.freshen)
     who = _look_up(request, state, credentials)
     if who is None and _shows_something(request, credentials):
         # It may have been made by another coordinator on the same database a moment ago.
@@ -101,7 +101,7 @@ async def require_page_reader(request: Request, state: State, credentials: Crede
 async def is_still_let_in(state: ApiState, caller: Caller) -> bool:
     """For a request that goes on, such as a stream: False once its token was revoked or has expired."""
     if state.authentication.is_stale:
-        await run_in_threadpool(state.authentication.refresh)
+        await run_in_threadpool(state.authentication.freshen)
     return state.authentication.is_still_let_in(caller)
 
 

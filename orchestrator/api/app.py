@@ -5,9 +5,25 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
-from orchestrator.api import audiences, comparing, custody, events, health, jobs, lab, matrix, people, users, webhooks
+from orchestrator.api import (
+    audiences,
+    comparing,
+    custody,
+    events,
+    exports,
+    health,
+    imports,
+    jobs,
+    lab,
+    matrix,
+    people,
+    users,
+    webhooks,
+)
 from orchestrator.api.document import install_document
+from orchestrator.api.lane import AgentLane
 from orchestrator.api.limits import AddressCheck, BodyLimit, JsonBodies
 from orchestrator.api.origins import KnownHosts, SameOrigin
 from orchestrator.api.problems import install_problem_handlers
@@ -36,16 +52,19 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
         separate_input_output_schemas=False,  # one name for one thing in generated clients
     )
     app.state.fitmatrix = state
+    app.lane = AgentLane(state, allowed_hosts)
     install_problem_handlers(app)
     install_document(app)
     app.include_router(people.router, prefix=API_PREFIX)
     app.include_router(matrix.router, prefix=API_PREFIX)
     app.include_router(comparing.router, prefix=API_PREFIX)
+    app.include_router(exports.router, prefix=API_PREFIX)
     app.include_router(jobs.router, prefix=API_PREFIX)
     app.include_router(events.router, prefix=API_PREFIX)
     app.include_router(webhooks.router, prefix=API_PREFIX)
     app.include_router(custody.router, prefix=API_PREFIX)
     app.include_router(audiences.router, prefix=API_PREFIX)
+    app.include_router(imports.router, prefix=API_PREFIX)
     app.include_router(lab.router, prefix=API_PREFIX)
     app.include_router(users.router, prefix=API_PREFIX)
     app.include_router(health.router)
@@ -59,6 +78,13 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
 
 
 class _Api(FastAPI):
+    lane: AgentLane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rest = await self.lane.take(scope, receive, send)
+        if rest is not None:
+            await super().__call__(scope, rest, send)
+
     def openapi(self) -> dict[str, Any]:
         """Without what FastAPI says of event streams in words of OpenAPI 3.2: the document is of version 3.1."""
         document = super().openapi()

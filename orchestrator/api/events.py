@@ -23,7 +23,7 @@ RETRY_MS: Final = 1_000
 _BOOKMARK_SECONDS: Final = 10.0
 """How often a quiet stream says that it is there, and how far it has come."""
 _ACCESS_SECONDS: Final = 2.0
-"""How soon a stream ends when its reader's access does."""
+"""How soon a stream ends when its reader's access was revoked through another coordinator."""
 _MOST: Final = 2**63 - 1
 _RESET_REASON: Final = "Events in between are no longer kept: read anew what you keep."
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
@@ -79,6 +79,8 @@ async def stream_events(
             checked = now
             if not await asyncio.to_thread(state.access_holds, caller):
                 return
+        elif not state.authentication.is_still_let_in(caller):
+            return  # what was revoked through this coordinator is known at once
         if place < 0:
             yield ServerSentEvent(comment="following", id=str(batch.cursor), retry=RETRY_MS)
         if batch.lost:

@@ -491,3 +491,47 @@ COVERAGE: Final[dict[str, Any]] = {
         {"segment": "flagship phone", "share": 0.255, "variant": "smollm2-135m-instruct.q8", "backend": "webgpu"},
     ],
 }
+
+FITS_KEY: Final[dict[str, Any]] = {
+    "algorithm": "Ed25519",
+    "key_id": "21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9",
+    "public_key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+}
+
+IMPORT_UPLOAD: Final[dict[str, Any]] = {
+    "document": {
+        "format": "fitmatrix.import/1",
+        "rows": [
+            {
+                "variant": "Llama-3.2-1B-Instruct-q4f16_1-MLC",
+                "model": "Llama-3.2-1B-Instruct",
+                "parameters": 1235814400,
+                "quantization": "q4f16_1",
+                "runtime": "webllm",
+                "runtime_version": "0.2.84",
+                "backend": "webgpu",
+                "workload": "short",
+                "device": {
+                    "id": "phone-1",
+                    "name": "a phone",
+                    "model": "Some Phone 7",
+                    "device_class": "mid-range phone",
+                },
+                "browser": "chrome 126.0.1",
+                "verdicts": {"fits": 4, "fails": 1},
+                "faults": [{"code": "out-of-memory", "phase": "init", "runs": 1}],
+                "samples": {"decode_tokens_per_second": [11.2, 11.9, 12.0, 11.4]},
+                "measured_at": "2026-06-12T10:00:00Z",
+            }
+        ],
+    }
+}
+IMPORT: Final[dict[str, Any]] = {
+    "name": "field-2026",
+    "format": "fitmatrix.import/1",
+    "created_at": "2026-11-21T11:00:00Z",
+    "created_by": "admin",
+    "cells": 1,
+    "runs": 5,
+    "left_out": 0,
+}

@@ -72,15 +72,27 @@ def problem_response(status: int, detail: str, errors: list[ProblemField] | None
     return JSONResponse(problem.model_dump(mode="json"), status, media_type=MEDIA_TYPE, headers=headers)
 
 
+def refusal_response(error: FitmatrixError) -> JSONResponse:
+    """What is said to whoever broke a rule."""
+    status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    fields = error.fields if isinstance(error, InvalidRequestError) else []
+    response = problem_response(status, str(error), fields)
+    if isinstance(error, TooManyRequestsError):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def failure_response(method: str, path: str, error: Exception) -> JSONResponse:
+    """What is said where the coordinator itself is at fault; the log says more."""
+    log.error("unexpected error at %s %s", method, path, exc_info=error)
+    detail = "The coordinator failed at this request; its log says why."
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(FitmatrixError)
     async def domain_error(_request: Request, error: FitmatrixError) -> JSONResponse:
-        status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-        fields = error.fields if isinstance(error, InvalidRequestError) else []
-        response = problem_response(status, str(error), fields)
-        if isinstance(error, TooManyRequestsError):
-            response.headers["Retry-After"] = str(error.retry_after_seconds)
-        return response
+        return refusal_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -96,6 +108,4 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-        detail = "The coordinator failed at this request; its log says why."
-        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+        return failure_response(request.method, request.url.path, error)

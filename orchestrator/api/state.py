@@ -21,12 +21,15 @@ from orchestrator.services.comparing import Comparing
 from orchestrator.services.custody import Custody
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed
+from orchestrator.services.exporting import Exporting
+from orchestrator.services.importing import Imports
 from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
 from orchestrator.services.waiting import Waiting
 from orchestrator.services.webhooks import Webhooks
+from orchestrator.signing import SigningKey
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class ApiState:
     reading: Reading
     matrix: MatrixReading
     comparing: Comparing
+    exporting: Exporting
+    signing_key: SigningKey
     custody: Custody
     waiting: Waiting
     agents: AgentRegistry
@@ -50,6 +55,7 @@ class ApiState:
     feed: EventFeed
     webhooks: Webhooks
     audiences: Audiences
+    imports: Imports
     access_holds: Callable[[Caller], bool]
     """Whether somebody who was let in would still be: asked again and again while a stream is open."""
     authentication: Authentication
@@ -58,6 +64,7 @@ class ApiState:
     rates: RateLimits
 
 
-def api_state(request: Request) -> ApiState:
+async def api_state(request: Request) -> ApiState:
+    """Asynchronous for nothing but speed: what is not, is given a thread for each request."""
     state: ApiState = request.app.state.fitmatrix
     return state

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from orchestrator.cli.console import ANSWERED, epilog, print_json, screen
+from orchestrator.cli.matrix import read_filters
 from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Server
 from orchestrator.contract.comparison import Change, Varied
 
@@ -57,12 +58,7 @@ def compare(
     """Compare two matrices cell by cell: what fits no longer comes first, then what is slower."""
     from orchestrator.cli.connection import connected
 
-    filters: dict[str, list[str]] = {}
-    for one in only or []:
-        name, has_value, value = one.partition("=")
-        if not has_value:
-            raise typer.BadParameter(f"--only {one!r} is not NAME=VALUE")
-        filters.setdefault(name.replace("-", "_"), []).append(value)
+    filters = read_filters(only or [])
     with connected(server) as client:
         found = client.compare(vary, a, b, limit=1000, **filters)
     if answer_format is AnswerFormat.JSON:

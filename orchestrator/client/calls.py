@@ -4,18 +4,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.client.cell_filters import CellFilters, filter_params
 from orchestrator.client.errors import ClientError, problem_of
 from orchestrator.contract.audience import AudienceView, Coverage
 from orchestrator.contract.comparison import Comparison, Varied
 from orchestrator.contract.custody import DeviceClassView
+from orchestrator.contract.fits import FitsKey
+from orchestrator.contract.imports import ImportView
 from orchestrator.contract.job import JobSpec
-from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.matrix import CellDetail, Matrix, MatrixView
 from orchestrator.contract.users import (
     AgentView,
     AuditEntry,
@@ -178,8 +181,33 @@ def models() -> Call[Listing[VariantView]]:
     return Call("GET", f"{API_PREFIX}/models", _as(Listing[VariantView]))
 
 
-def matrix() -> Call[Matrix]:
-    return Call("GET", f"{API_PREFIX}/matrix", _as(Matrix))
+def matrix(**only: Unpack[CellFilters]) -> Call[Matrix]:
+    """Every cell, or those that `only` names."""
+    return Call("GET", f"{API_PREFIX}/matrix", _as(Matrix), filter_params(only))
+
+
+def matrix_view(
+    rows: Sequence[str] | None = None, columns: Sequence[str] | None = None, **only: Unpack[CellFilters]
+) -> Call[MatrixView]:
+    """The matrix laid out by these dimensions or facts of devices, over the cells that `only` names."""
+    by = {"rows": ",".join(rows) if rows else None, "columns": ",".join(columns) if columns else None}
+    return Call("GET", f"{API_PREFIX}/matrix/view", _as(MatrixView), by | dict(filter_params(only)))
+
+
+def export_matrix(export_format: str, **only: Unpack[CellFilters]) -> Call[bytes]:
+    """The matrix as a file: `csv`, `markdown`, `html`, `junit`, `parquet` or `fits`."""
+    params = {"format": export_format} | dict(filter_params(only))
+    return Call("GET", f"{API_PREFIX}/matrix/export", lambda response: response.content, params)
+
+
+def fits_key() -> Call[FitsKey]:
+    """The public key under every `fits.json` of the coordinator."""
+    return Call("GET", f"{API_PREFIX}/fits-key", _as(FitsKey))
+
+
+def cell(key: str, *, limit: int | None = None) -> Call[CellDetail]:
+    """A cell and the newest of its runs."""
+    return Call("GET", f"{API_PREFIX}/cells/{_part(key)}", _as(CellDetail), {"limit": limit})
 
 
 def put_audience(name: str, csv: str) -> Call[AudienceView]:
@@ -196,6 +224,20 @@ def remove_audience(name: str) -> Call[None]:
     return Call("DELETE", f"{API_PREFIX}/audiences/{_part(name)}", lambda _: None)
 
 
+def put_import(name: str, document: Mapping[str, Any]) -> Call[ImportView]:
+    """Brings in what others have measured, in the place of what had this name before."""
+    return Call("PUT", f"{API_PREFIX}/imports/{_part(name)}", _as(ImportView), json={"document": dict(document)})
+
+
+def imports() -> Call[Listing[ImportView]]:
+    """Every import, by its name."""
+    return Call("GET", f"{API_PREFIX}/imports", _as(Listing[ImportView]))
+
+
+def remove_import(name: str) -> Call[None]:
+    return Call("DELETE", f"{API_PREFIX}/imports/{_part(name)}", lambda _: None)
+
+
 def coverage(audience: str, *, emulated: bool = False, synthetic: bool = True) -> Call[Coverage]:
     """How many of an audience's visitors each variant fits."""
     path = f"{API_PREFIX}/audiences/{_part(audience)}/coverage"
@@ -203,10 +245,10 @@ def coverage(audience: str, *, emulated: bool = False, synthetic: bool = True) -
 
 
 def compare(
-    vary: Varied | str, a: str, b: str = "", *, limit: int | None = None, **only: str | Sequence[str]
+    vary: Varied | str, a: str, b: str = "", *, limit: int | None = None, **only: Unpack[CellFilters]
 ) -> Call[Comparison]:
-    """Two matrices cell by cell; `only` are the matrix's filters, such as `variant="…"`."""
-    params = {"vary": str(vary), "a": a, "b": b or None, "limit": limit} | only
+    """Two matrices cell by cell, over the cells that `only` names."""
+    params = {"vary": str(vary), "a": a, "b": b or None, "limit": limit} | dict(filter_params(only))
     return Call("GET", f"{API_PREFIX}/compare", _as(Comparison), params)
 
 

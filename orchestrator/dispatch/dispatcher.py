@@ -20,8 +20,16 @@ class Dispatcher:
     """Sleeps until something happened: a job, a report, news of a device. The sweep catches what an event missed."""
 
     def __init__(
-        self, dispatching: Dispatching, ledger: AttemptLedger, chores: Sequence[Chore], times: AgentTimes
+        self,
+        dispatching: Dispatching,
+        ledger: AttemptLedger,
+        chores: Sequence[Chore],
+        times: AgentTimes,
+        ring: Callable[[Collection[str] | None], None],
     ) -> None:
+        """`ring` tells the other coordinators' dispatchers what this one is told while it is not the active one."""
+        self._ring = ring
+        self._leads = False
         self._dispatching = dispatching
         self._ledger = ledger
         self._chores = chores
@@ -36,7 +44,13 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
     def wake(self, devices: Collection[str] | None = None) -> None:
-        """These devices, or all, may have something to do."""
+        """These devices, or all, may have something to do: in this process somebody has said so."""
+        if not self._leads:
+            self._ring(devices)
+        self.hear(devices)
+
+    def hear(self, devices: Collection[str] | None = None) -> None:
+        """The same, wherever it was said."""
         with self._lock:
             if devices is None:
                 self._woken = None
@@ -58,7 +72,6 @@ class Dispatcher:
         return self._thread.is_alive()
 
     def _loop(self) -> None:
-        leads = False
         sweep = self._times.sweep.total_seconds()
         next_sweep = 0.0
         while not self._stopping.is_set():
@@ -69,18 +82,18 @@ class Dispatcher:
             try:
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + sweep
-                    leads = self._lead()
-                    if leads:
+                    self._leads = self._lead()
+                    if self._leads:
                         self._sweep()
-                    self.wake()
+                    self.hear()
                 woken = self._take_woken()
-                if leads and (woken is None or woken):
+                if self._leads and (woken is None or woken):
                     self._dispatching.dispatch(woken)
             except Exception:
                 # The dispatcher must outlive a locked database or a full disk: the next sweep tries again.
                 log.exception("the dispatcher stumbled")
-                leads = False
-        if leads:
+                self._leads = False
+        if self._leads:
             self._dispatching.resign(self._holder)
 
     def _lead(self) -> bool:

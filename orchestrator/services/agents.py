@@ -95,9 +95,9 @@ class AgentRegistry:
         names = [device.id for device in request.devices]
         if len(set(names)) != len(names):
             raise InvalidRequestError("an agent names the same device twice")
-        now = self._clock()
         refused: list[RefusedDevice] = []
         with self._store.write() as tx:
+            now = self._clock()
             token = admit(tx)
             tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_secret(token), now))
             for record in tx.devices.of_agent(request.agent_id):
@@ -143,10 +143,10 @@ class AgentRegistry:
 
         An attempt that is named but has not started keeps its lease as it is: its worker may be stuck with it.
         """
-        now = self._clock()
         told = {status.id: status for status in heartbeat.devices}
         working = {name: status.attempt for name, status in told.items() if status.attempt is not None}
         with self._store.write() as tx:
+            now = self._clock()
             agent = tx.agents.get(agent_id)
             if agent is None or agent.revoked_at is not None:
                 raise UnauthorizedError("this agent is not known: enrol again")

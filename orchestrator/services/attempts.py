@@ -56,8 +56,8 @@ class AttemptLedger:
 
     def accept(self, agent_id: str, report: AttemptReport) -> ReportReceipt:
         """Takes a report in, once: the same report again changes nothing, a late one is evidence only."""
-        now = self._clock()
         with self._store.write() as tx:
+            now = self._clock()
             attempt = self._attempt(tx, report.run_id, report.number)
             self._check_owner(tx, agent_id, attempt.device_id)
             if report.device_id != attempt.device_id:
@@ -83,20 +83,19 @@ class AttemptLedger:
 
     def renew_all(self) -> None:
         """Starts every lease anew: while no dispatcher was there, agents could not say that they were alive."""
-        expires_at = self._clock() + self._times.lease
         with self._store.write() as tx:
-            tx.leases.renew_all(expires_at)
+            tx.leases.renew_all(self._clock() + self._times.lease)
 
     def reap(self) -> int:
         """Ends every lease that ran out; returns how many."""
-        now = self._clock()
         with self._store.read() as tx:
-            expired = tx.leases.expired(now)
-        return sum(self._reap(lease, now) for lease in expired)
+            expired = tx.leases.expired(self._clock())
+        return sum(map(self._reap, expired))
 
-    def _reap(self, seen: Lease, now: datetime) -> bool:
+    def _reap(self, seen: Lease) -> bool:
         """In a transaction of its own: one that fails keeps nothing else from its end."""
         with self._store.write() as tx:
+            now = self._clock()
             lease = tx.leases.of_attempt(seen.run_id, seen.number)
             if lease is None or lease.expires_at > now:
                 return False  # it was renewed or ended meanwhile

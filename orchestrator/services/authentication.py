@@ -61,26 +61,34 @@ class Authentication:
 
     @property
     def is_stale(self) -> bool:
-        """Whether `refresh`, which reads the database, is due before anything else is asked."""
+        """Whether `freshen`, which reads the database, is due before anything else is asked."""
         return time.monotonic() - self._directory.read_at > FRESH_SECONDS
+
+    def freshen(self) -> None:
+        """Reads who may come in, unless that was done within the last second."""
+        with self._lock:
+            if self.is_stale:
+                self._directory = self._read()
 
     def refresh(self) -> None:
         """Reads who may come in. What was committed before the call is known after it."""
         called_at = time.monotonic()
         with self._lock:
-            if self._directory.read_at > called_at:
-                return  # another thread has just done it
-            read_at = time.monotonic()
-            with self._store.read() as tx:
-                tokens, agents, sessions = tx.access.tokens(), tx.access.agents(), tx.access.sessions()
-            self._directory = _Directory(
-                read_at,
-                {token.digest: token for token in tokens},
-                {agent.token_digest: agent for agent in agents if agent.revoked_at is None},
-                {session.digest: session for session in sessions},
-                # An expired one counts: time alone must not open a coordinator to everybody on its machine.
-                any(token.role is Role.ADMIN and token.revoked_at is None for token in tokens),
-            )
+            if self._directory.read_at <= called_at:  # otherwise another thread has just done it
+                self._directory = self._read()
+
+    def _read(self) -> _Directory:
+        read_at = time.monotonic()
+        with self._store.read() as tx:
+            tokens, agents, sessions = tx.access.tokens(), tx.access.agents(), tx.access.sessions()
+        return _Directory(
+            read_at,
+            {token.digest: token for token in tokens},
+            {agent.token_digest: agent for agent in agents if agent.revoked_at is None},
+            {session.digest: session for session in sessions},
+            # An expired one counts: time alone must not open a coordinator to everybody on its machine.
+            any(token.role is Role.ADMIN and token.revoked_at is None for token in tokens),
+        )
 
     @property
     def is_open(self) -> bool:

@@ -48,8 +48,8 @@ class Cancelling:
 
         Raises NotFoundError, and ForbiddenError for somebody else's job.
         """
-        now = self._clock()
         with self._store.write() as tx:
+            now = self._clock()
             job = _job(tx, job_id)
             _check_right(job, caller)
             if job.state is not JobState.ACTIVE:
@@ -63,8 +63,8 @@ class Cancelling:
 
     def cancel_run(self, run_id: str, caller: Caller) -> None:
         """Ends one run, unless it has ended. The job goes on with the others, and ends with the last of them."""
-        now = self._clock()
         with self._store.write() as tx:
+            now = self._clock()
             run = tx.runs.get(run_id)
             if run is None:
                 raise NotFoundError(f"there is no run {run_id}")

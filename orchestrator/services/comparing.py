@@ -10,6 +10,7 @@ from orchestrator.contract.comparison import Arm, CellComparison, Change, Compar
 from orchestrator.contract.matrix import Dimension
 from orchestrator.contract.views import ProblemField
 from orchestrator.domain.comparison import (
+    FIGURES,
     arm_of,
     change_of,
     compare_figures,
@@ -144,7 +145,7 @@ def _refused(field: str, value: str, allowed: str) -> InvalidRequestError:
 
 
 def _pair(place: Place, first: Sequence[Entry], second: Sequence[Entry]) -> _Pair:
-    a, b = (pooled([entry.tally for entry in entries]) for entries in (first, second))
+    a, b = (pooled([entry.tally for entry in entries], FIGURES) for entries in (first, second))
     arm_a, arm_b = (
         arm_of(tally, [entry.cell.key for entry in entries]) for tally, entries in ((a, first), (b, second))
     )

@@ -45,14 +45,14 @@ class Dispatching:
 
     def lead(self, holder: str, duration: timedelta) -> bool:
         """Whether this dispatcher is the active one for the next `duration`."""
-        now = self._clock()
         with self._store.write() as tx:
+            now = self._clock()
             return tx.take_leadership(holder, now, now + duration)
 
     def resign(self, holder: str) -> None:
         """Lets another dispatcher take over at once."""
-        now = self._clock()
         with self._store.write() as tx:
+            now = self._clock()
             tx.take_leadership(holder, now, now)
 
     def dispatch(self, devices: Collection[str] | None = None) -> int:
@@ -84,21 +84,19 @@ class Dispatching:
             with self._store.write() as tx:
                 leases = tx.leases.of_devices({device for device, *_ in unsent}).values()
                 held = [lease for lease in leases if (lease.device_id, lease.run_id, lease.number) in unsent]
-                tx.leases.renew(held, now + self._times.lease)
+                tx.leases.renew(held, self._clock() + self._times.lease)
         self._broker_away = False
         self._send(specs, again=True)
         return len(specs)
 
     def _claim(self, devices: Collection[str] | None) -> list[AttemptSpec]:
-        now = self._clock()
-        heard_since = now - self._times.silence
         looked_at = None if devices is None else {*devices, *self._held_back}
-        with self._store.read() as tx:
-            if not tx.queue.waiting(looked_at, heard_since):
-                self._held_back = set()
-                return []
+        if looked_at is None and not self._anything_waits():
+            self._held_back = set()
+            return []
         with self._store.write() as tx:
-            known = tx.devices.some(tx.queue.waiting(looked_at, heard_since))
+            now = self._clock()
+            known = tx.devices.some(tx.queue.waiting(looked_at, now - self._times.silence))
             placement = self._place(tx, known, now)
             leased = self._lease(tx, placement.chosen, known, now)
             specs = self._specs(tx, leased)
@@ -106,6 +104,11 @@ class Dispatching:
         for run in leased:
             self._observer.attempt_dispatched((now - run.created_at).total_seconds())
         return specs
+
+    def _anything_waits(self) -> bool:
+        """Without keeping writers waiting, since this looks at every device."""
+        with self._store.read() as tx:
+            return bool(tx.queue.waiting(None, self._clock() - self._times.silence))
 
     def _place(self, tx: Transaction, devices: Mapping[str, DeviceRecord], now: datetime) -> Placement:
         plan = self._plan()
@@ -177,19 +180,16 @@ class Dispatching:
 
     def _send(self, specs: Sequence[AttemptSpec], *, again: bool = False) -> None:
         """Hands attempts to the broker and notes those that it did not take; the sweep sends them again."""
-        sent = 0
+        if not specs:
+            return
         try:
-            for spec in specs:
-                self._courier.send(spec)
-                sent += 1
+            self._courier.send(specs)
         except CourierError:
-            self._broker_away = True  # the others would wait for it one after the other
-        attempts = [(spec.run_id, spec.number) for spec in specs]
-        if again or sent < len(attempts):
+            self._broker_away = True
+        if again or self._broker_away:
             with self._store.write() as tx:
-                if again:
-                    tx.attempts.note_sent(attempts[:sent], self._clock())
-                tx.attempts.note_sent(attempts[sent:], None)
+                sent_at = None if self._broker_away else self._clock()
+                tx.attempts.note_sent([(spec.run_id, spec.number) for spec in specs], sent_at)
 
 
 def _pools_in_use(tx: Transaction, devices: Iterable[DeviceRecord], plan: LabPlan) -> Counter[str]:

@@ -77,7 +77,8 @@ class Submission:
             left_out=plan.expansion.left_out,
             submitter=submitter,
         )
-        runs = _runs(plan, job)
+        with self._store.read() as tx:
+            runs = tx.runs.draft(job, _runs(plan, job))
         with self._store.write() as tx:
             if idempotency_key is not None:
                 known = _known(tx, spec, idempotency_key)

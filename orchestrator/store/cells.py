@@ -20,6 +20,8 @@ from orchestrator.store.mapping import dump_always, to_run
 from orchestrator.store.queue import chunks
 from orchestrator.store.rows import CELLS, JOBS, RUNS
 
+_REMOVED: Final = "removed"
+"""In the place of a verdict: the cell is no more."""
 _NEXT_REVISION: Final = select(func.coalesce(func.max(CELLS.c.revision), 0) + 1).scalar_subquery()
 _CHANGED: Final = update(CELLS).where(CELLS.c.key == bindparam("of")).values(revision=_NEXT_REVISION)
 _ADDED: Final = insert(CELLS).values(revision=_NEXT_REVISION)
@@ -27,7 +29,7 @@ _TALLY: Final = select(CELLS.c.verdict, CELLS.c.tally, CELLS.c.samples).where(CE
 _VERDICT: Final = select(CELLS.c.verdict).where(CELLS.c.key == bindparam("of"))
 _NEWEST: Final = select(CELLS.c.revision, CELLS.c.updated_at).order_by(CELLS.c.revision.desc()).limit(1)
 _CHANGES: Final = (
-    select(CELLS.c.revision, CELLS.c.key, CELLS.c.cell, CELLS.c.tally)
+    select(CELLS.c.revision, CELLS.c.key, CELLS.c.cell, CELLS.c.tally, CELLS.c.verdict)
     .where(CELLS.c.revision > bindparam("since"))
     .order_by(CELLS.c.revision)
 )
@@ -70,8 +72,14 @@ class CellRepository:
         else:
             self._session.execute(_CHANGED, {"of": key, **columns})
 
+    def remove(self, keys: Collection[str]) -> None:
+        """Imported ones: their rows stay, so that whoever keeps a copy of the cells hears of it."""
+        for key in keys:
+            self._session.execute(_CHANGED, {"of": key, "verdict": _REMOVED})
+
     def get(self, key: str) -> CellRecord | None:
-        row = self._session.execute(select(CELLS.c.key, CELLS.c.cell).where(CELLS.c.key == key)).one_or_none()
+        query = select(CELLS.c.key, CELLS.c.cell).where(CELLS.c.key == key, CELLS.c.verdict != _REMOVED)
+        row = self._session.execute(query).one_or_none()
         return CellRecord(key, _to_cell(row)) if row else None
 
     def of(self, variant_id: str, device_id: str) -> list[Cell]:
@@ -84,7 +92,7 @@ class CellRepository:
         self._notes.regression(record, since)
 
     def all(self) -> list[CellRecord]:
-        rows = self._session.execute(select(CELLS.c.key, CELLS.c.cell))
+        rows = self._session.execute(select(CELLS.c.key, CELLS.c.cell).where(CELLS.c.verdict != _REMOVED))
         return [CellRecord(row.key, _to_cell(row)) for row in rows]
 
     def tally(self, key: str) -> CellTally | None:
@@ -98,7 +106,9 @@ class CellRepository:
 
     def changed_since(self, revision: int) -> list[CellChange]:
         rows = self._session.execute(_CHANGES, {"since": revision})
-        return [CellChange(row.revision, _to_cell(row), _to_tally(row.tally, None)) for row in rows]
+        return [
+            CellChange(row.revision, _to_cell(row), _to_tally(row.tally, None), row.verdict == _REMOVED) for row in rows
+        ]
 
     def samples(self, keys: Collection[str]) -> dict[str, tuple[int, Samples]]:
         query = select(CELLS.c.key, CELLS.c.revision, CELLS.c.tally, CELLS.c.samples)

@@ -3,22 +3,30 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Dialect, delete, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.events import Event
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, Topic
 from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
+from orchestrator.store.driver_insert import DriverInsert
 from orchestrator.store.rows import EventRow
 from orchestrator.store.webhooks import queue_notice
 
 _ENDED = {JobState.FINISHED: Notice.JOB_FINISHED, JobState.CANCELLED: Notice.JOB_CANCELLED}
 
-_INSERT = insert(EventRow.metadata.tables["events"])
-"""Past the mapper, which would cost more than the rows: this is in every transaction."""
+_TABLE = EventRow.metadata.tables["events"]
+_COLUMNS = ["at", "topic", "subject", "job_id", "device_id", "state"]
+
+
+@cache
+def _insertion(dialect: Dialect) -> DriverInsert:
+    """Past the mapper, which would cost more than the rows: this is in every transaction."""
+    return DriverInsert(_TABLE, dialect, _COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,12 @@ class ChangeNotes:
         """Into the transaction that they are about; to be called last."""
         now = datetime.now(UTC)
         if self._events:
-            rows = [{**event, "at": now} for event in self._events.values()]
-            self._session.connection().execute(_INSERT, rows)
+            connection = self._session.connection()
+            insertion = _insertion(connection.dialect)
+            write_moment = insertion.writers["at"]
+            at = write_moment(now) if write_moment else now
+            rows = [insertion.row(event | {"at": at}) for event in self._events.values()]
+            connection.exec_driver_sql(insertion.statement, rows)
         deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)
         return Committed(len(self._events), deliveries)
 

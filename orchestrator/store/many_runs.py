@@ -1,60 +1,69 @@
 """What is done to many runs at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Dialect, insert, select, update
+from sqlalchemy import ColumnElement, Dialect, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState, Verdict
 from orchestrator.domain.records import Run
 from orchestrator.domain.reuse import EarlierRun
+from orchestrator.store.driver_insert import DriverInsert
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.mapping import dump_always, run_columns, to_run
-from orchestrator.store.rows import JobRow, RunRow
+from orchestrator.store.rows import RUNS, JobRow, RunRow
 
 Item = TypeVar("Item")
+JobPlace = tuple[int, datetime]
+"""A job's priority and when it was submitted."""
 
 _CHUNK: Final = 500
 """Rows or values in one statement: databases bound the parameters of each."""
 
 
+class DraftedRuns(list[Run]):
+    """Runs with what the driver takes for them: nobody waits while that is worked out, but for the interpreter."""
+
+    def __init__(self, dialect: Dialect, runs: Sequence[Run], jobs: Mapping[str, JobPlace]) -> None:
+        """`jobs` says of each job where its runs stand in the queue."""
+        super().__init__(runs)
+        writer = _RowWriter(dialect)
+        self.statement = writer.statement
+        self.rows = [writer.row(run, *jobs[run.job_id]) for run in runs]
+
+
 def insert_runs(session: Session, runs: Sequence[Run]) -> None:
-    """Adds runs of jobs that are there. Values that runs share are written out once."""
-    jobs = {row.id: row for row in session.scalars(select(JobRow).where(JobRow.id.in_({run.job_id for run in runs})))}
+    """Adds runs of jobs that are there."""
     connection = session.connection()
-    writer = _RowWriter(connection.dialect)
-    for chunk in _chunks(runs):
-        rows = [writer.row(run, jobs[run.job_id]) for run in chunk]
+    if not isinstance(runs, DraftedRuns):
+        query = select(JobRow.id, JobRow.priority, JobRow.created_at).where(JobRow.id.in_({run.job_id for run in runs}))
+        jobs = {job_id: (priority, created_at) for job_id, priority, created_at in session.execute(query)}
+        runs = DraftedRuns(connection.dialect, runs, jobs)
+    for rows in _chunks(runs.rows):
         # To the driver at once: SQLAlchemy would turn each value of each row into the database's words again.
-        connection.exec_driver_sql(writer.statement, rows)
+        connection.exec_driver_sql(runs.statement, list(rows))
 
 
 class _RowWriter:
     """Runs as the driver wants them; what runs share is written once, and known by its identity while they live."""
 
     def __init__(self, dialect: Dialect) -> None:
-        compiled = insert(RunRow).compile(dialect=dialect)
-        self.statement = str(compiled)
-        self._positions = compiled.positiontup if compiled.positional else None
-        self._writers = {
-            column.name: column.type.dialect_impl(dialect).bind_processor(dialect)
-            for column in RunRow.__table__.columns
-        }
+        self._insertion = DriverInsert(RUNS, dialect)
+        self.statement = self._insertion.statement
         self._messages: dict[int, tuple[BaseModel, dict[str, Any]]] = {}
         self._values: dict[tuple[str, int], tuple[object, object]] = {}
 
-    def row(self, run: Run, job: JobRow) -> Any:
+    def row(self, run: Run, priority: int, job_created_at: datetime) -> Any:
         columns = {
             **run_columns(run, write=self._message),
             "marks": run.marks,
-            "priority": job.priority,
-            "job_created_at": job.created_at,
+            "priority": priority,
+            "job_created_at": job_created_at,
         }
-        values = {name: self._value(name, value) for name, value in columns.items()}
-        return values if self._positions is None else tuple(values[name] for name in self._positions)
+        return self._insertion.row({name: self._value(name, value) for name, value in columns.items()})
 
     def _message(self, message: BaseModel) -> dict[str, Any]:
         known = self._messages.get(id(message))
@@ -63,7 +72,7 @@ class _RowWriter:
         return known[1]
 
     def _value(self, name: str, value: object) -> object:
-        writer = self._writers[name]
+        writer = self._insertion.writers[name]
         if writer is None:
             return value
         if isinstance(value, str):
@@ -91,7 +100,7 @@ class EarlierRunRepository:
             )
             found += [
                 EarlierRun(run_id, key, version, Verdict(verdict), finished_at)
-                for run_id, key, version, verdict, finished_at, marks in self._session.execute(query).tuples()
+                for run_id, key, version, verdict, finished_at, marks in self._session.execute(query)
                 if key and version and verdict and finished_at and Mark.THROTTLED not in marks
             ]
         return found
@@ -127,7 +136,7 @@ class WaitingRunRepository:
     def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
         """Ends queued runs; returns them, each with its job and its device."""
         queued = select(RunRow.id, RunRow.job_id, RunRow.device_id).where(RunRow.state == RunState.QUEUED, *which)
-        ended = list(self._session.execute(queued).tuples())
+        ended = [(run_id, job_id, device_id) for run_id, job_id, device_id in self._session.execute(queued)]
         for ids in _chunks([run_id for run_id, _, _ in ended]):
             self._session.execute(update(RunRow).where(RunRow.id.in_(ids)).values(state=state, finished_at=now))
         self._notes.ended(ended, state)

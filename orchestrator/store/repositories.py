@@ -14,6 +14,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -29,7 +30,7 @@ from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Attempt, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import ENDED, UNFINISHED
 from orchestrator.store.events import ChangeNotes
-from orchestrator.store.many_runs import insert_runs
+from orchestrator.store.many_runs import DraftedRuns, insert_runs
 from orchestrator.store.mapping import (
     attempt_columns,
     dump_always,
@@ -43,7 +44,8 @@ from orchestrator.store.memory import Memory
 from orchestrator.store.queue import chunks
 from orchestrator.store.rows import ATTEMPTS, JOBS, RUNS, VARIANTS, JobRow, RunRow
 
-_UNFINISHED = [str(state) for state in UNFINISHED]
+_UNFINISHED: Final[list[ColumnElement[Any]]] = [literal_column(f"'{state}'") for state in sorted(UNFINISHED)]
+"""As constants: a list of parameters would be spelled out anew at each execution."""
 OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
 """Probes of devices and health runs say nothing of a model."""
 
@@ -157,6 +159,9 @@ class RunRepository:
     def add(self, runs: Sequence[Run]) -> None:
         insert_runs(self._session, runs)
         self._notes.runs(runs)
+
+    def draft(self, job: Job, runs: Sequence[Run]) -> DraftedRuns:
+        return DraftedRuns(self._session.get_bind().dialect, runs, {job.id: (job.spec.priority, job.created_at)})
 
     def get(self, run_id: str) -> Run | None:
         row = self._session.execute(_RUN, {"of": run_id}).one_or_none()

@@ -386,6 +386,21 @@ class AudienceRow(Base):
     created_by: Mapped[str]
 
 
+class ImportRow(Base):
+    """What others have measured, by the name under which it was brought in."""
+
+    __tablename__ = "imports"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    format: Mapped[str]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    cells: Mapped[list[str]]
+    """Their keys."""
+    runs: Mapped[int]
+    left_out: Mapped[int]
+
+
 JOBS: Final = cast(Table, JobRow.__table__)
 VARIANTS: Final = cast(Table, VariantRow.__table__)
 RUNS: Final = cast(Table, RunRow.__table__)

@@ -1,18 +1,20 @@
 """One writer at a time, and one commit for those who wait for each other anyway.
 
 A commit waits for the disk, several milliseconds each. Writers that have queued up meanwhile therefore write into one
-transaction, each behind a savepoint of its own, and each returns when the commit that they share is on disk.
+transaction, each after the first behind a savepoint of its own, and each returns when the commit that they share is on
+disk.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.session import JoinTransactionMode
 
 _SHARED_SECONDS: Final = 0.02
 """How long a transaction stays open for others; a commit takes about as long."""
@@ -53,13 +55,19 @@ class _SharedCommit:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.writers = 0
         self._began = time.monotonic()
         self._ended = threading.Event()
         self._error: Exception | None = None
 
     @property
     def may_go_on(self) -> bool:
-        return not self.connection.invalidated and time.monotonic() - self._began < _SHARED_SECONDS
+        """Not when the first writer took all of it back, nor when the connection broke."""
+        return (
+            self.connection.in_transaction()
+            and not self.connection.invalidated
+            and time.monotonic() - self._began < _SHARED_SECONDS
+        )
 
     def end(self) -> None:
         try:
@@ -80,8 +88,10 @@ class _SharedCommit:
 class Writing:
     """Hands out sessions to one thread at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lock: Callable[[Connection], None]) -> None:
+        """`lock` keeps other processes' writers from a transaction that has just begun."""
         self._engine = engine
+        self._lock = lock
         self._turn = Turn()
         self._open: _SharedCommit | None = None
 
@@ -91,7 +101,10 @@ class Writing:
         self._turn.take()
         try:
             shared = self._open or self._begin()
-            with Session(shared.connection, join_transaction_mode="create_savepoint") as session, session.begin():
+            # What the first writer undoes is all that there is: it needs no savepoint to go back to.
+            join: JoinTransactionMode = "create_savepoint" if shared.writers else "rollback_only"
+            shared.writers += 1
+            with Session(shared.connection, join_transaction_mode=join) as session, session.begin():
                 yield session
         finally:
             self._leave()
@@ -101,6 +114,7 @@ class Writing:
         connection = self._engine.connect()
         try:
             connection.begin()
+            self._lock(connection)
         except BaseException:
             connection.close()
             raise

@@ -15,9 +15,9 @@ devices:
 """
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One for all: tests leave it running and idle."""
+    """One for a module: tests leave it running and idle."""
     lab = Lab(tmp_path_factory.mktemp("lab"), DEVICES)
     provide_models(lab.coordinator.data, TINY, MINILM, SMOLLM2, GEMMA_BIN)
     try:

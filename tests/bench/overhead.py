@@ -152,6 +152,7 @@ def delivering(workbench: Workbench, variant: Variant) -> Iterator[Worker]:
         page_server=workbench.server,
         run=run,
         scratch=folder / "scratch",
+        hardware=None,
         lease_seconds=PAGE_PATIENCE.whole,
         on_begin=lambda _attempt, _at: None,
         take=care.in_use,

@@ -1,7 +1,8 @@
 """Gathering what the invariants are checked on, and telling a run's story from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,23 +12,40 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.attempt import AttemptSpec
-from orchestrator.contract.matrix import Cell
 from orchestrator.contract.wire import device_queue
-from orchestrator.domain.records import CellRecord
+from orchestrator.domain.records import Attempt, DeviceRecord, Job, Lease, Run
 from orchestrator.store.database import Database
 from orchestrator.store.mapping import to_attempt, to_job, to_lease, to_run
 from orchestrator.store.rows import AttemptRow, CellRow, JobRow, LeaseRow, RunRow
-from tests.bench.fleet import Entry
+from tests.bench.fleet import Beat, Entry, Fleet
 from tests.bench.fleet.messages import task_argument
 from tests.chaos.diary import Harm, wall_clock
-from tests.chaos.invariants import Evidence
+from tests.chaos.orders import Orders
 
 _NEAR: Final = timedelta(seconds=2)
 """How long before a run's first moment, and after its last, a harm may have to do with it."""
 Moment = tuple[datetime, str]
 
 
-def gather(engine: Engine, broker: redis.Redis, entries: Sequence[Entry]) -> Evidence:
+@dataclass(frozen=True)
+class Evidence:
+    """The whole database at the end, what devices and agents noted, what people asked for, what lies in the broker."""
+
+    jobs: Sequence[Job]
+    runs: Mapping[str, Run]
+    attempts: Sequence[Attempt]
+    leases: Sequence[Lease]
+    devices: Mapping[str, DeviceRecord]
+    cells: Mapping[str, int]
+    """How many runs each says that it counts."""
+    entries: Sequence[Entry]
+    left_in_broker: Sequence[AttemptSpec]
+    beats: Mapping[str, Sequence[Beat]]
+    """By agent, those that were answered."""
+    orders: Orders
+
+
+def gather(engine: Engine, broker: redis.Redis, fleet: Fleet, orders: Orders) -> Evidence:
     with closing(Database(engine.url.render_as_string(hide_password=False))) as database, database.read() as tx:
         devices = {record.registration.id: record for record in tx.devices.all()}
     with Session(engine) as session:
@@ -37,9 +55,11 @@ def gather(engine: Engine, broker: redis.Redis, entries: Sequence[Entry]) -> Evi
             attempts=[to_attempt(row) for row in session.scalars(select(AttemptRow))],
             leases=[to_lease(row) for row in session.scalars(select(LeaseRow))],
             devices=devices,
-            cells=[CellRecord(row.key, Cell.model_validate(row.cell)) for row in session.scalars(select(CellRow))],
-            entries=entries,
+            cells={row.key: row.cell["runs"] for row in session.scalars(select(CellRow))},
+            entries=fleet.entries,
             left_in_broker=list(messages(broker)),
+            beats=fleet.beats,
+            orders=orders,
         )
 
 

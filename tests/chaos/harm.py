@@ -4,10 +4,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from tests.chaos.diary import Diary
 from tests.chaos.lab import ChaosLab
+from tests.chaos.orders import Cancellation, Hold
+from tests.chaos.people import SUBMITTERS
 from tests.integration.coordinator.lab import LEASE_SECONDS
 
 Harm = Callable[[ChaosLab, random.Random, Diary], None]
@@ -81,11 +84,57 @@ def delay_messages(lab: ChaosLab, chance: random.Random, diary: Diary) -> None:
         time.sleep(seconds)
 
 
+def cancel_run(lab: ChaosLab, chance: random.Random, diary: Diary) -> None:
+    run = _any_of(lab, chance, "runs", state=chance.choice(["queued", "leased", "running", "running"]))
+    if run is not None:
+        with diary.note("run cancelled", run):
+            lab.people.ask("POST", f"/runs/{run}/cancel").raise_for_status()
+            lab.book.add(Cancellation(datetime.now(UTC), run_id=run))
+
+
+def cancel_job(lab: ChaosLab, chance: random.Random, diary: Diary) -> None:
+    job = _any_of(lab, chance, "jobs", state="active")
+    if job is not None:
+        with diary.note("job cancelled", job):
+            lab.people.ask("POST", f"/jobs/{job}/cancel").raise_for_status()
+            lab.book.add(Cancellation(datetime.now(UTC), job_id=job))
+
+
+def _any_of(lab: ChaosLab, chance: random.Random, what: str, **query: str) -> str | None:
+    found = lab.people.ask("GET", f"/{what}", params={**query, "limit": 200}).raise_for_status().json()["items"]
+    return str(chance.choice(found)["id"]) if found else None
+
+
+def drain_device(lab: ChaosLab, chance: random.Random, diary: Diary) -> None:
+    _hold(lab, chance, diary, None, "drain", {"note": "chaos"})
+
+
+def reserve_device(lab: ChaosLab, chance: random.Random, diary: Diary) -> None:
+    _hold(lab, chance, diary, chance.choice(SUBMITTERS), "reservation", {"seconds": 3600, "note": "chaos"})
+
+
+def _hold(
+    lab: ChaosLab, chance: random.Random, diary: Diary, holder: str | None, kind: str, wish: dict[str, Any]
+) -> None:
+    device = chance.choice(lab.fleet.device_ids)
+    held_seconds = chance.uniform(0.5, 3 * LEASE_SECONDS)
+    path = f"/devices/{device}/{kind}"
+    with diary.note(kind, f"of {device} for {held_seconds:.1f} s {f'by {holder}' if holder else ''}"):
+        lab.people.ask("PUT", path, by=holder, json=wish).raise_for_status()
+        since = datetime.now(UTC)
+        time.sleep(held_seconds)
+        lab.book.add(Hold(device, since, datetime.now(UTC), holder))
+        lab.people.ask("DELETE", path, by=holder).raise_for_status()
+
+
 HARMS: Final[dict[str, tuple[float, Sequence[tuple[int, Harm]]]]] = {
     "agents": (2.0, [(2, kill_agent), (3, kill_worker)]),
     "coordinators": (8.0, [(4, kill_coordinator), (1, kill_both_coordinators), (1, restart_coordinator)]),
     "database": (14.0, [(1, restart_postgres)]),
     "broker": (4.0, [(2, restart_broker), (2, flush_broker), (2, delay_messages)]),
+    "work": (3.0, [(9, cancel_run), (1, cancel_job)]),
+    "drains": (3.0, [(1, drain_device)]),
+    "reservations": (3.0, [(1, reserve_device)]),
 }
 """By what they are done to: the mean pause between two in seconds, and their weights."""
 

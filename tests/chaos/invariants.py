@@ -1,39 +1,36 @@
 """What must be true when everything is over, whatever was done to the lab."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import groupby, pairwise
 from typing import Final
 
-from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState
 from orchestrator.domain.placement import exclusive_group
-from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Job, Lease, Run
+from orchestrator.domain.records import Attempt
 from orchestrator.domain.run_states import UNFINISHED
 from tests.bench.fleet import Entry
 from tests.chaos.diary import wall_clock
+from tests.chaos.evidence import Evidence
+from tests.chaos.promises import cancelled_is_over, held_devices_rest, withdrawn_ends
 from tests.chaos.violation import Violation
 
 _IN_FORCE: Final = (AttemptState.LEASED, AttemptState.RUNNING)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The whole database at the end, what the devices noted, and what lies in the broker."""
-
-    jobs: Sequence[Job]
-    runs: Mapping[str, Run]
-    attempts: Sequence[Attempt]
-    leases: Sequence[Lease]
-    devices: Mapping[str, DeviceRecord]
-    cells: Sequence[CellRecord]
-    entries: Sequence[Entry]
-    left_in_broker: Sequence[AttemptSpec]
-
-
 def violations(evidence: Evidence) -> list[Violation]:
-    checks = (every_run_ended, counted_once, cells_count_their_runs, one_at_a_time, logs_agree, nothing_is_left)
+    checks = (
+        every_run_ended,
+        counted_once,
+        cells_count_their_runs,
+        one_at_a_time,
+        one_lease_for_shared_hardware,
+        logs_agree,
+        nothing_is_left,
+        cancelled_is_over,
+        withdrawn_ends,
+        held_devices_rest,
+    )
     return [violation for check in checks for violation in check(evidence)]
 
 
@@ -77,9 +74,8 @@ def cells_count_their_runs(evidence: Evidence) -> Iterator[Violation]:
         if run.state is not RunState.FINISHED or (run.fault is not None and run.fault.is_infrastructure):
             yield Violation(f"{run.id} is {run.state} with {run.fault} and is in a cell", run.id)
         finished.setdefault(run.cell_key, []).append(run.id)
-    told = {record.key: record.cell for record in evidence.cells}
-    for key in told.keys() | finished.keys():
-        says, there = told[key].runs if key in told else 0, finished.get(key, [])
+    for key in evidence.cells.keys() | finished.keys():
+        says, there = evidence.cells.get(key, 0), finished.get(key, [])
         if says != len(there):
             yield Violation(
                 f"cell {key[:12]} counts {says} runs and has {len(there)}: {there}", next(iter(there), None)
@@ -87,23 +83,38 @@ def cells_count_their_runs(evidence: Evidence) -> Iterator[Violation]:
 
 
 def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
-    """By the devices' own notes. Of devices that share hardware one may end what is no longer in force."""
-    over = {(attempt.run_id, attempt.number): attempt.finished_at for attempt in evidence.attempts}
-    by_device: dict[str, list[Entry]] = {}
-    by_group: dict[str, list[Entry]] = {}
-    for entry in evidence.entries:
-        if entry.began_at is not None:
-            by_device.setdefault(entry.device_id, []).append(entry)
-            by_group.setdefault(exclusive_group(evidence.devices[entry.device_id]), []).append(entry)
-    for place, entries in (by_device | by_group).items():
-        for before, after in pairwise(sorted(entries, key=lambda entry: entry.began_at or 0.0)):
-            ends = [wall_clock(before.ended_at)] if before.ended_at is not None else []
-            out_of_force = over[before.run_id, before.number]
-            if before.device_id != after.device_id and out_of_force is not None:
-                ends.append(out_of_force)
-            if not ends or wall_clock(after.began_at or 0.0) < min(ends):
+    """By their own notes no device was at two attempts, and no two that share hardware ran, at the same time."""
+    begun = [(entry.device_id, entry.began_at, entry) for entry in evidence.entries if entry.began_at is not None]
+    ran = [(_hardware(evidence, entry), entry.ran_at, entry) for entry in evidence.entries if entry.ran_at is not None]
+    for moments in (begun, ran):
+        ordered = sorted(moments, key=lambda moment: moment[:2])
+        for (place, _, before), (next_place, at, after) in pairwise(ordered):
+            if place == next_place and (before.ended_at is None or at < before.ended_at):
                 told = f"{before.run_id}.{before.number} and {after.run_id}.{after.number}"
                 yield Violation(f"{place} ran {told} at the same time", after.run_id)
+
+
+def one_lease_for_shared_hardware(evidence: Evidence) -> Iterator[Violation]:
+    """What devices were sent shows the leases: beside an attempt that counts, no other one is in force that is for a
+    device of the same hardware."""
+    over = {(attempt.run_id, attempt.number): attempt.finished_at for attempt in evidence.attempts}
+    ordered = sorted(evidence.entries, key=lambda entry: _hardware(evidence, entry))
+    for place, group in groupby(ordered, key=lambda entry: _hardware(evidence, entry)):
+        entries = list(group)
+        for held in entries:
+            if not held.counted or held.began_at is None or held.reported_at is None:
+                continue
+            for sent in entries:
+                if sent.device_id == held.device_id or not held.began_at < sent.received_at < held.reported_at:
+                    continue
+                ended = over.get((sent.run_id, sent.number))
+                if ended is None or wall_clock(sent.received_at) < ended:
+                    told = f"{held.run_id}.{held.number} and {sent.run_id}.{sent.number}"
+                    yield Violation(f"{place} was leased to {told} at the same time", sent.run_id)
+
+
+def _hardware(evidence: Evidence, entry: Entry) -> str:
+    return exclusive_group(evidence.devices[entry.device_id])
 
 
 def logs_agree(evidence: Evidence) -> Iterator[Violation]:

@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,9 @@ import redis
 from orchestrator.dispatch.broker import EmbeddedBroker
 from tests.bench.fleet import Ending, Fleet, Model
 from tests.chaos.front import Front
+from tests.chaos.orders import OrderBook
+from tests.chaos.patience import persist
+from tests.chaos.people import People
 from tests.integration.coordinator.lab import VARIANT, RunningCoordinator, pretend_all_built
 from tests.postgres import PostgresCluster
 
@@ -24,7 +26,6 @@ _ENDINGS: Final = {
     Ending.OUT_OF_MEMORY: 0.05,
     Ending.LAB_FAULT: 0.03,
 }
-_REVIVAL_SECONDS: Final = 90.0
 _REBOOT_SECONDS: Final = 10.0
 
 
@@ -35,21 +36,30 @@ class Shape:
     runs: int
     agents: int
     devices_per_agent: int
+    sharing: int
+    """So many of an agent's devices share hardware, so that one of them runs at a time."""
     run_seconds: float
     """Median time that a simulated device takes for one."""
     harm_seconds: float
     """Longest; it ends earlier when every run has ended."""
-    calm_seconds: float
-    """Longest time after it until everything is done."""
+    patience_seconds: float
+    """Longest time after it in which there may be no less to do than before."""
     pace: float
     """Multiplies the pauses between harms."""
 
 
 SHORT: Final = Shape(
-    runs=150, agents=4, devices_per_agent=3, run_seconds=0.8, harm_seconds=20, calm_seconds=60, pace=0.6
+    runs=100, agents=4, devices_per_agent=3, sharing=2, run_seconds=0.6, harm_seconds=20, patience_seconds=60, pace=0.6
 )
 LONG: Final = Shape(
-    runs=2_000, agents=8, devices_per_agent=4, run_seconds=2.0, harm_seconds=360, calm_seconds=120, pace=1.0
+    runs=2_000,
+    agents=8,
+    devices_per_agent=5,
+    sharing=2,
+    run_seconds=2.0,
+    harm_seconds=360,
+    patience_seconds=90,
+    pace=1.0,
 )
 
 
@@ -67,6 +77,8 @@ class ChaosLab:
         self.coordinators: list[RunningCoordinator] = []
         self.front: Front
         self.fleet: Fleet
+        self.people: People
+        self.book = OrderBook()
 
     def __enter__(self) -> "ChaosLab":
         with ExitStack() as stack:
@@ -78,6 +90,7 @@ class ChaosLab:
                 stack.callback(coordinator.stop)
                 coordinator.start()
             self.front = stack.enter_context(Front([one.port for one in self.coordinators]))
+            self.people = stack.enter_context(People(self.front.url))
             self.fleet = stack.enter_context(self._fleet())
             self._stack = stack.pop_all()
         return self
@@ -101,6 +114,7 @@ class ChaosLab:
             self.front.url,
             agents=self.shape.agents,
             devices_per_agent=self.shape.devices_per_agent,
+            sharing=self.shape.sharing,
             model=Model(seconds=self.shape.run_seconds, endings=_ENDINGS),
             seed=self._seed,
             name="fleet",
@@ -117,7 +131,12 @@ class ChaosLab:
 
     def revive(self, coordinator: RunningCoordinator) -> None:
         """As a service manager does: again and again, while its database may be away."""
-        persist(coordinator.start, AssertionError)
+
+        def start() -> None:
+            coordinator.kill()  # one that has not become ready in time may still be starting
+            coordinator.start()
+
+        persist(start, AssertionError)
 
     def restart_broker(self) -> None:
         """It comes back at its address by itself, with an empty memory."""
@@ -131,17 +150,3 @@ class ChaosLab:
             self.postgres.stop()
         time.sleep(away_seconds)
         self.postgres.start()
-
-
-def persist(action: Callable[[], object], *errors: type[BaseException], seconds: float = _REVIVAL_SECONDS) -> None:
-    """Until it works; raises what it raised last when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            action()
-        except errors:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return

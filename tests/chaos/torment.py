@@ -1,5 +1,6 @@
 """From an empty lab to a judgement: submit, harm, let it calm down, look."""
 
+import math
 import random
 import threading
 import time
@@ -7,11 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
-import httpx
 from sqlalchemy import Engine, create_engine, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -19,11 +19,13 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.store.rows import DeviceRow, RunRow
 from tests.chaos.copies import Copyist
-from tests.chaos.diary import Diary
-from tests.chaos.evidence import gather, messages, story
+from tests.chaos.diary import Diary, wall_clock
+from tests.chaos.evidence import Evidence, gather, messages, story
 from tests.chaos.harm import HARMS, Tormentor
-from tests.chaos.invariants import Evidence, violations
-from tests.chaos.lab import ChaosLab, Shape, persist
+from tests.chaos.invariants import violations
+from tests.chaos.lab import ChaosLab, Shape
+from tests.chaos.people import SUBMITTERS, People
+from tests.chaos.promises import withdrawn
 from tests.chaos.violation import Violation
 from tests.chaos.watch import Watch
 from tests.integration.coordinator.lab import FORCED, LABELLED, LEASE_SECONDS, VARIANT
@@ -36,8 +38,6 @@ _STALE: Final = 100
 _SUBMITTING: Final = 0.6
 """Share of the time of harm in which jobs come."""
 _AUTO: Final = 0
-_SETTLES: Final = 2
-"""Runs with which a cell settles at the least."""
 _TOLD: Final = 3
 """Violations whose runs' stories are told."""
 
@@ -65,15 +65,15 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
     diary = Diary()
     with running_postgres() as postgres, ChaosLab(scratch, postgres, shape, seed) as lab:
         engine = create_engine(lab.database_url, pool_pre_ping=True)
-        watch = Watch(engine)
+        watch = Watch(engine.execution_options(isolation_level="REPEATABLE READ"))
         copyist = Copyist(lab.broker_url, random.Random(f"{seed}/copies"), _COPIED_SHARE, 2 * LEASE_SECONDS)
-        submitter = _Submitter(lab.front.url, shape, seed)
+        submitter = _Submitter(lab.people, shape, seed)
         tormentors = [Tormentor(name, lab, diary, seed) for name in HARMS]
         began = time.monotonic()
         for thread in (watch, copyist, submitter, *tormentors):
             thread.start()
         deadline = began + shape.harm_seconds
-        while time.monotonic() < deadline and not (submitter.is_done and _all_ended(engine)):
+        while time.monotonic() < deadline and not (submitter.is_done and _unfinished(engine) == 0):
             time.sleep(0.5)
         harmed_seconds = time.monotonic() - began
         for tormentor in tormentors:
@@ -81,12 +81,12 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
         for tormentor in tormentors:
             tormentor.wait(_BACK_SECONDS)
         submitter.wait(_BACK_SECONDS)
-        _calm_down(lab, engine, shape.calm_seconds)
+        _calm_down(lab, engine, shape.patience_seconds)
         copyist.stop()
         copies = copyist.copies + copyist.push_again(_STALE)
-        _calm_down(lab, engine, shape.calm_seconds)
+        _calm_down(lab, engine, shape.patience_seconds)
         watch.stop()
-        evidence = gather(engine, lab.broker, lab.fleet.entries)
+        evidence = gather(engine, lab.broker, lab.fleet, lab.book.orders)
         found = [*violations(evidence), *watch.violations(), *_of_the_lab(lab, submitter)]
         engine.dispose()
     told = [run_id for run_id in dict.fromkeys(one.run_id for one in found) if run_id is not None][:_TOLD]
@@ -101,12 +101,12 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
 class _Submitter(threading.Thread):
     """Submits jobs now and then, each until it is told that it was taken; some of them a second time."""
 
-    def __init__(self, url: str, shape: Shape, seed: int) -> None:
+    def __init__(self, people: People, shape: Shape, seed: int) -> None:
         super().__init__(name="submitter", daemon=True)
         self.jobs: set[str] = set()
         self.keys = 0
         self.error: BaseException | None = None
-        self._url = url
+        self._people = people
         self._shape = shape
         self._chance = random.Random(f"{seed}/jobs")
 
@@ -115,13 +115,12 @@ class _Submitter(threading.Thread):
         return not self.is_alive()
 
     def run(self) -> None:
+        submitted = 0
         try:
-            with httpx.Client(base_url=self._url, timeout=10) as client:
-                for job, runs in self._plan():
-                    self.keys += 1
-                    for _ in range(self._chance.choice([1, 1, 2])):
-                        persist(partial(self._submit, client, job, str(self.keys)), httpx.HTTPError)
-                    time.sleep(_SUBMITTING * self._shape.harm_seconds * runs / self._shape.runs)
+            while submitted < self._shape.runs:
+                runs = self._submit_one(submitted)
+                submitted += runs
+                time.sleep(_SUBMITTING * self._shape.harm_seconds * runs / self._shape.runs)
         except BaseException as error:  # noqa: BLE001 - told to whoever waits for this thread
             self.error = error
 
@@ -132,49 +131,54 @@ class _Submitter(threading.Thread):
         if self.error is not None:
             raise self.error
 
-    def _submit(self, client: httpx.Client, job: dict[str, object], key: str) -> None:
-        response = client.post("/api/v1/jobs", json=job, headers={"Idempotency-Key": key})
-        response.raise_for_status()
-        self.jobs.add(str(response.json()["id"]))
+    def _submit_one(self, submitted: int) -> int:
+        """How many runs it has at first."""
+        self.keys += 1
+        job, by, runs = self._job(submitted), self._chance.choice(SUBMITTERS), 0
+        for _ in range(self._chance.choice([1, 1, 2])):
+            headers = {"Idempotency-Key": str(self.keys)}
+            answer = self._people.ask("POST", "/jobs", by, headers=headers, json=job).raise_for_status()
+            view = answer.json()
+            self.jobs.add(str(view["id"]))
+            runs = sum(view["runs"].values())
+        return runs
 
-    def _plan(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """Jobs, each with about how many runs it has, together as many as the shape wants."""
+    def _job(self, submitted: int) -> dict[str, Any]:
+        """Not much larger than what is left to submit."""
         devices = self._shape.agents * self._shape.devices_per_agent
-        planned = 0
-        while planned < self._shape.runs:
-            variants = self._chance.sample([VARIANT, FORCED, LABELLED], self._chance.randint(1, 3))
-            repeats = self._chance.choice([1, 2, 3, _AUTO])
-            agent = self._chance.randrange(-1, self._shape.agents)
-            on = devices if agent < 0 else self._shape.devices_per_agent
-            runs = len(variants) * on * (repeats or _SETTLES)
-            job: dict[str, object] = {
-                "name": f"chaos {planned}",
-                "variants": variants,
-                "backends": ["wasm"],
-                "repeats": repeats or "auto",
-                "priority": self._chance.choice([20, 50, 80]),
-                "devices": "true" if agent < 0 else f'id.startsWith("fleet-{agent:03d}.")',
-            }
-            yield job, runs
-            planned += runs
+        agent = self._chance.randrange(-1 if self._shape.runs - submitted > 3 * devices else 0, self._shape.agents)
+        return {
+            "name": f"chaos after {submitted}",
+            "variants": self._chance.sample([VARIANT, FORCED, LABELLED], self._chance.randint(1, 3)),
+            "backends": ["wasm"],
+            "repeats": self._chance.choice([1, 2, 3, _AUTO]) or "auto",
+            "priority": self._chance.choice([20, 50, 80]),
+            "devices": "true" if agent < 0 else f'id.startsWith("fleet-{agent:03d}.")',
+        }
 
 
-def _all_ended(engine: Engine) -> bool:
+def _unfinished(engine: Engine) -> float:
+    """How many runs; without end while the database is away."""
     unfinished = select(func.count()).where(RunRow.state.in_([str(state) for state in UNFINISHED]))
     try:
         with Session(engine) as session:
-            return session.scalar(unfinished) == 0
+            return session.scalar(unfinished) or 0
     except SQLAlchemyError:
-        return False
+        return math.inf
 
 
-def _calm_down(lab: ChaosLab, engine: Engine, seconds: float) -> None:
-    """Until nothing is to do any more, or for as long as is allowed: what is not over then is a violation."""
-    deadline = time.monotonic() + seconds
+def _calm_down(lab: ChaosLab, engine: Engine, patience_seconds: float) -> None:
+    """Until nothing is to do any more, however slow the machine is.
+
+    Gives up when there has been no less to do for so long: what is not over then is a violation.
+    """
+    least, deadline = math.inf, time.monotonic() + patience_seconds
     while time.monotonic() < deadline:
-        quiet = lab.fleet.busy == 0 and lab.fleet.unsent == 0 and not any(messages(lab.broker))
-        if quiet and _all_ended(engine):
+        left = _unfinished(engine) + lab.fleet.busy + lab.fleet.unsent + sum(1 for _ in messages(lab.broker))
+        if left == 0:
             return
+        if left < least:
+            least, deadline = left, time.monotonic() + patience_seconds
         _look_after_devices_now(engine)
         time.sleep(0.2)
 
@@ -202,6 +206,14 @@ def _figures(evidence: Evidence, diary: Diary, copies: int, seconds: float) -> d
         "late reports": sum(attempt.late_reports for attempt in evidence.attempts),
         "jobs": len(evidence.jobs),
         "copies of messages": copies,
+        "seconds from cancelling to a device's end": _until_withdrawn(evidence),
         "seconds of harm": round(seconds),
         "harms": diary.summary(),
     }
+
+
+def _until_withdrawn(evidence: Evidence) -> str:
+    """Of attempts that a device was at; those of an agent that was dead or unheard meanwhile are among them."""
+    ends = [(entry.ended_at, told_at) for entry, told_at in withdrawn(evidence) if entry.ended_at is not None]
+    seconds = sorted(max(0.0, (wall_clock(ended) - told_at).total_seconds()) for ended, told_at in ends)
+    return f"{median(seconds):.1f} (median of {len(seconds)}, longest {seconds[-1]:.1f})" if seconds else "none"

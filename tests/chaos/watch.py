@@ -24,6 +24,7 @@ class Watch(threading.Thread):
     """Notes how runs ended first, and leases that the active dispatcher's sweeps left lying after their end."""
 
     def __init__(self, engine: Engine) -> None:
+        """What is read together through `engine` must be of one moment."""
         super().__init__(name="watch", daemon=True)
         self.looks = 0
         self._engine = engine
@@ -44,11 +45,11 @@ class Watch(threading.Thread):
         self.join(30)
 
     def look(self) -> None:
-        with Session(self._engine.execution_options(isolation_level="REPEATABLE READ")) as session:
+        with Session(self._engine) as session:
             ended = select(RunRow.id, RunRow.state, RunRow.verdict, RunRow.finished_at, RunRow.cell_key)
             unfinished = [str(state) for state in UNFINISHED]
             for run_id, *end in session.execute(ended.where(RunRow.state.not_in(unfinished))):
-                self._note_end(str(run_id), tuple(end))
+                self.note_end(str(run_id), tuple(end))
             leader = session.get(LeadershipRow, "dispatcher")
             if leader is not None:
                 self._note_leases(list(session.scalars(select(LeaseRow))), leader.expires_at)
@@ -65,7 +66,8 @@ class Watch(threading.Thread):
         ]
         return [*self._changed.values(), *overdue]
 
-    def _note_end(self, run_id: str, end: End) -> None:
+    def note_end(self, run_id: str, end: End) -> None:
+        """A run was seen with this end."""
         first = self._ends.setdefault(run_id, end)
         if first != end:
             self._changed[run_id] = Violation(f"{run_id} ended as {first}, and then as {end}", run_id)

@@ -1,6 +1,6 @@
 """The coordinator's services as `main` puts them together, with a clock that is set by hand and without a broker."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +16,8 @@ from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.records import DeviceRecord, Lease, Run
 from orchestrator.services.agents import AgentRegistry, AgentTimes
 from orchestrator.services.attempts import AttemptLedger
+from orchestrator.services.cancelling import Cancelling
+from orchestrator.services.custody import Custody
 from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.ports import QuarantinedBy
@@ -39,7 +41,7 @@ class MemoryDatabase(Database):
         self.migrate()
 
     def clear(self) -> None:
-        with self._writer.begin() as connection:
+        with self._engine.begin() as connection:
             for table in reversed(Base.metadata.sorted_tables):
                 connection.execute(table.delete())
 
@@ -89,9 +91,11 @@ class House:
         self.dispatching = Dispatching(database, self, self._tell_time, silent, TIMES, _PAGE_BUILD, LabPlan)
         self.health_runs = HealthRuns(database, _Catalog(), self._tell_time, TIMES, _PLAN)
         self.submission = Submission(database, _Catalog(), self._tell_time, _sleep)
+        self.cancelling = Cancelling(database, self._tell_time, _sleep)
+        self.custody = Custody(database, self._tell_time, _sleep)
 
-    def send(self, spec: AttemptSpec) -> None:
-        self.sent.append(spec)
+    def send(self, specs: Sequence[AttemptSpec]) -> None:
+        self.sent.extend(specs)
 
     def _tell_time(self) -> datetime:
         return self.now

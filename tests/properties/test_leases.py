@@ -24,12 +24,13 @@ from orchestrator.contract.vocabulary import (
     JobState,
     Phase,
     Purpose,
+    Role,
     RunState,
 )
 from orchestrator.contract.wire import CONTRACT_VERSION
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, UnauthorizedError
 from orchestrator.domain.placement import exclusive_group, is_online
-from orchestrator.domain.records import DeviceRecord, Run
+from orchestrator.domain.records import Caller, DeviceRecord, Run
 from orchestrator.domain.run_states import UNFINISHED
 from tests.properties.effort import effort
 from tests.properties.house import CATALOG, TIMES, House, MemoryDatabase, Snapshot
@@ -48,6 +49,7 @@ FAULTS: Final[dict[str, tuple[FaultOrigin, FaultCode, bool] | None]] = {
     "rests": (FaultOrigin.AGENT, FaultCode.DEVICE_NOT_READY, True),
     "coordinator fails": (FaultOrigin.COORDINATOR, FaultCode.DOWNLOAD, True),
 }
+ADMIN: Final = Caller("root", Role.ADMIN)
 JOBS: Final = 4
 """More would only be slower to look at."""
 SELECTORS: Final = ("true", 'id.startsWith("lab.")', 'id == "far.one"', 'id == "stray"')
@@ -55,6 +57,7 @@ SELECTORS: Final = ("true", 'id.startsWith("lab.")', 'id == "far.one"', 'id == "
 ends = st.sampled_from(sorted(FAULTS))
 conditions = st.sampled_from([Condition.READY] * 4 + [Condition.RESTING, Condition.OFFLINE, Condition.QUARANTINED])
 agents = st.sampled_from(sorted(AGENTS))
+submitters = st.sampled_from(["ann", "bob"])
 
 
 class LabLife(RuleBasedStateMachine):
@@ -191,7 +194,7 @@ class LabLife(RuleBasedStateMachine):
         variants=st.lists(st.sampled_from(sorted(CATALOG)), unique=True, min_size=1),
         repeats=st.sampled_from([1, 2, "auto"]),
         priority=st.integers(0, 100),
-        submitter=st.sampled_from(["ann", "bob"]),
+        submitter=submitters,
     )
     @precondition(lambda self: self.submitted < JOBS)
     def submit(self, selector: str, variants: list[str], repeats: object, priority: int, submitter: str) -> None:
@@ -204,6 +207,62 @@ class LabLife(RuleBasedStateMachine):
             self.submitted += 1
         except InvalidRequestError:
             return  # nothing is enrolled that it could run on
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.submitted)
+    def cancel_run(self, data: st.DataObject) -> None:
+        before = self.house.look()
+        run_id = data.draw(st.sampled_from(sorted(before.runs)), "run")
+        self.house.cancelling.cancel_run(run_id, ADMIN)
+        self._check_cancelled(before, {run_id})
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.submitted)
+    def cancel_job(self, data: st.DataObject) -> None:
+        before = self.house.look()
+        job_id = data.draw(st.sampled_from(sorted(before.jobs)), "job")
+        self.house.cancelling.cancel_job(job_id, ADMIN)
+        self._check_cancelled(before, {run.id for run in before.runs.values() if run.job_id == job_id})
+
+    def _check_cancelled(self, before: Snapshot, asked: set[str]) -> None:
+        """What had not ended is cancelled, its lease is gone; everything else is as it was."""
+        after = self.house.look()
+        for run in before.runs.values():
+            ends = run.id in asked and run.state in UNFINISHED
+            assert after.runs[run.id].state is (RunState.CANCELLED if ends else run.state)
+        kept = {key: lease for key, lease in before.leases.items() if key[0] not in asked}
+        assert after.leases == kept
+        assert after.cells == before.cells
+
+    @rule(data=st.data(), drained=st.booleans())
+    @precondition(lambda self: self.enrolled)
+    def drain(self, data: st.DataObject, drained: bool) -> None:
+        device_id = self._any_device(data)
+        if drained:
+            self.house.custody.drain(device_id, ADMIN, "")
+        else:
+            self.house.custody.undrain(device_id, ADMIN)
+
+    @rule(data=st.data(), holder=submitters, seconds=st.sampled_from([60, 600]))
+    @precondition(lambda self: self.enrolled)
+    def reserve(self, data: st.DataObject, holder: str, seconds: int) -> None:
+        device_id = self._any_device(data)
+        held = self.house.look().devices[device_id].reservation
+        others = held is not None and held.by != holder and held.until > self.house.now
+        try:
+            self.house.custody.reserve(device_id, Caller(holder, Role.SUBMITTER), timedelta(seconds=seconds), "")
+        except ConflictError:
+            assert others
+        else:
+            assert not others
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.enrolled)
+    def release(self, data: st.DataObject) -> None:
+        self.house.custody.release(self._any_device(data), ADMIN)
+
+    def _any_device(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.house.look().devices)), "device")
 
     # ---- what the dispatcher does -----------------------------------------------------------------
 
@@ -228,8 +287,11 @@ class LabLife(RuleBasedStateMachine):
 
     def _may_have(self, record: DeviceRecord, run: Run) -> bool:
         """The model of eligibility, in the words of the issue."""
+        held = record.reservation
         return (
             record.condition is Condition.READY
+            and record.drain is None
+            and (held is None or held.until <= self.house.now or held.by == run.submitter)
             and is_online(record, self.house.now, TIMES.silence)
             and (record.quarantine is None or run.purpose is Purpose.HEALTH)
             and run.browser in [browser.id for browser in record.registration.facts.browsers]

@@ -7,13 +7,17 @@ import pytest
 
 from tests.acceptance.hosts.lab import COORDINATOR, HostsLab
 from tests.acceptance.hosts.network import Network
-from tests.acceptance.lab import MINILM, TINY, build_models, provide_models
+from tests.acceptance.lab import MINILM, TINY, provide_models
+from tests.workbench import build
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def hosts() -> Iterator[HostsLab]:
-    """One for all: tests leave it running and idle, with every cable plugged in."""
-    build_models(TINY, MINILM)  # While there is still a way to the package index.
+    """One for a module: tests leave it running and idle, with every cable plugged in.
+
+    Not for longer, since its network has no way out: whatever runs meanwhile in this process cannot download.
+    """
+    build(TINY, MINILM)  # While there is still a way to the package index.
     network = Network([COORDINATOR, "one", "two"])
     directory = Path(tempfile.mkdtemp(prefix="fm-hosts-"))
     try:

@@ -2,9 +2,8 @@
 
 Real: HTTP requests over keep-alive connections to a running coordinator (enrol, heartbeat, start, report) with bodies
 of the contract; Celery messages, taken from each device's own queue `device.<id>` at the real broker with the commands
-that kombu sends, and decoded by kombu; tokens, leases, fencing, refusals, retries; the supervisor's habits (a heartbeat
-at once when a device begins, one report after the other, reports kept until they are acknowledged, attempts that a
-death interrupted reported as lost).
+that kombu sends, and decoded by kombu; tokens, leases, fencing, refusals, retries; the supervisor's habits (one report
+after the other, reports kept until they are acknowledged, attempts that a death interrupted reported as lost).
 
 Not real: there is no browser, no page, no phone and no disk. A device waits as long as the model says and answers with
 a report that was serialised beforehand, in which only ids and moments are put in. Page builds and model files are not
@@ -14,7 +13,7 @@ agent's memory instead of in its queue.
 """
 
 from tests.bench.fleet.fleet import Fleet
-from tests.bench.fleet.log import Counters, Ending, Entry
+from tests.bench.fleet.log import Beat, Counters, Ending, Entry
 from tests.bench.fleet.model import Model
 
-__all__ = ["Counters", "Ending", "Entry", "Fleet", "Model"]
+__all__ = ["Beat", "Counters", "Ending", "Entry", "Fleet", "Model"]

@@ -18,7 +18,7 @@ from orchestrator.contract.device import AttemptRef, AttemptStart, EnrolAnswer, 
 from orchestrator.contract.wire import API_PREFIX, CONTRACT_VERSION
 from tests.bench.fleet.device import SimulatedDevice, Status, heartbeat_body, moment_bytes
 from tests.bench.fleet.http_client import HttpClient, Reply, UnreachableError
-from tests.bench.fleet.log import Counters, Ending, Entry, FleetLog
+from tests.bench.fleet.log import Beat, Counters, Ending, Entry, FleetLog
 from tests.bench.fleet.messages import listen
 from tests.bench.fleet.model import Draw, Model
 from tests.bench.fleet.registrations import register
@@ -28,10 +28,9 @@ _CONNECTIONS: Final = 4
 """Of one agent to the coordinator at once."""
 _START_SECONDS: Final = 0.5
 _ENROL_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 1.0
-"""After so long at the most a heartbeat says that a report has arrived."""
 _AWAY_SECONDS: Final = 2.0
 _CANCEL_SECONDS: Final = 0.5
+_HARDWARE_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 _AT: Final = datetime(2001, 1, 1, 1, 1, 1, tzinfo=UTC)
 
@@ -79,10 +78,15 @@ class SimulatedAgent:
         token: str | None,
         clock_offset: timedelta,
         unheard: Collection[str],
+        sharing: int,
     ) -> None:
         """For the devices in `unheard` it does not listen at the broker: somebody else delivers to them."""
         self.id = agent_id
-        self.devices = {one.id: SimulatedDevice(one) for one in (register(agent_id, n) for n in range(devices))}
+        self.devices = {
+            one.id: SimulatedDevice(one) for one in (register(agent_id, n, sharing) for n in range(devices))
+        }
+        self._hardware: dict[str, str] = {}
+        """By each exclusive group whose hardware is in use, the device that has it."""
         self._model, self._seed, self._reports = model, seed, reports
         self._disk, self._log, self._counters = disk, log, counters
         self._shared_token = token
@@ -92,7 +96,6 @@ class SimulatedAgent:
         moment, blank = moment_bytes(_AT).replace(b"+00:00", b"Z"), health(_AT).model_dump_json().encode()
         self._statuses = {one: Status(one, blank, moment) for one in self.devices}
         self._answer: EnrolAnswer | None = None
-        self._said: list[AttemptRef | None] = []
         self._wake, self._report_wake = asyncio.Event(), asyncio.Event()
         self._listening = asyncio.Event()
         self._enrol_wanted = False
@@ -143,7 +146,6 @@ class SimulatedAgent:
         device.task = device.entry = None
         entry.end(Ending.KILLED)
         self._report_lost(*known)
-        self._wake.set()
         self._work_on(device)
         return True
 
@@ -202,7 +204,7 @@ class SimulatedAgent:
         self._counters.enrolments += 1
 
     async def _beat_for_ever(self) -> None:
-        """At its pace, and at once when a device has begun something: as the supervisor does."""
+        """At its pace: what a device works on is no news that the supervisor would tell at once."""
         pace = self._enrolment.heartbeat_seconds
         beat_at = time.monotonic() + pace * random.Random(f"{self._seed}/{self.id}").random()
         while True:
@@ -212,9 +214,8 @@ class SimulatedAgent:
                     await self._enrol()
                 except UnreachableError:
                     self._enrol_wanted = True
-            attempts = self._attempts()
-            if time.monotonic() >= beat_at or attempts != self._said:
-                reached = await self._beat(attempts)
+            if time.monotonic() >= beat_at:
+                reached = await self._beat(self._attempts())
                 beat_at = time.monotonic() + (pace if reached else min(pace, _AWAY_SECONDS))
             pause = min(_ENROL_SECONDS if self._enrol_wanted else pace, max(0.0, beat_at - time.monotonic()))
             timer = asyncio.get_running_loop().call_later(pause, self._wake.set)
@@ -232,8 +233,8 @@ class SimulatedAgent:
 
     async def _beat(self, attempts: list[AttemptRef | None]) -> bool:
         """Whether the coordinator heard it."""
-        self._said = attempts
         now = moment_bytes(self._now())
+        sent_at = time.monotonic()
         told = [status.body(now, attempt) for status, attempt in zip(self._statuses.values(), attempts, strict=True)]
         try:
             reply = await self._ask("POST", f"/agents/{self.id}/heartbeat", heartbeat_body(told))
@@ -244,6 +245,7 @@ class SimulatedAgent:
             self._enrol_wanted = True
             return True
         self._counters.heartbeats += 1
+        self._log.beats.setdefault(self.id, []).append(Beat(sent_at, time.monotonic()))
         for fenced in json.loads(reply.body)["fenced"]:
             attempt = AttemptRef.model_validate(fenced)
             for device, said in zip(self.devices.values(), attempts, strict=True):
@@ -276,7 +278,6 @@ class SimulatedAgent:
         while device.inbox:
             entry, spec = device.inbox.popleft()
             device.entry = entry
-            self._wake.set()
             ending = await self._start(device, entry)
             if ending is None:
                 await self._measure(device, entry, spec)
@@ -313,13 +314,34 @@ class SimulatedAgent:
         place = self._disk.attempts.get(device.id, 0)
         self._disk.attempts[device.id] = place + 1
         draw = self._model.draw(self._seed, device.id, place)
-        if await device.pause(draw.seconds):
+        try:
+            if await self._has_hardware(device):
+                entry.ran_at = time.monotonic()
+                await device.pause(draw.seconds)
+        finally:
+            self._leave_hardware(device)
+        if device.is_fenced:
             self._counters.fenced += 1
             draw = Draw(draw.seconds, Ending.FENCED, 0)
         body = self._reports.body(spec, draw, began, self._now())
         entry.end(draw.ending)
         self._disk.at_work.pop(device.id)
         self._spool(Spooled(entry, body))
+
+    async def _has_hardware(self, device: SimulatedDevice) -> bool:
+        """Waits until no device that shares it runs any more, as workers do; False where the lease ends before."""
+        group = device.registration.exclusive_group
+        while group in self._hardware:
+            if await device.pause(_HARDWARE_SECONDS):
+                return False
+        if group is not None:
+            self._hardware[group] = device.id
+        return not device.is_fenced
+
+    def _leave_hardware(self, device: SimulatedDevice) -> None:
+        group = device.registration.exclusive_group
+        if group is not None and self._hardware.get(group) == device.id:
+            del self._hardware[group]
 
     def _report_lost(self, entry: Entry, began: datetime) -> None:
         self._spool(Spooled(entry, lost(entry.run_id, entry.number, entry.device_id, began, self._now())))
@@ -337,7 +359,6 @@ class SimulatedAgent:
                 if await self._send(spool[0]):
                     failures = 0
                     spool.popleft()
-                    asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._wake.set)
                 else:
                     await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                     failures += 1

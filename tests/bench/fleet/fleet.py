@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from tests.bench.fleet.agent import Disk, SimulatedAgent
-from tests.bench.fleet.log import Counters, Entry, FleetLog
+from tests.bench.fleet.log import Beat, Counters, Entry, FleetLog
 from tests.bench.fleet.model import Model
 from tests.bench.fleet.registrations import device_id
 from tests.bench.fleet.reports import Reports
@@ -50,8 +50,10 @@ class Fleet:
         token: str | None = None,
         clock_offsets: Mapping[str, timedelta] = _NO_OFFSETS,
         unheard: Collection[str] = (),
+        sharing: int = 0,
     ) -> None:
-        """`token` lets agents enrol; `clock_offsets` says by agent how far its clock is ahead.
+        """`token` lets agents enrol; `clock_offsets` says by agent how far its clock is ahead. The first `sharing`
+        devices of each agent share hardware.
 
         Messages for the devices in `unheard` are not taken from the broker: hand them to `deliver`.
         """
@@ -60,6 +62,7 @@ class Fleet:
         self.model = model or Model()
         self._url, self._per_agent, self._seed, self._token = coordinator_url, devices_per_agent, seed, token
         self._clock_offsets, self._unheard = clock_offsets, frozenset(unheard)
+        self._sharing = sharing
         self._reports = Reports(self.model, seed)
         self._log = FleetLog()
         self._counters = Counters()
@@ -138,6 +141,11 @@ class Fleet:
         return self._log.of(device)
 
     @property
+    def beats(self) -> dict[str, list[Beat]]:
+        """Every agent's heartbeats that were answered."""
+        return {agent: list(beats) for agent, beats in self._log.beats.items()}
+
+    @property
     def busy(self) -> int:
         """Devices that are in the middle of an attempt."""
         return sum(len(disk.at_work) for disk in self._disks.values())
@@ -199,6 +207,7 @@ class Fleet:
             token=self._token,
             clock_offset=self._clock_offsets.get(agent_id, timedelta()),
             unheard=self._unheard,
+            sharing=self._sharing,
         )
 
 

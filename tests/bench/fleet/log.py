@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import NamedTuple
 
 from orchestrator.contract.device import AttemptRef
 
@@ -38,6 +39,8 @@ class Entry:
     received_at: float
     began_at: float | None = None
     """When the coordinator's leave to begin had come; None where it did not."""
+    ran_at: float | None = None
+    """When it had its hardware for itself and ran; None where it never did."""
     ended_at: float | None = None
     ending: Ending | None = None
     reported_at: float | None = None
@@ -52,6 +55,13 @@ class Entry:
 
     def end(self, ending: Ending) -> None:
         self.ended_at, self.ending = time.monotonic(), ending
+
+
+class Beat(NamedTuple):
+    """A heartbeat, by `time.monotonic`."""
+
+    sent_at: float
+    answered_at: float
 
 
 @dataclass
@@ -84,6 +94,8 @@ class FleetLog:
 
     def __init__(self) -> None:
         self._entries: dict[str, list[Entry]] = {}
+        self.beats: dict[str, list[Beat]] = {}
+        """By agent, those that the coordinator has answered."""
 
     def receive(self, device_id: str, run_id: str, number: int, at: float) -> Entry:
         entry = Entry(device_id, run_id, number, at)

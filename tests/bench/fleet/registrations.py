@@ -45,8 +45,8 @@ def device_id(agent_id: str, number: int) -> str:
     return f"{agent_id}.device-{number:03d}"
 
 
-def register(agent_id: str, number: int) -> DeviceRegistration:
-    """An agent's device by its number, from 0."""
+def register(agent_id: str, number: int, sharing: int = 0) -> DeviceRegistration:
+    """An agent's device by its number, from 0; the first `sharing` of them share the agent's hardware."""
     model, device_class, facts = _KINDS[number % len(_KINDS)]
     return DeviceRegistration(
         id=device_id(agent_id, number),
@@ -54,6 +54,7 @@ def register(agent_id: str, number: int) -> DeviceRegistration:
         kind=DeviceKind.PHYSICAL,
         model=model,
         device_class=device_class,
+        exclusive_group=agent_id if number < sharing else None,
         facts=facts,
         page_origin=f"http://localhost:{20_000 + number}",
     )

@@ -53,6 +53,7 @@ def registration(device_id: str) -> DeviceRegistration:
         kind=DeviceKind.PHYSICAL,
         model="a computer",
         device_class="desktop",
+        exclusive_group="twins" if "twin" in device_id else None,
         facts=facts,
     )
 

@@ -14,13 +14,13 @@ from tests.phone.simulated import SimulatedPhone
 Opener = Callable[[], AndroidDevice]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server() -> Iterator[AdbServer]:
     with AdbServer() as server:
         yield server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def settings(server: AdbServer) -> AdbSettings:
     return AdbSettings(Path("adb"), server.port)
 

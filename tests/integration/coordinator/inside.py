@@ -1,6 +1,6 @@
 """The coordinator's services on a real database, with a clock that is set and a broker that is looked into."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -40,11 +40,11 @@ class Broker:
         self.tries = 0
         self.is_away = False
 
-    def send(self, spec: AttemptSpec) -> None:
+    def send(self, specs: Sequence[AttemptSpec]) -> None:
         self.tries += 1
         if self.is_away:
             raise CourierError("away")
-        self.sent.append(spec)
+        self.sent.extend(specs)
 
     def take(self) -> list[AttemptSpec]:
         taken, self.sent = self.sent, []

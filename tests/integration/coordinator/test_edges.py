@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from orchestrator.contract.views import Problem
-from tests.integration.coordinator.lab import VARIANT, HandAgent, RunningCoordinator, Submitter
+from tests.integration.coordinator.lab import PLAIN, VARIANT, HandAgent, RunningCoordinator, Submitter
 
 GOOD = {"name": "edge", "variants": [VARIANT], "backends": ["wasm"]}
 DIGEST = "0" * 64
@@ -45,11 +45,20 @@ def problem(response: httpx.Response) -> Problem:
     return told
 
 
+@pytest.fixture(scope="module")
+def agent(coordinator: RunningCoordinator) -> Iterator[HandAgent]:
+    """One for all: nothing changes it."""
+    played = HandAgent(coordinator, agent_id="edges")
+    assert played.enrol().status_code == 200
+    yield played
+    played.close()
+
+
 @pytest.fixture
 def client(coordinator: RunningCoordinator, agent: HandAgent) -> Iterator[httpx.Client]:
     assert agent.answer is not None
     headers = {"Authorization": f"Bearer {agent.answer.agent_token}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=coordinator.url, headers=headers, timeout=30) as connected:
+    with httpx.Client(base_url=coordinator.url, headers=headers, timeout=30, verify=PLAIN) as connected:
         connected.event_hooks["request"] = [_come_as_who_is_let_in]
         yield connected
 

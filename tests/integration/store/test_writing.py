@@ -70,3 +70,32 @@ def test_writers_get_their_turn_in_order_and_see_what_was_written_before(databas
         counted = tx.agents.get("counter")
     assert counted is not None
     assert counted.hostname == "200"
+
+
+def test_a_first_writer_that_fails_takes_nobody_along_who_waits_behind_it(database: Database) -> None:
+    begun, others_wait = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        with database.write() as tx:
+            tx.agents.put(agent("bad"))
+            begun.set()
+            others_wait.wait()
+            raise RuntimeError("on the way")
+
+    def write(name: str) -> None:
+        with database.write() as tx:
+            assert tx.agents.get("bad") is None
+            tx.agents.put(agent(name))
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(fail)
+        begun.wait()
+        others = [pool.submit(write, name) for name in ("one", "two")]
+        wait_until(lambda: len(database._writing._turn._waiting) == 2, what="two writers that wait")
+        others_wait.set()
+        with pytest.raises(RuntimeError, match="on the way"):
+            first.result()
+        for other in others:
+            other.result()
+    with database.read() as tx:
+        assert [name for name in ("bad", "one", "two") if tx.agents.get(name)] == ["one", "two"]

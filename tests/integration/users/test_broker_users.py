@@ -139,7 +139,7 @@ def send(broker_url: str, lab: Lab, run_id: str) -> None:
     payload = attempt(run_id, lab.coordinator.build.id, "finish", 1, MODEL, DEVICE)
     courier = CeleryCourier(broker_url)
     try:
-        courier.send(AttemptSpec.model_validate(payload))
+        courier.send([AttemptSpec.model_validate(payload)])
     finally:
         courier.close()
 

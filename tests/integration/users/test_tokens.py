@@ -6,17 +6,22 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from orchestrator.contract.device import EnrolRequest
 from orchestrator.contract.vocabulary import Role
+from orchestrator.contract.wire import CONTRACT_VERSION
 from orchestrator.domain.access import Token, digest_secret
 from orchestrator.domain.records import Caller
 from orchestrator.services.authentication import FRESH_SECONDS, USE_NOTED_EVERY, Authentication
 from orchestrator.settings import StartupError
 from orchestrator.store.database import Database
+from tests.integration.coordinator.lab import running_coordinator
 from tests.integration.users.conftest import ROOT
 from tests.integration.users.house import bearing, house, new_token
+from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 
 
@@ -246,3 +251,38 @@ def test_loopback_without_tokens_is_not_limited(tmp_path: Path) -> None:
     with house(tmp_path / "data", write_limit="1/hour") as client:
         answers = [client.post("/api/v1/agents/codes", json={}).status_code for _ in range(3)]
         assert answers == [201, 201, 201]
+
+
+def test_a_revoked_token_is_told_nothing_more_on_a_stream_that_is_open(tmp_path: Path) -> None:
+    with (
+        running_coordinator(tmp_path / "data", token=ROOT) as coordinator,
+        httpx.Client(base_url=f"{coordinator.url}/api/v1", headers=bearing(ROOT), timeout=30) as admin,
+    ):
+        body = {"name": "rita", "role": "reader"}
+        reader = bearing(admin.post("/tokens", json=body).raise_for_status().json()["token"])
+        with httpx.stream("GET", f"{coordinator.url}/api/v1/events", headers=reader, timeout=30) as stream:
+            chunks = stream.iter_bytes()
+            assert next(chunks).startswith(b": following")
+            enrol_desk(admin, "before")
+            told = b""
+            while b"before.desk" not in told:
+                told += next(chunks)
+            admin.delete("/tokens/rita").raise_for_status()
+            enrol_desk(admin, "after")
+            rest = b"".join(chunks)  # it ends
+        assert b"after.desk" not in rest
+        with httpx.stream("GET", f"{coordinator.url}/api/v1/events", headers=reader, timeout=30) as refused:
+            assert refused.status_code == 401
+
+
+def enrol_desk(admin: httpx.Client, agent_id: str) -> None:
+    code = admin.post("/agents/codes", json={}).raise_for_status().json()["code"]
+    request = EnrolRequest(
+        contract_version=CONTRACT_VERSION,
+        agent_id=agent_id,
+        agent_version="1",
+        hostname="host",
+        devices=[device(f"{agent_id}.desk")],
+    )
+    body = request.model_dump(mode="json")
+    admin.post("/agents/enrol", json=body, headers=bearing(code)).raise_for_status()

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.models.recipes.word_sum import (
     VOCABULARY,
+    Network,
     classify,
     draw,
     embed,
@@ -26,9 +27,15 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() != (tmp_path / "other").read_bytes()
 
 
-def test_a_file_carries_its_words_and_a_classifier_its_labels(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained() -> Network:
+    """The same at each training."""
+    return train(0, WIDTH)
+
+
+def test_a_file_carries_its_words_and_a_classifier_its_labels(tmp_path: Path, trained: Network) -> None:
     write_model(tmp_path / "embedder", draw(0, WIDTH), TOKENS)
-    write_model(tmp_path / "classifier", train(0, WIDTH), TOKENS)
+    write_model(tmp_path / "classifier", trained, TOKENS)
     assert (tmp_path / "embedder").read_bytes()[4:8] == b"TFL3"
     assert zipfile.ZipFile(tmp_path / "embedder").namelist() == ["vocab.txt"]
     with zipfile.ZipFile(tmp_path / "classifier") as attached:
@@ -41,8 +48,8 @@ def test_a_file_carries_its_words_and_a_classifier_its_labels(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "label"), [("a great, great phone!", "positive"), ("the slow page was broken", "negative")]
 )
-def test_training_tells_good_from_bad(text: str, label: str) -> None:
-    best, other = classify(train(0, WIDTH), text, TOKENS)
+def test_training_tells_good_from_bad(trained: Network, text: str, label: str) -> None:
+    best, other = classify(trained, text, TOKENS)
     assert best.label == label
     assert best.score > 0.9
     assert best.score + other.score == pytest.approx(1)

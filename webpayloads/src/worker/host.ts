@@ -74,6 +74,8 @@ export class Host {
     } catch (thrown) {
       // What kept a call from settling has been told as it was heard, and comes before this.
       const source = thrown instanceof NeverSettled ? 'watchdog' : 'exception';
+      // A rejection that nobody handles is told in a task of its own, and the page ends this worker at once.
+      await new Promise((resolve) => setTimeout(resolve, 0));
       send({ type: 'failed', errors: toPageErrors(thrown, source, hearing.phase), observed: observe() });
     }
   }

@@ -106,6 +106,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_tokens_name")),
     )
     op.create_table(
+        "imports",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("format", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("cells", sa.JSON(), nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.Column("left_out", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_imports")),
+    )
+    op.create_table(
         "audiences",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("segments", sa.JSON(), nullable=False),
