@@ -53,7 +53,7 @@ RUN_ELSEWHERE: Final = {
     ("docs/security.md", "export"): "tests/integration/users",
 }
 """By page and program, the tests that run it, or what it is given, where no engine and no systemd can be had."""
-FILES: Final = ("job.yaml", "JOB.yaml", "ci/job.yaml", "ci/gate.yaml", "visitors.csv", "fits.json", "field.json")
+FILES: Final = ("job.yaml", "JOB.yaml", "ci/job.yaml", "ci/gate.yaml", "visitors.csv", "fits.json", "field.json", "ca.crt")
 """What the pages' readers have."""
 
 
@@ -74,6 +74,8 @@ def parse(program: str, words: list[str]) -> None:
     context = command.make_context(name, list(words))
     while hasattr(command, "commands"):
         rest = [*context._protected_args, *context.args]  # as the library keeps what belongs to the command below
+        if not rest:
+            return  # a group that does something by itself
         name, command, rest = command.resolve_command(context, rest)
         context = command.make_context(name, rest, parent=context)
 
