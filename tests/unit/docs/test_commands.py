@@ -29,6 +29,7 @@ OURS: Final[dict[str, Any]] = {
 _COMPOSE = "tests/integration/deploy/test_compose.py"
 _IMAGES = "tests/integration/deploy/test_images.py"
 _HOSTS = "tests/acceptance/hosts/test_documented.py"
+_RUN = "tests/integration/coordinator/test_documented.py"
 _UNITS = "tests/unit/agents_host/test_unit_file.py"
 RUN_ELSEWHERE: Final = {
     ("docs/several-hosts.md", "mkdir"): _HOSTS,
@@ -51,9 +52,20 @@ RUN_ELSEWHERE: Final = {
     ("docs/metrics.md", "prometheus"): "tests/monitoring/test_rules.py",
     ("docs/metrics.md", "python"): "tests/monitoring/test_dashboard.py",
     ("docs/security.md", "export"): "tests/integration/users",
+    ("docs/first-hour.md", "export"): _RUN,
+    ("docs/api.md", "curl"): _RUN,
 }
 """By page and program, the tests that run it, or what it is given, where no engine and no systemd can be had."""
-FILES: Final = ("job.yaml", "JOB.yaml", "ci/job.yaml", "ci/gate.yaml", "visitors.csv", "fits.json", "field.json", "ca.crt")
+FILES: Final = (
+    "job.yaml",
+    "JOB.yaml",
+    "ci/job.yaml",
+    "ci/gate.yaml",
+    "visitors.csv",
+    "fits.json",
+    "field.json",
+    "ca.crt",
+)
 """What the pages' readers have."""
 
 
@@ -126,6 +138,7 @@ def test_what_a_sentence_mentions_is_there(command: Command) -> None:
     for word in command.words[1:]:
         if word.startswith("--"):
             options = {name for parameter in found.params for name in [*parameter.opts, *parameter.secondary_opts]}
+            options |= {"--help"}
             assert word.partition("=")[0] in options, command
         elif hasattr(found, "commands"):
             assert word in found.commands, command
