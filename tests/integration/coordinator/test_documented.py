@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,12 @@ def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCoo
 
 @pytest.fixture(scope="module")
 def run_id(coordinator: RunningCoordinator) -> str:
-    agent = HandAgent(coordinator)
-    agent.enrol()
-    submitter = Submitter(coordinator)
-    job = submitter.submit()
-    agent.report(agent.take())
-    return str(submitter.runs(job)[0]["id"])
+    """Of a run with a result."""
+    with closing(HandAgent(coordinator)) as agent, closing(Submitter(coordinator)) as submitter:
+        agent.enrol()
+        job = submitter.submit()
+        agent.report(agent.take())
+        return str(submitter.runs(job)[0]["id"])
 
 
 @pytest.fixture(scope="module")
