@@ -10,6 +10,7 @@ from starlette.types import Message, Scope
 
 from orchestrator.api.lane import MAX_BYTES, AgentLane
 from orchestrator.api.state import ApiState
+from orchestrator.contract.device import AttemptStart
 from orchestrator.domain.records import Agent
 from tests.unit.domain.builders import NOW
 
@@ -22,8 +23,8 @@ HEADERS = {"host": "127.0.0.1:8600", "authorization": "Bearer secret"}
 class Door:
     """A lane whose ledger notes what it is told, and the requests that one client makes through it."""
 
-    def __init__(self, *hosts: str) -> None:
-        self.started: list[tuple[str, str, int]] = []
+    def __init__(self, *, knows_hosts: bool = True) -> None:
+        self.started: list[tuple[str, str, int, str | None]] = []
         self.answered: list[Message] = []
         self.freshened = 0
         state = SimpleNamespace(
@@ -32,7 +33,7 @@ class Door:
             ),
             ledger=SimpleNamespace(start=lambda *call: self.started.append(call)),
         )
-        self._lane = AgentLane(cast(ApiState, state), hosts or ["127.0.0.1", "localhost"])
+        self._lane = AgentLane(cast(ApiState, state), ["127.0.0.1", "localhost"] if knows_hosts else [])
 
     def _freshen(self) -> None:
         self.freshened += 1
@@ -74,9 +75,17 @@ class Door:
 def test_what_an_agent_says_is_answered_without_the_application() -> None:
     door = Door()
     assert door.ask("POST", START) is None
-    assert door.started == [("lab", "r-1", 2)]
+    assert door.started == [("lab", "r-1", 2, None)]
     assert [message.get("status") for message in door.answered] == [200, None]
     assert door.freshened == 1
+
+
+def test_whose_start_it_is_is_passed_on() -> None:
+    door = Door()
+    body = AttemptStart(nonce="abcdefghijklmnop").model_dump_json().encode()
+    sent = {"content-type": "application/json", "content-length": str(len(body))}
+    assert door.ask("POST", START, sent, body) is None
+    assert door.started == [("lab", "r-1", 2, "abcdefghijklmnop")]
 
 
 @pytest.mark.parametrize(
@@ -133,4 +142,4 @@ def test_a_large_body_is_not_read() -> None:
 
 
 def test_any_host_is_good_where_any_is_allowed() -> None:
-    assert Door("*").ask("POST", START, {"host": "lab.example:8600"}) is None
+    assert Door(knows_hosts=False).ask("POST", START, {"host": "lab.example:8600"}) is None
