@@ -82,10 +82,10 @@ def test_what_an_agent_says_is_answered_without_the_application() -> None:
 
 def test_whose_start_it_is_is_passed_on() -> None:
     door = Door()
-    body = AttemptStart(nonce="abcdefghijklmnop").model_dump_json().encode()
+    body = AttemptStart(nonce="0123456789abcdef0123456789abcdef").model_dump_json().encode()
     sent = {"content-type": "application/json", "content-length": str(len(body))}
     assert door.ask("POST", START, sent, body) is None
-    assert door.started == [("lab", "r-1", 2, "abcdefghijklmnop")]
+    assert door.started == [("lab", "r-1", 2, "0123456789abcdef0123456789abcdef")]
 
 
 @pytest.mark.parametrize(
