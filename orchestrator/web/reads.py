@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from fastapi.responses import Response
 
 from orchestrator.blob_answers import BlobAnswers
-from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.matrix import CellDetail, Dimension, MatrixView
 from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
+from orchestrator.domain.dimensions import values_of
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.presentation.heat_map import SHORT_KEY
+from orchestrator.services.matrix import MatrixQuery, MatrixReading
 from orchestrator.services.paging import Page
 from orchestrator.services.reading import JobQuery, Reading, RunQuery
 from orchestrator.services.waiting import Waiting
@@ -22,9 +25,6 @@ class ServiceReads:
         self._reading = reading
         self._waiting = waiting
         self._blobs = blobs
-
-    def matrix(self) -> Matrix:
-        return self._reading.matrix()
 
     def run(self, run_id: str) -> RunDetail | None:
         try:
@@ -63,3 +63,33 @@ class ServiceReads:
         self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
     ) -> Response | None:
         return self._blobs.answer(sha256, asked_range, media_type, headers)
+
+
+class ServiceMatrixReads:
+    """Over what the matrix's reading keeps of all cells."""
+
+    def __init__(self, matrix: MatrixReading) -> None:
+        self._matrix = matrix
+        self._known: tuple[str, dict[Dimension, set[str]]] = ("", {})
+
+    def view(self, query: MatrixQuery) -> MatrixView:
+        return self._matrix.view(query)
+
+    def values(self) -> dict[Dimension, set[str]]:
+        version = self._matrix.version()
+        if self._known[0] != version:
+            known: dict[Dimension, set[str]] = {dimension: set() for dimension in Dimension}
+            for cell in self._matrix.cells():
+                for name, values in values_of(cell).items():
+                    known[Dimension(name)].update(values)
+            self._known = (version, known)
+        return self._known[1]
+
+    def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
+        keys = [cell.key for cell in self._matrix.cells() if cell.key.startswith(key)] if len(key) >= SHORT_KEY else []
+        if len(keys) != 1:
+            return None
+        try:
+            return self._matrix.cell(keys[0], Page(limit, cursor))
+        except NotFoundError:
+            return None

@@ -9,7 +9,6 @@ from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, Response
 
 from orchestrator.contract.attempt import Artifact
-from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
 from orchestrator.contract.vocabulary import RunState
 from orchestrator.web.assets import CompressedResponse, asset_response
@@ -37,8 +36,6 @@ Sha256Path = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
 
 class Reads(Protocol):
     """What the pages need to know."""
-
-    def matrix(self) -> Matrix: ...
 
     def run(self, run_id: str) -> RunDetail | None: ...
 
@@ -70,18 +67,14 @@ class Reads(Protocol):
 
 
 def create_web_router(reads: Reads) -> APIRouter:
-    """The matrix at `/`, lists and pages of jobs and devices, pages of runs with their artifacts."""
+    """Lists and pages of jobs and devices, pages of runs with their artifacts."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-
-    @router.get("/")
-    def show_matrix() -> Response:
-        return show_page("matrix.html", matrix=reads.matrix())
 
     @router.get("/runs/{run_id}")
     def show_run(run_id: str) -> Response:
         run = reads.run(run_id)
         if run is None:
-            return _missing("run", run_id)
+            return missing("run", run_id)
         waits_for = reads.waits_for(run_id) if run.state in _NOT_BEGUN else None
         return show_page("run.html", run=run, waits_for=waits_for)
 
@@ -92,13 +85,13 @@ def create_web_router(reads: Reads) -> APIRouter:
         run = reads.run(run_id)
         artifact = _find_artifact(run, sha256) if run else None
         if artifact is None:
-            return _missing("artifact", sha256)
+            return missing("artifact", sha256)
         shown_as = _SHOWN_AS.get(artifact.media_type)
         headers = _COMMON_HEADERS | {"Content-Security-Policy": _ARTIFACT_POLICY}
         if shown_as is None:
             headers["Content-Disposition"] = "attachment"
         found = reads.artifact(sha256, asked_range, shown_as or "application/octet-stream", headers)
-        return _missing("artifact", sha256) if found is None else found
+        return missing("artifact", sha256) if found is None else found
 
     @router.get("/jobs")
     def show_jobs() -> Response:
@@ -107,7 +100,7 @@ def create_web_router(reads: Reads) -> APIRouter:
     @router.get("/jobs/{job_id}")
     def show_job(job_id: str) -> Response:
         job = reads.job(job_id)
-        return _missing("job", job_id) if job is None else show_page("job.html", job=job, runs=reads.runs(job_id))
+        return missing("job", job_id) if job is None else show_page("job.html", job=job, runs=reads.runs(job_id))
 
     @router.get("/devices")
     def show_devices() -> Response:
@@ -117,7 +110,7 @@ def create_web_router(reads: Reads) -> APIRouter:
     def show_device(device_id: str) -> Response:
         device = reads.device(device_id)
         if device is None:
-            return _missing("device", device_id)
+            return missing("device", device_id)
         return show_page("device.html", device=device, runs=reads.runs_of_device(device_id), now=datetime.now(UTC))
 
     return router
@@ -129,7 +122,7 @@ def create_static_router() -> APIRouter:
 
     @router.get("/static/{name}")
     def send_static(name: str, v: str = "") -> Response:
-        return asset_response(name, v, _COMMON_HEADERS) or _missing("file", name)
+        return asset_response(name, v, _COMMON_HEADERS) or missing("file", name)
 
     return router
 
@@ -139,7 +132,7 @@ def show_page(template: str, status: int = 200, **context: Any) -> Response:
     return CompressedResponse(render(template, **context), status, headers=headers)
 
 
-def _missing(kind: str, name: str) -> Response:
+def missing(kind: str, name: str) -> Response:
     return show_page("missing.html", status=404, kind=kind, name=name)
 
 

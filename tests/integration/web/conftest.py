@@ -2,10 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 
-from orchestrator.web.router import create_static_router, create_web_router
-from tests.unit.web.hand_made import HandMade
+from tests.unit.web.hand_made import HandMade, hand_made_app
 from tests.web_browser import WebBrowser, served, web_browser
 
 
@@ -23,8 +21,5 @@ def reads(tmp_path: Path) -> HandMade:
 @pytest.fixture
 def address(reads: HandMade) -> Iterator[str]:
     """Of the pages over hand-made data; there is no event stream."""
-    app = FastAPI()
-    app.include_router(create_web_router(reads))
-    app.include_router(create_static_router())
-    with served(app) as address:
+    with served(hand_made_app(reads)) as address:
         yield address

@@ -4,7 +4,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from orchestrator.contract.views import (
@@ -14,10 +13,9 @@ from orchestrator.contract.views import (
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.assets import asset_address
-from orchestrator.web.router import create_static_router, create_web_router
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.domain.builders import adapter, device_probe
-from tests.unit.web.hand_made import HandMade, poison
+from tests.unit.web.hand_made import HandMade, hand_made_app, poison
 
 VOID = {"meta", "link", "img", "br", "input", "line", "circle"}
 
@@ -29,10 +27,7 @@ def reads(tmp_path: Path) -> HandMade:
 
 @pytest.fixture
 def web(reads: HandMade) -> TestClient:
-    app = FastAPI()
-    app.include_router(create_web_router(reads))
-    app.include_router(create_static_router())
-    return TestClient(app)
+    return TestClient(hand_made_app(reads))
 
 
 class Page(HTMLParser):
@@ -149,7 +144,7 @@ def test_the_matrix_is_a_table_for_screen_readers(web: TestClient) -> None:
 
 
 def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> None:
-    reads.the_matrix = matrix_samples.matrix()
+    reads.matrix.shown = matrix_samples.matrix()
     assert "fitmatrix submit JOB.yaml --wait" in page(web, "/").text
 
 
