@@ -85,11 +85,13 @@ class WebBrowser:
 
 
 @contextmanager
-def web_browser(profile: Path) -> Iterator[WebBrowser]:
+def web_browser(profile: Path, *, performance: bool = False) -> Iterator[WebBrowser]:
+    """`performance` keeps what the browser notes of its network in the log of that name."""
     installation = find_browsers()[0]
     options = Options()
     options.binary_location = str(installation.binary)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    logs = {"browser": "ALL"} | ({"performance": "ALL"} if performance else {})
+    options.set_capability("goog:loggingPrefs", logs)
     for argument in (
         "--headless=new",
         "--no-sandbox",

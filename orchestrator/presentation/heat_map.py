@@ -13,7 +13,7 @@ from orchestrator.presentation.words import plain
 SHORT_KEY: Final = 12
 """As many letters of a cell's key name it in addresses: among ten thousand cells they are a fourth of the page."""
 IMPORTED: Final = "⇩ imported from"
-MIXED: Final = "⧉"
+MIXED: Final = "Σ"
 DIMENSION_WORDS: Final[Mapping[str, str]] = {
     dimension.value: {
         Dimension.VARIANT: "build",

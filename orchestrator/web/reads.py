@@ -1,6 +1,7 @@
 """The pages' questions, answered by the reading use cases."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi.responses import Response
 
@@ -70,26 +71,41 @@ class ServiceMatrixReads:
 
     def __init__(self, matrix: MatrixReading) -> None:
         self._matrix = matrix
-        self._known: tuple[str, dict[Dimension, set[str]]] = ("", {})
+        self._known = _Known("", {}, {})
 
     def view(self, query: MatrixQuery) -> MatrixView:
         return self._matrix.view(query)
 
     def values(self) -> dict[Dimension, set[str]]:
-        version = self._matrix.version()
-        if self._known[0] != version:
-            known: dict[Dimension, set[str]] = {dimension: set() for dimension in Dimension}
-            for cell in self._matrix.cells():
-                for name, values in values_of(cell).items():
-                    known[Dimension(name)].update(values)
-            self._known = (version, known)
-        return self._known[1]
+        return self._current().values
 
     def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
-        keys = [cell.key for cell in self._matrix.cells() if cell.key.startswith(key)] if len(key) >= SHORT_KEY else []
+        keys = [one for one in self._current().keys.get(key[:SHORT_KEY], ()) if one.startswith(key)]
         if len(keys) != 1:
             return None
         try:
             return self._matrix.cell(keys[0], Page(limit, cursor))
         except NotFoundError:
             return None
+
+    def _current(self) -> "_Known":
+        version = self._matrix.version()
+        if self._known.version != version:
+            values: dict[Dimension, set[str]] = {dimension: set() for dimension in Dimension}
+            keys: dict[str, list[str]] = {}
+            for cell in self._matrix.cells():
+                keys.setdefault(cell.key[:SHORT_KEY], []).append(cell.key)
+                for name, found in values_of(cell).items():
+                    values[Dimension(name)].update(found)
+            self._known = _Known(version, values, keys)
+        return self._known
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the cells of one version have."""
+
+    version: str
+    values: dict[Dimension, set[str]]
+    keys: dict[str, list[str]]
+    """By as much of them as addresses have."""

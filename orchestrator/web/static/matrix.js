@@ -8,6 +8,7 @@
   const table = () => document.querySelector("table.matrix");
   let current = null; // the tile that the Tab key leads to
   let shown = null;
+  let hint = "";
   let timer = null;
 
   // One tile is on the Tab key's way, not ten thousand.
@@ -103,19 +104,33 @@
     else if (!element.closest?.("#card")) hide();
   });
 
-  document.addEventListener("scroll", hide, { capture: true, passive: true });
+  // An arrow key may have scrolled: the card goes along. Under a pointer that stays another tile comes to lie.
+  document.addEventListener(
+    "scroll",
+    () => {
+      if (shown === null) return;
+      if (shown !== document.activeElement) hide();
+      else if (card.matches(":popover-open")) place(shown);
+    },
+    { capture: true, passive: true },
+  );
 
   function show(tile) {
     if (shown === tile) return;
     hide();
     shown = tile;
+    // The browser's own hint would say beside the card what the card says.
+    hint = tile.title;
+    if (hint) {
+      tile.ariaLabel = hint;
+      tile.removeAttribute("title");
+    }
     timer = setTimeout(() => {
-      // The card says it all: the browser's own hint beside it would say it twice.
       const address = tile.getAttribute("href");
       if (address.startsWith("/cells/")) {
         htmx.ajax("GET", `${address}/card`, { target: card, source: card, swap: "innerHTML" }).then(() => place(tile));
       } else {
-        card.textContent = tile.title || tile.textContent;
+        card.textContent = hint || tile.innerText;
         place(tile);
       }
     }, CARD_DELAY_MS);
@@ -123,6 +138,10 @@
 
   function hide() {
     clearTimeout(timer);
+    if (shown !== null && hint) {
+      shown.title ||= hint;
+      shown.removeAttribute("aria-label");
+    }
     shown = null;
     if (card.matches(":popover-open")) card.hidePopover();
   }
