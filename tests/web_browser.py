@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.wait import WebDriverWait
 
 from agents.browsers.discovery import find_browsers
@@ -55,8 +54,9 @@ class WebBrowser:
         return WebDriverWait(self.driver, _PATIENCE_SECONDS).until(lambda _: self.ask(script, *given))
 
     def press(self, *keys: str) -> None:
+        """One after the other; a modifier before a key is held while that is pressed."""
         for key in keys:
-            ActionChains(self.driver, duration=0).send_keys(key).perform()
+            self.driver.switch_to.active_element.send_keys(key)
 
     @property
     def complaints(self) -> list[str]:
