@@ -132,11 +132,11 @@ def show_matrix_view(
     `facts.ram_gib`: the names that device selectors use. Results from real devices, from emulated ones and imported
     ones are always in columns of their own, those of trained and of synthetic weights in rows of their own.
     """
-    view = state.matrix.view(MatrixQuery(_names(rows), _names(columns), only))
-    etag = weak_etag(view.version)
+    version, content = state.matrix.written_view(MatrixQuery(_names(rows), _names(columns), only))
+    etag = weak_etag(version)
     if has_already(request, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    return Response(view.model_dump_json(), media_type="application/json", headers={"ETag": etag})
+    return Response(content, media_type="application/json", headers={"ETag": etag})
 
 
 @router.get(

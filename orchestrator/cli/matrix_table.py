@@ -136,7 +136,11 @@ def _legend(grid: Grid) -> Table:
 
 def matrix_text(matrix: Matrix, width: int = PIPE_WIDTH) -> str:
     """The table as plain text, for a file."""
+    return as_text(matrix_renderable(matrix, width), width)
+
+
+def as_text(shown: RenderableType, width: int = PIPE_WIDTH) -> str:
     out = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False, no_color=True)
     with out.capture() as captured:
-        out.print(matrix_renderable(matrix, width))
+        out.print(shown)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"

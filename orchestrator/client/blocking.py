@@ -110,6 +110,8 @@ class Client:
     device = _answer(calls.device)
     models = _all(calls.models)
     matrix = _answer(calls.matrix)
+    matrix_view = _answer(calls.matrix_view)
+    cell = _answer(calls.cell)
     webhooks = _page(calls.webhooks)
     add_webhook = _answer(calls.add_webhook)
     remove_webhook = _answer(calls.remove_webhook)

@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.client.cell_filters import CellFilters, filter_params
 from orchestrator.client.errors import ClientError, problem_of
 from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.job import JobSpec
-from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.matrix import CellDetail, Matrix, MatrixView
 from orchestrator.contract.users import (
     AgentView,
     AuditEntry,
@@ -176,8 +177,22 @@ def models() -> Call[Listing[VariantView]]:
     return Call("GET", f"{API_PREFIX}/models", _as(Listing[VariantView]))
 
 
-def matrix() -> Call[Matrix]:
-    return Call("GET", f"{API_PREFIX}/matrix", _as(Matrix))
+def matrix(**only: Unpack[CellFilters]) -> Call[Matrix]:
+    """Every cell, or those that `only` names."""
+    return Call("GET", f"{API_PREFIX}/matrix", _as(Matrix), filter_params(only))
+
+
+def matrix_view(
+    rows: Sequence[str] | None = None, columns: Sequence[str] | None = None, **only: Unpack[CellFilters]
+) -> Call[MatrixView]:
+    """The matrix laid out by these dimensions or facts of devices, over the cells that `only` names."""
+    by = {"rows": ",".join(rows) if rows else None, "columns": ",".join(columns) if columns else None}
+    return Call("GET", f"{API_PREFIX}/matrix/view", _as(MatrixView), by | dict(filter_params(only)))
+
+
+def cell(key: str, *, limit: int | None = None) -> Call[CellDetail]:
+    """A cell and the newest of its runs."""
+    return Call("GET", f"{API_PREFIX}/cells/{_part(key)}", _as(CellDetail), {"limit": limit})
 
 
 def webhooks() -> Call[Listing[WebhookView]]:

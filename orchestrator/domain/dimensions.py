@@ -8,48 +8,50 @@ from orchestrator.contract.catalog import Quantization
 from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell, Dimension, Origin
 from orchestrator.contract.views import ProblemField
-from orchestrator.contract.vocabulary import Backend
+from orchestrator.contract.vocabulary import Backend, Weights
 from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.domain.selector import SAMPLE
 
 FACTS: Final = "facts."
 MOST_DIMENSIONS: Final = 8
 
-Values = Mapping[str, tuple[str, ...]]
-"""By dimension; several values where the cell is in several rows or columns."""
+SOURCE: Final = "imported_from"
+"""Kept beside the dimensions: results of different sources are told apart."""
+
+Values = Mapping[str, str]
+"""By dimension, but for techniques, of which a cell can have several, and for facts."""
 
 
-def values_of(cell: Cell) -> dict[str, tuple[str, ...]]:
-    """In every dimension but those of facts; empty text stands for what is not known."""
-    single = {
-        Dimension.MODEL: cell.model,
-        Dimension.FAMILY: cell.family or "",
-        Dimension.VARIANT: cell.variant,
-        Dimension.SIZE_CLASS: cell.size_class,
-        Dimension.QUANTIZATION: cell.quantization,
-        Dimension.RUNTIME: cell.runtime,
-        Dimension.RUNTIME_VERSION: cell.runtime_version,
-        Dimension.WEIGHTS: cell.weights.value,
-        Dimension.BACKEND: cell.backend.value,
-        Dimension.WORKLOAD: cell.workload,
-        Dimension.CRITERIA: criteria_value(cell.criteria),
-        Dimension.DEVICE: cell.device,
-        Dimension.DEVICE_MODEL: cell.device_model,
-        Dimension.DEVICE_CLASS: cell.device_class,
-        Dimension.BROWSER: cell.browser,
-        Dimension.BROWSER_CHANNEL: cell.browser_channel,
-        Dimension.BROWSER_VERSION: cell.browser_version,
-        Dimension.FLAGS: " ".join(cell.chrome_flags),
-        Dimension.ORIGIN: origin_of(cell).value,
+def values_of(cell: Cell) -> dict[str, str]:
+    """Empty text stands for what is not known."""
+    return {
+        Dimension.MODEL.value: cell.model,
+        Dimension.FAMILY.value: cell.family or "",
+        Dimension.VARIANT.value: cell.variant,
+        Dimension.SIZE_CLASS.value: cell.size_class,
+        Dimension.QUANTIZATION.value: cell.quantization,
+        Dimension.RUNTIME.value: cell.runtime,
+        Dimension.RUNTIME_VERSION.value: cell.runtime_version,
+        Dimension.WEIGHTS.value: cell.weights.value,
+        Dimension.BACKEND.value: cell.backend.value,
+        Dimension.WORKLOAD.value: cell.workload,
+        Dimension.CRITERIA.value: criteria_value(cell.criteria),
+        Dimension.DEVICE.value: cell.device,
+        Dimension.DEVICE_MODEL.value: cell.device_model,
+        Dimension.DEVICE_CLASS.value: cell.device_class,
+        Dimension.BROWSER.value: cell.browser,
+        Dimension.BROWSER_CHANNEL.value: cell.browser_channel,
+        Dimension.BROWSER_VERSION.value: cell.browser_version,
+        Dimension.FLAGS.value: " ".join(cell.chrome_flags),
+        Dimension.ORIGIN.value: origin_of(cell).value,
+        SOURCE: cell.imported_from or "",
     }
-    return {dimension.value: (value,) for dimension, value in single.items()} | {
-        Dimension.TECHNIQUE.value: tuple(
-            dict.fromkeys(
-                f"{one.bits:g} bits" if isinstance(one, Quantization) else one.kind for one in cell.techniques
-            )
-        )
-        or ("",)
-    }
+
+
+def technique_values(cell: Cell) -> tuple[str, ...]:
+    """How the model was made smaller: a row or column for each."""
+    found = (f"{one.bits:g} bits" if isinstance(one, Quantization) else one.kind for one in cell.techniques)
+    return tuple(dict.fromkeys(found)) or ("",)
 
 
 def origin_of(cell: Cell) -> Origin:
@@ -101,10 +103,12 @@ def order_of(dimension: str, value: str) -> tuple[Any, ...]:
         return (list(Origin).index(Origin(value)),)
     if dimension == Dimension.BACKEND:
         return (value == Backend.WASM,)
+    if dimension == Dimension.WEIGHTS:
+        return (value == Weights.SYNTHETIC,)
     if dimension.startswith(FACTS) and _NUMBER.fullmatch(value):
         return (0, float(value))
     parts = _DIGITS.split(value.casefold())
-    return (1, *(int(part) if place % 2 else part for place, part in enumerate(parts)), value)
+    return (1, tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), value)
 
 
 _DIGITS: Final = re.compile(r"(\d{1,18})")

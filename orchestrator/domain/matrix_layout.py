@@ -1,14 +1,15 @@
 """The matrix laid out: which cells meet in which slot, and what several of them say together."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import itemgetter
 from typing import Any, Final
 
 from orchestrator.contract.matrix import Cell, Dimension, Heading, Origin, Slot
 from orchestrator.contract.vocabulary import Weights
-from orchestrator.domain.dimensions import FACTS, Values, fact_values, order_of
+from orchestrator.domain.dimensions import FACTS, SOURCE, Values, fact_values, order_of, technique_values, values_of
 from orchestrator.domain.tallies import CellTally, pooled
 from orchestrator.presentation.words import byte_count, criteria_words, parameter_count, runs_on_software_gpu
 
@@ -22,15 +23,6 @@ FIGURES: Final = (
     "download_bytes",
 )
 """What a slot shows."""
-_OF_THE_MODEL: Final = {
-    Dimension.MODEL.value,
-    Dimension.FAMILY.value,
-    Dimension.VARIANT.value,
-    Dimension.SIZE_CLASS.value,
-}
-"""Sorted by size."""
-
-
 TOLD_APART: Final = (
     Dimension.VARIANT,
     Dimension.BACKEND,
@@ -43,6 +35,16 @@ TOLD_APART: Final = (
 UNKNOWN: Final = "unknown"
 NOTHING: Final = {Dimension.FLAGS.value: "no flags", Dimension.TECHNIQUE.value: "as trained"}
 """What no value means, where it does not mean that nobody knows."""
+_OF_THE_MODEL: Final = {
+    Dimension.MODEL.value,
+    Dimension.FAMILY.value,
+    Dimension.VARIANT.value,
+    Dimension.SIZE_CLASS.value,
+}
+"""Sorted by size."""
+
+Place = tuple[int, int]
+"""Row and column."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Entry:
     cell: Cell
     tally: CellTally
     values: Values
+    alone: Mapping[str, Any]
+    """What a slot says that is its alone."""
+
+    def is_where(self, other: "Entry") -> bool:
+        """Whether it is in the same slots, under the same headings."""
+        return self.values == other.values and self.cell.device_name == other.cell.device_name
 
 
 Tallies = Callable[[Sequence[Entry]], Sequence[CellTally]]
@@ -60,122 +68,211 @@ FactsOf = Callable[[Cell], Mapping[str, Any]]
 """What is known of a cell's device in its browser, as selectors see it; empty where nothing is."""
 
 
-@dataclass(frozen=True)
+def entry_of(cell: Cell, tally: CellTally) -> Entry:
+    alone = {
+        "cells": 1,
+        "cell": cell.key,
+        "devices": 1,
+        "device_models": 1,
+        "software_gpu": runs_on_software_gpu(cell),
+        "verdict": cell.verdict,
+        "fault": cell.fault,
+        "phase": cell.phase,
+        "runs": cell.runs,
+        "throttled_runs": cell.throttled_runs,
+        "successes": cell.successes,
+        "probability": cell.probability,
+        "interval": cell.interval,
+        "figures": {name: found for name in FIGURES if (found := getattr(cell, name)) is not None},
+        "last_run": cell.last_run,
+        "updated_at": cell.updated_at,
+    }
+    return Entry(cell, tally, values_of(cell), alone)
+
+
 class Layout:
-    rows: list[Heading]
-    columns: list[Heading]
-    slots: list[Slot]
-
-
-def lay_out(
-    entries: Collection[Entry], rows_by: Sequence[str], columns_by: Sequence[str], tallies: Tallies, facts_of: FactsOf
-) -> Layout:
-    """Small models first, real devices before emulated and imported ones.
+    """Cells in rows and columns: small models first, real devices before emulated and imported ones.
 
     Results of different origin are never in one slot, nor are those of trained and of synthetic weights.
     """
-    rows = _Axis(rows_by, Dimension.WEIGHTS.value, facts_of)
-    columns = _Axis(columns_by, Dimension.ORIGIN.value, facts_of)
-    met: dict[tuple[int, int], list[Entry]] = {}
-    for entry in entries:
-        for row in rows.places(entry):
-            for column in columns.places(entry):
-                met.setdefault((row, column), []).append(entry)
-    several = [entry for together in met.values() if len(together) > 1 for entry in together]
-    tally_of = dict(zip((entry.cell.key for entry in several), tallies(several), strict=True))
-    row_order, column_order = rows.order(), columns.order()
-    slots = [_slot(row_order[row], column_order[column], together, tally_of) for (row, column), together in met.items()]
-    slots.sort(key=lambda slot: (slot.row, slot.column))
-    return Layout(rows.headings(row_order), columns.headings(column_order), slots)
+
+    def __init__(
+        self, entries: Iterable[Entry], rows_by: Sequence[str], columns_by: Sequence[str], facts_of: FactsOf
+    ) -> None:
+        """`entries`: oldest change first."""
+        self._rows = _Axis(rows_by, Dimension.WEIGHTS.value, facts_of)
+        self._columns = _Axis(columns_by, Dimension.ORIGIN.value, facts_of)
+        met: dict[Place, dict[str, Entry]] = {}
+        for entry in entries:
+            key, columns = entry.cell.key, self._columns.add(entry)
+            for row in self._rows.add(entry):
+                for column in columns:
+                    met.setdefault((row, column), {})[key] = entry
+        row_of, column_of = self._rows.arrange(), self._columns.arrange()
+        self._met = {(row_of[row], column_of[column]): together for (row, column), together in met.items()}
+        self._order = sorted(self._met)
+        self._slots: dict[Place, Slot] = {}
+        self._written: dict[Place, bytes] = {}
+        self._stale: set[Place] = set(self._met)
+
+    @property
+    def rows(self) -> list[Heading]:
+        return self._rows.headings
+
+    @property
+    def columns(self) -> list[Heading]:
+        return self._columns.headings
+
+    def accept(self, changed: Iterable[Entry]) -> bool:
+        """Takes in cells that are new or have changed; False where that needs another layout."""
+        for entry in changed:
+            places = self._places(entry)
+            if places is None:
+                return False
+            for place in places:
+                before = self._met[place].get(entry.cell.key)
+                if before is None or not before.is_where(entry):
+                    return False
+                self._met[place][entry.cell.key] = entry
+                self._stale.add(place)
+        return True
+
+    def refresh(self, tallies: Tallies) -> None:
+        """Makes the slots whose cells have changed."""
+        stale = {place: [entry for _, entry in sorted(self._met[place].items())] for place in self._stale}
+        several = {entry.cell.key: entry for together in stale.values() if len(together) > 1 for entry in together}
+        tally_of = dict(zip(several, tallies(list(several.values())), strict=True)) if several else {}
+        for place, together in stale.items():
+            self._slots[place] = _slot(place, together, tally_of)
+            self._written.pop(place, None)
+        self._stale = set()
+
+    def slots(self) -> list[Slot]:
+        """By row, then by column."""
+        return [self._slots[place] for place in self._order]
+
+    def written_slots(self) -> bytes:
+        """The slots as a JSON list."""
+        for place, slot in self._slots.items():
+            if place not in self._written:
+                self._written[place] = slot.model_dump_json().encode()
+        return b"[" + b",".join([self._written[place] for place in self._order]) + b"]"
+
+    def _places(self, entry: Entry) -> list[Place] | None:
+        rows, columns = self._rows.find(entry), self._columns.find(entry)
+        if rows is None or columns is None:
+            return None
+        places = list(product(rows, columns))
+        return places if all(place in self._met for place in places) else None
 
 
 class _Axis:
-    """The rows or the columns, each with a place: its number in the order in which they were met."""
+    """The rows or the columns."""
 
     def __init__(self, dimensions: Sequence[str], apart: str, facts_of: FactsOf) -> None:
         self._dimensions = dimensions
         self._apart = apart
         """The dimension whose values are told apart whether it was asked for or not."""
         self._facts_of = facts_of
-        self._places: dict[tuple[str, ...], int] = {}
-        self._first: list[Entry] = []
-        """An entry of each place."""
-        self._sizes: dict[tuple[str, str], int] = {}
-        """The fewest parameters of what has a value in a dimension of the model."""
-        self._names: dict[str, str] = {}
+        self._asked = (apart, SOURCE, *dimensions) if apart == Dimension.ORIGIN else (apart, *dimensions)
+        self._is_single = not any(name == Dimension.TECHNIQUE or name.startswith(FACTS) for name in dimensions)
+        self._read = itemgetter(*self._asked)
+        self._by_size = not _OF_THE_MODEL.isdisjoint(dimensions)
+        self._numbers: dict[tuple[str, ...], int] = {}
+        """In the order in which they were met; once arranged, in that in which they are shown."""
+        self._examples: list[Entry] = []
+        """Of each the cell that changed last."""
+        self._sizes: list[int] = []
+        """The fewest parameters of a model in each."""
+        self.headings: list[Heading] = []
 
-    def places(self, entry: Entry) -> list[int]:
-        """One, but for dimensions in which the entry has several values."""
-        options = [self._values(entry, dimension) for dimension in (self._apart, *self._dimensions)]
-        source = entry.cell.imported_from if self._apart == Dimension.ORIGIN else None
+    def add(self, entry: Entry) -> list[int]:
+        """The numbers of its rows or columns."""
         found = []
-        for key in product(*options, (source or "",)):
-            place = self._places.setdefault(key, len(self._places))
-            if place == len(self._first):
-                self._first.append(entry)
-            found.append(place)
+        for key in self._keys(entry):
+            number = self._numbers.setdefault(key, len(self._numbers))
+            if number == len(self._examples):
+                self._examples.append(entry)
+                self._sizes.append(entry.cell.parameters)
+            elif self._by_size:
+                self._examples[number] = entry
+                self._sizes[number] = min(self._sizes[number], entry.cell.parameters)
+            else:
+                self._examples[number] = entry
+            found.append(number)
         return found
+
+    def find(self, entry: Entry) -> list[int] | None:
+        """As `add`; None where there is no such row or column yet."""
+        found = [self._numbers.get(key) for key in self._keys(entry)]
+        numbers = [number for number in found if number is not None]
+        return numbers if len(numbers) == len(found) else None
+
+    def arrange(self) -> list[int]:
+        """Sorts; where each number is now."""
+        smallest: dict[tuple[str, str], int] = {}
+        for key, number in self._numbers.items():
+            for dimension, value in zip(self._asked, key, strict=True):
+                if dimension in _OF_THE_MODEL:
+                    known = smallest.get((dimension, value), self._sizes[number])
+                    smallest[dimension, value] = min(known, self._sizes[number])
+        ranked = sorted(self._numbers.items(), key=lambda item: self._rank(item[0], item[1], smallest))
+        moved = [0] * len(ranked)
+        for place, (_, number) in enumerate(ranked):
+            moved[number] = place
+        names = {entry.cell.device: _device_name(entry.cell) for entry in self._examples}
+        shared = {name for name, devices in Counter(names.values()).items() if devices > 1}
+        self.headings = [self._heading(key, self._examples[number].cell, shared) for key, number in ranked]
+        self._numbers = {key: place for place, (key, _) in enumerate(ranked)}
+        return moved
+
+    def _keys(self, entry: Entry) -> Iterable[tuple[str, ...]]:
+        if self._is_single:
+            return (self._read(entry.values),)
+        return product(*(self._values(entry, dimension) for dimension in self._asked))
 
     def _values(self, entry: Entry, dimension: str) -> tuple[str, ...]:
         if dimension.startswith(FACTS):
             return fact_values(self._facts_of(entry.cell), dimension)
-        values = entry.values[dimension]
-        if dimension in _OF_THE_MODEL:
-            known = self._sizes.setdefault((dimension, values[0]), entry.cell.parameters)
-            if entry.cell.parameters < known:
-                self._sizes[dimension, values[0]] = entry.cell.parameters
-        elif dimension == Dimension.DEVICE:
-            self._names[entry.cell.device] = entry.cell.device_name or entry.cell.device
-        return values
+        return technique_values(entry.cell) if dimension == Dimension.TECHNIQUE else (entry.values[dimension],)
 
-    def order(self) -> list[int]:
-        """Which row or column each place is."""
-        order = [0] * len(self._places)
-        for number, (_, place) in enumerate(
-            sorted((self._rank(key, place), place) for key, place in self._places.items())
-        ):
-            order[place] = number
-        return order
-
-    def _rank(self, key: tuple[str, ...], place: int) -> tuple[Any, ...]:
-        apart, *values, source = key
+    def _rank(self, key: tuple[str, ...], number: int, smallest: Mapping[tuple[str, str], int]) -> tuple[Any, ...]:
+        cell = self._examples[number].cell
         parts: list[Any] = []
-        for dimension, value in zip(self._dimensions, values, strict=True):
+        for dimension, value in zip(self._asked, key, strict=True):
+            order = order_of(dimension, value)
             if dimension in _OF_THE_MODEL:
-                model = self._first[place].cell.model.casefold() if dimension == Dimension.VARIANT else ""
-                parts.append((self._sizes[dimension, value], model, order_of(dimension, value)))
+                # A model's builds stay together.
+                model = cell.model.casefold() if dimension == Dimension.VARIANT else ""
+                parts.append((smallest[dimension, value], model, order))
             elif dimension == Dimension.DEVICE:
-                parts.append((order_of(dimension, self._names[value]), value))
+                parts.append((order_of(dimension, _device_name(cell)), order))
             else:
-                parts.append(order_of(dimension, value))
-        told_apart = order_of(self._apart, apart)
+                parts.append(order)
         # Columns of real devices come before all others; rows of synthetic weights behind those of trained ones.
-        return (told_apart, source, *parts) if self._apart == Dimension.ORIGIN else (*parts, told_apart)
-
-    def headings(self, order: Sequence[int]) -> list[Heading]:
-        shared = {name for name, devices in Counter(self._names.values()).items() if devices > 1}
-        found: list[Heading | None] = [None] * len(order)
-        for key, place in self._places.items():
-            found[order[place]] = self._heading(key, self._first[place].cell, shared)
-        return [heading for heading in found if heading is not None]
+        return tuple(parts if self._apart == Dimension.ORIGIN else (*parts[1:], parts[0]))
 
     def _heading(self, key: tuple[str, ...], example: Cell, shared: Collection[str]) -> Heading:
-        apart, *given, source = key
-        values = dict(zip(self._dimensions, given, strict=True))
+        told = dict(zip(self._asked, key, strict=True))
+        values = {dimension: told[dimension] for dimension in self._dimensions}
         names = {dimension: NOTHING.get(dimension, UNKNOWN) for dimension, value in values.items() if not value}
         if Dimension.DEVICE in values:
-            name = self._names[values[Dimension.DEVICE]]
-            names[Dimension.DEVICE] = f"{name} ({example.device})" if name in shared else name
+            name = _device_name(example)
+            names[Dimension.DEVICE.value] = f"{name} ({example.device})" if name in shared else name
         if Dimension.CRITERIA in values:
-            names[Dimension.CRITERIA] = criteria_words(example.criteria)
+            names[Dimension.CRITERIA.value] = criteria_words(example.criteria)
         return Heading(
             values=values,
             names=names,
             note=_note(values, example),
-            emulated=apart == Origin.EMULATED,
-            synthetic=apart == Weights.SYNTHETIC,
-            imported_from=source or None,
+            emulated=told[self._apart] == Origin.EMULATED,
+            synthetic=told[self._apart] == Weights.SYNTHETIC,
+            imported_from=told.get(SOURCE) or None,
         )
+
+
+def _device_name(cell: Cell) -> str:
+    return cell.device_name or cell.device
 
 
 def _note(values: Mapping[str, str], example: Cell) -> str:
@@ -190,11 +287,11 @@ def _note(values: Mapping[str, str], example: Cell) -> str:
     return ""
 
 
-def _slot(row: int, column: int, together: Sequence[Entry], tally_of: Mapping[str, CellTally]) -> Slot:
+def _slot(place: Place, together: Sequence[Entry], tally_of: Mapping[str, CellTally]) -> Slot:
+    row, column = place
     if len(together) == 1:
-        return _slot_of_one(row, column, together[0].cell)
-    tally = pooled([tally_of[entry.cell.key] for entry in together])
-    statistics = tally.statistics(FIGURES)
+        return Slot(row=row, column=column, **together[0].alone)
+    statistics = pooled([tally_of[entry.cell.key] for entry in together], FIGURES).statistics(FIGURES)
     figures = {name: found for name in FIGURES if (found := statistics.pop(name)) is not None}
     return Slot(
         row=row,
@@ -203,31 +300,8 @@ def _slot(row: int, column: int, together: Sequence[Entry], tally_of: Mapping[st
         cell=None,
         devices=len({entry.cell.device for entry in together}),
         device_models=len({entry.cell.device_model for entry in together}),
-        differ_in=[dimension for dimension in TOLD_APART if len({entry.values[dimension] for entry in together}) > 1],
+        differ_in=[one for one in TOLD_APART if len({entry.values[one] for entry in together}) > 1],
         software_gpu=any(runs_on_software_gpu(entry.cell) for entry in together),
         figures=figures,
         **statistics,
-    )
-
-
-def _slot_of_one(row: int, column: int, cell: Cell) -> Slot:
-    return Slot(
-        row=row,
-        column=column,
-        cells=1,
-        cell=cell.key,
-        devices=1,
-        device_models=1,
-        software_gpu=runs_on_software_gpu(cell),
-        verdict=cell.verdict,
-        fault=cell.fault,
-        phase=cell.phase,
-        runs=cell.runs,
-        throttled_runs=cell.throttled_runs,
-        successes=cell.successes,
-        probability=cell.probability,
-        interval=cell.interval,
-        figures={name: found for name in FIGURES if (found := getattr(cell, name)) is not None},
-        last_run=cell.last_run,
-        updated_at=cell.updated_at,
     )

@@ -143,10 +143,8 @@ class CellTally:
         } | {name: figure(self.samples.get(name, ())) for name in figures}
 
 
-def pooled(tallies: Sequence[CellTally]) -> CellTally:
-    """Several cells' tallies as one: counts summed, samples put together."""
-    if len(tallies) == 1:
-        return tallies[0]
+def pooled(tallies: Sequence[CellTally], figures: Iterable[str]) -> CellTally:
+    """Several cells' tallies as one: counts summed, samples of these figures put together."""
     verdicts: dict[Verdict, int] = {}
     faults: dict[FaultCode, FaultTally] = {}
     for tally in tallies:
@@ -156,11 +154,13 @@ def pooled(tallies: Sequence[CellTally]) -> CellTally:
             known = faults.get(code)
             newest = fault if known is None or fault.at > known.at else known
             faults[code] = FaultTally(fault.runs + (known.runs if known else 0), newest.run_id, newest.at, newest.phase)
-    unmarked = [tally for tally in tallies if tally.unmarked]
-    values: dict[str, list[Values]] = {}
-    for tally in unmarked or tallies:
-        for name, some in tally.samples.items():
-            values.setdefault(name, []).append(some)
+    # As within a cell: throttled runs where there are no others.
+    unmarked = [tally for tally in tallies if tally.unmarked] or tallies
+    samples = {}
+    for name in figures:
+        values = [some for tally in unmarked if (some := tally.samples.get(name)) is not None]
+        if values:
+            samples[name] = np.concatenate(values)
     last = max(tallies, key=lambda tally: (tally.last_at is not None, tally.last_at))
     return CellTally(
         sum(tally.runs for tally in tallies),
@@ -169,7 +169,7 @@ def pooled(tallies: Sequence[CellTally]) -> CellTally:
         sum(tally.unmarked for tally in tallies),
         verdicts,
         faults,
-        {name: np.concatenate(some) for name, some in values.items()},
+        samples,
         last.last_run,
         last.last_at,
     )

@@ -158,9 +158,13 @@ def _key_figure(slot: Slot) -> str:
 
 
 def _slots_address(slot: Slot, view: MatrixView, drill_down: Sequence[tuple[str, str]]) -> str:
-    """The matrix of the slot's own cells. What is of a fact cannot be asked for by it: that stays as it was."""
+    """The matrix of the slot's own cells; of more where a technique or a fact of devices tells them from others."""
     values = {**view.rows[slot.row].values, **view.columns[slot.column].values}
-    place = [(name, value) for name, value in values.items() if value and name in DIMENSION_WORDS]
+    place = [
+        (name, value)
+        for name, value in values.items()
+        if value and name in DIMENSION_WORDS and name != Dimension.TECHNIQUE
+    ]
     named = {name for name, _ in place}
     return f"/?{urlencode([*((name, value) for name, value in drill_down if name not in named), *place])}"
 

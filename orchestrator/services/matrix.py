@@ -1,20 +1,23 @@
 """The matrix: a copy of all cells, kept up by what has changed, and what is read from it."""
 
+import gc
 import hashlib
-import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
+from operator import itemgetter
+from threading import Lock
 from typing import Any, Final
 
 from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, MatrixView
 from orchestrator.contract.views import ProblemField
 from orchestrator.domain.cells import recounted
-from orchestrator.domain.dimensions import FACTS, check_dimensions, values_of
+from orchestrator.domain.dimensions import FACTS, check_dimensions
 from orchestrator.domain.errors import InvalidRequestError, NotFoundError
 from orchestrator.domain.lab_plan import LabPlan
-from orchestrator.domain.matrix_layout import COLUMNS, ROWS, Entry, lay_out
+from orchestrator.domain.matrix_layout import COLUMNS, ROWS, Entry, Layout, entry_of
 from orchestrator.domain.records import DeviceRecord
 from orchestrator.domain.tallies import CellTally, Result, Samples
 from orchestrator.services.paging import Page, paged
@@ -25,6 +28,7 @@ MOST_RESULTS: Final = 50_000
 """Runs that one request may count anew."""
 _MOST_SLOTS_KEPT: Final = 60_000
 """Of all views that are kept for those who ask the same again."""
+_MANY_CHANGES: Final = 1_000
 _RUNS_OF_CELL: Final = "cell-runs"
 _CELLS: Final = "cells"
 _VERSIONS: Final = {Dimension.RUNTIME_VERSION, Dimension.BROWSER_VERSION}
@@ -63,9 +67,26 @@ class _Snapshot:
 
     version: str
     revision: int
-    entries: Mapping[str, Entry]
-    revisions: Mapping[str, int]
-    """Of each cell's newest change."""
+    entries: dict[str, Entry]
+    """Those that changed last come last."""
+    revisions: dict[str, int]
+    """Of each cell's newest change, in the same order."""
+
+    def changed_since(self, revision: int) -> list[Entry]:
+        keys = takewhile(lambda key: self.revisions[key] > revision, reversed(self.revisions))
+        return [self.entries[key] for key in keys]
+
+
+@dataclass
+class _Kept:
+    """A view for those who ask the same again."""
+
+    version: str
+    revision: int
+    facts: "_Facts | None"
+    layout: Layout
+    view: MatrixView
+    written: bytes | None = None
 
 
 class MatrixReading:
@@ -75,11 +96,13 @@ class MatrixReading:
         self._store = store
         self._clock = clock
         self._plan = plan
-        self._lock = threading.Lock()
+        self._reading = Lock()
         self._snapshot = _Snapshot("none", -1, {}, {})
+        self._laying_out = Lock()
+        self._kept: OrderedDict[MatrixQuery, _Kept] = OrderedDict()
         self._samples: dict[str, tuple[int, Samples]] = {}
         """Of cells that were pooled, with the revision they are of."""
-        self._views: OrderedDict[tuple[str, MatrixQuery], MatrixView] = OrderedDict()
+        self._facts: _Facts | None = None
 
     def version(self) -> str:
         """Another one whenever a cell has changed."""
@@ -112,35 +135,16 @@ class MatrixReading:
 
     def view(self, query: MatrixQuery) -> MatrixView:
         """Raises InvalidRequestError for dimensions there are not, and where too many runs would be counted."""
-        check_dimensions(query.rows, "rows")
-        check_dimensions(query.columns, "columns")
-        with self._store.read() as tx:
-            snapshot = self._current(tx)
-            facts = self._facts(tx, snapshot, query)
-            version = snapshot.version if facts is None else f"{snapshot.version}-{facts.version}"
-            with self._lock:
-                known = self._views.get((version, query))
-            if known is not None:
-                return known
-            entries = self._chosen(tx, snapshot, query.only)
-            layout = lay_out(
-                entries,
-                query.rows,
-                query.columns,
-                lambda some: self._with_samples(tx, snapshot, some, query.only.counts_anew),
-                facts.of if facts else _nothing,
-            )
-        view = MatrixView(
-            version=version,
-            generated_at=self._clock(),
-            rows_by=list(query.rows),
-            columns_by=list(query.columns),
-            rows=layout.rows,
-            columns=layout.columns,
-            slots=layout.slots,
-        )
-        self._keep((version, query), view)
-        return view
+        return self._laid_out(query).view
+
+    def written_view(self, query: MatrixQuery) -> tuple[str, bytes]:
+        """The version of a view, and the view as JSON."""
+        kept = self._laid_out(query)
+        with self._laying_out:
+            if kept.written is None:
+                frame = kept.view.model_copy(update={"slots": []}).model_dump_json().encode()
+                kept.written = frame.removesuffix(b"[]}") + kept.layout.written_slots() + b"}"
+            return kept.version, kept.written
 
     def cell(self, key: str, page: Page) -> CellDetail:
         """With its runs, newest first. Raises NotFoundError."""
@@ -159,7 +163,7 @@ class MatrixReading:
             return _Snapshot("none", -1, {}, {})
         revision, at = newest
         version = f"{revision}-{int(at.timestamp() * 1e6):x}"
-        with self._lock:
+        with self._reading:
             known = self._snapshot
             if known.version == version or revision < known.revision:
                 # Another thread has read on meanwhile; what it has is newer than what this transaction sees.
@@ -167,10 +171,57 @@ class MatrixReading:
             changes = tx.cells.changed_since(known.revision)
             entries, revisions = dict(known.entries), dict(known.revisions)
             for change in changes:
-                entries[change.cell.key] = Entry(change.cell, change.tally, values_of(change.cell))
-                revisions[change.cell.key] = change.revision
+                key = change.cell.key
+                entries.pop(key, None)
+                revisions.pop(key, None)
+                entries[key] = entry_of(change.cell, change.tally)
+                revisions[key] = change.revision
             self._snapshot = _Snapshot(version, revision, entries, revisions)
+            if len(changes) >= _MANY_CHANGES:
+                # They stay: to look through them again and again for garbage takes longer than most queries.
+                gc.collect()
+                gc.freeze()
             return self._snapshot
+
+    def _laid_out(self, query: MatrixQuery) -> _Kept:
+        check_dimensions(query.rows, "rows")
+        check_dimensions(query.columns, "columns")
+        with self._store.read() as tx:
+            snapshot = self._current(tx)
+            facts = self._facts_for(tx, query)
+            version = snapshot.version if facts is None else f"{snapshot.version}-{facts.version}"
+            with self._laying_out:
+                kept = self._kept.get(query)
+                if kept is not None and (kept.version == version or kept.revision > snapshot.revision):
+                    self._kept.move_to_end(query)
+                    return kept
+            # Counting anew takes its time: others go on meanwhile.
+            entries = self._chosen(tx, snapshot, query.only) if query.only.counts_anew else None
+            with self._laying_out:
+                layout = self._brought_up(self._kept.get(query), snapshot, facts, query.only)
+                if layout is None:
+                    if entries is None:
+                        entries = self._chosen(tx, snapshot, query.only)
+                    layout = Layout(entries, query.rows, query.columns, facts.of if facts else _nothing)
+                layout.refresh(lambda some: self._with_samples(tx, snapshot, some, query.only.counts_anew))
+                view = MatrixView(
+                    version=version,
+                    generated_at=self._clock(),
+                    rows_by=list(query.rows),
+                    columns_by=list(query.columns),
+                    rows=layout.rows,
+                    columns=layout.columns,
+                    slots=layout.slots(),
+                )
+                return self._keep(query, _Kept(version, snapshot.revision, facts, layout, view))
+
+    @staticmethod
+    def _brought_up(kept: _Kept | None, snapshot: _Snapshot, facts: "_Facts | None", only: CellFilter) -> Layout | None:
+        """The layout of before with what has changed since; None where it has to be made anew."""
+        if kept is None or only.counts_anew or kept.facts is not facts or kept.revision > snapshot.revision:
+            return None
+        changed = [entry for entry in snapshot.changed_since(kept.revision) if only.passes(entry)]
+        return kept.layout if kept.layout.accept(changed) else None
 
     def _chosen(self, tx: Transaction, snapshot: _Snapshot, only: CellFilter) -> list[Entry]:
         chosen = [entry for entry in snapshot.entries.values() if only.passes(entry)]
@@ -191,54 +242,54 @@ class MatrixReading:
         for key, result in found:
             results.setdefault(key, []).append(result)
         tallies = {key: CellTally().with_results(some) for key, some in results.items()}
-        return [
-            replace(by_key[key], cell=recounted(by_key[key].cell, tally), tally=tally) for key, tally in tallies.items()
-        ]
+        return [entry_of(recounted(by_key[key].cell, tally), tally) for key, tally in tallies.items()]
 
     def _with_samples(
         self, tx: Transaction, snapshot: _Snapshot, entries: Sequence[Entry], counted_anew: bool
     ) -> list[CellTally]:
         if counted_anew:
             return [entry.tally for entry in entries]
-        keys = {entry.cell.key for entry in entries}
-        samples = self._samples_of(tx, snapshot, keys)
-        return [replace(entry.tally, samples=samples[entry.cell.key]) for entry in entries]
+        missing = [
+            entry.cell.key
+            for entry in entries
+            if self._samples.get(entry.cell.key, (-1,))[0] < snapshot.revisions[entry.cell.key]
+        ]
+        self._samples |= tx.cells.samples(missing)
+        return [replace(entry.tally, samples=self._samples[entry.cell.key][1]) for entry in entries]
 
-    def _samples_of(self, tx: Transaction, snapshot: _Snapshot, keys: Collection[str]) -> dict[str, Samples]:
-        with self._lock:
-            kept = {key: self._samples.get(key, (-1, {})) for key in keys}
-        known = {key: some for key, (revision, some) in kept.items() if revision == snapshot.revisions[key]}
-        missing = keys - known.keys()
-        if missing:
-            read = tx.cells.samples(missing)
-            with self._lock:
-                self._samples |= read
-            known |= {key: some for key, (_, some) in read.items()}
-        return known
-
-    def _facts(self, tx: Transaction, snapshot: _Snapshot, query: MatrixQuery) -> "_Facts | None":
+    def _facts_for(self, tx: Transaction, query: MatrixQuery) -> "_Facts | None":
         if not any(name.startswith(FACTS) for name in (*query.rows, *query.columns)):
             return None
-        return _Facts(tx.devices.some({entry.cell.device for entry in snapshot.entries.values()}), self._plan())
+        revisions, plan = tx.devices.facts_revisions(), self._plan()
+        known = self._facts
+        if known is None or not known.are_of(revisions, plan):
+            known = self._facts = _Facts(tx.devices.all(), revisions, plan)
+        return known
 
-    def _keep(self, key: tuple[str, MatrixQuery], view: MatrixView) -> None:
-        with self._lock:
-            self._views[key] = view
-            while len(self._views) > 1 and sum(len(kept.slots) for kept in self._views.values()) > _MOST_SLOTS_KEPT:
-                self._views.popitem(last=False)
+    def _keep(self, query: MatrixQuery, kept: _Kept) -> _Kept:
+        self._kept[query] = kept
+        self._kept.move_to_end(query)
+        while len(self._kept) > 1 and sum(len(one.view.slots) + 1 for one in self._kept.values()) > _MOST_SLOTS_KEPT:
+            self._kept.popitem(last=False)
+        return kept
 
 
 class _Facts:
-    """What selectors see of the devices, in the browsers of the cells."""
+    """What selectors see of the devices, in each of their browsers."""
 
-    def __init__(self, devices: Mapping[str, DeviceRecord], plan: LabPlan) -> None:
+    def __init__(self, devices: Sequence[DeviceRecord], revisions: Mapping[str, str], plan: LabPlan) -> None:
+        self._revisions = revisions
+        self._plan = plan
         self._facts = {
-            (identifier, browser.id): plan.facts_of(device, browser)
-            for identifier, device in devices.items()
+            (device.registration.id, browser.id): plan.facts_of(device, browser)
+            for device in devices
             for browser in device.registration.facts.browsers
         }
-        told = sorted((key, repr(facts)) for key, facts in self._facts.items())
-        self.version = hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
+        told = repr(sorted(self._facts.items(), key=itemgetter(0)))
+        self.version = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+
+    def are_of(self, revisions: Mapping[str, str], plan: LabPlan) -> bool:
+        return self._revisions == revisions and self._plan == plan
 
     def of(self, cell: Cell) -> Mapping[str, Any]:
         return self._facts.get((cell.device, cell.browser_channel.replace(" ", "-")), {})
@@ -248,12 +299,8 @@ def _nothing(_cell: Cell) -> Mapping[str, Any]:
     return {}
 
 
-def _is_any(values: tuple[str, ...], dimension: Dimension, wanted: frozenset[str]) -> bool:
-    if not wanted.isdisjoint(values):
-        return True
-    if dimension not in _VERSIONS:
-        return False
-    return any(value.startswith(f"{one}.") for value in values for one in wanted)
+def _is_any(value: str, dimension: Dimension, wanted: frozenset[str]) -> bool:
+    return value in wanted or (dimension in _VERSIONS and any(value.startswith(f"{one}.") for one in wanted))
 
 
 def _counted_anew_for(only: CellFilter) -> list[tuple[str, str]]:

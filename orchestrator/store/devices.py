@@ -137,6 +137,9 @@ class DeviceRepository:
     def all(self) -> list[DeviceRecord]:
         return list(self._records(_DEVICE.order_by(DEVICES.c.id)))
 
+    def facts_revisions(self) -> dict[str, str]:
+        return dict(iter(self._session.execute(select(DEVICES.c.id, DEVICES.c.facts_revision))))
+
     def page(self, after: str | None, limit: int) -> list[DeviceRecord]:
         query = _DEVICE.order_by(DEVICES.c.id).limit(limit)
         return list(self._records(query if after is None else query.where(DEVICES.c.id > after)))

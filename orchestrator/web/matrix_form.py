@@ -19,6 +19,9 @@ from orchestrator.services.matrix import CellFilter, MatrixQuery
 Values = Mapping[Dimension, Collection[str]]
 """What there is to choose from."""
 
+CHOSEN_BY: Final = tuple(dimension for dimension in Dimension if dimension is not Dimension.TECHNIQUE)
+"""What cells can be chosen by: of a technique a build may have several."""
+
 _MOST_VALUES: Final = 50
 _ASKED_BY: Final = (
     Dimension.MODEL,
@@ -32,7 +35,7 @@ _ASKED_BY: Final = (
     Dimension.WEIGHTS,
     Dimension.ORIGIN,
 )
-"""What the form offers; an address may ask by any dimension."""
+"""What the form offers; an address may ask by more."""
 _ROWS_BY: Final = (
     ",".join(ROWS),
     *("model", "model,backend", "family", "size_class", "technique", "quantization", "runtime"),
@@ -86,7 +89,7 @@ class Asked:
     @property
     def drill_down(self) -> list[tuple[str, str]]:
         """The same filters with each cell by itself."""
-        kept = {dimension.value for dimension in Dimension} | {"label", "since", "until"}
+        kept = {dimension.value for dimension in CHOSEN_BY} | {"label", "since", "until"}
         return [(name, value) for name, value in self.given.multi_items() if value and name in kept]
 
     @property
@@ -97,7 +100,7 @@ class Asked:
 def read_query(given: QueryParams) -> Asked:
     """Raises InvalidRequestError, saying which field of the address cannot be read."""
     values: list[tuple[Dimension, frozenset[str]]] = []
-    for dimension in Dimension:
+    for dimension in CHOSEN_BY:
         wanted = frozenset(filter(None, given.getlist(dimension.value)))
         if len(wanted) > _MOST_VALUES:
             raise _invalid(dimension.value, ", ".join(sorted(wanted)), f"at most {_MOST_VALUES} values")
@@ -117,7 +120,7 @@ def build_form(asked: Asked, known: Values) -> MatrixForm:
     rows, columns = ",".join(asked.query.rows), ",".join(asked.query.columns)
     filters = [_filter(dimension, known.get(dimension, ()), asked) for dimension in _ASKED_BY]
     own = {dimension.value for dimension in _ASKED_BY} | {"rows", "columns", "label", "since", "until", "density"}
-    allowed = {dimension.value for dimension in Dimension} - own
+    allowed = {dimension.value for dimension in CHOSEN_BY} - own
     others = [(name, value) for name, value in asked.given.multi_items() if value and name in allowed]
     return MatrixForm(
         rows=_layouts(_ROWS_BY, rows),

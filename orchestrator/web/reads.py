@@ -15,6 +15,7 @@ from orchestrator.services.matrix import MatrixQuery, MatrixReading
 from orchestrator.services.paging import Page
 from orchestrator.services.reading import JobQuery, Reading, RunQuery
 from orchestrator.services.waiting import Waiting
+from orchestrator.web.matrix_form import CHOSEN_BY
 
 MOST_JOBS = 100
 MOST_RUNS = 1000
@@ -91,12 +92,13 @@ class ServiceMatrixReads:
     def _current(self) -> "_Known":
         version = self._matrix.version()
         if self._known.version != version:
-            values: dict[Dimension, set[str]] = {dimension: set() for dimension in Dimension}
+            values: dict[Dimension, set[str]] = {dimension: set() for dimension in CHOSEN_BY}
             keys: dict[str, list[str]] = {}
             for cell in self._matrix.cells():
                 keys.setdefault(cell.key[:SHORT_KEY], []).append(cell.key)
-                for name, found in values_of(cell).items():
-                    values[Dimension(name)].update(found)
+                found = values_of(cell)
+                for dimension in CHOSEN_BY:
+                    values[dimension].add(found[dimension])
             self._known = _Known(version, values, keys)
         return self._known
 

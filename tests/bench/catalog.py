@@ -16,6 +16,7 @@ from tests.bench import (
     isolation,
     load,
     matrix_page,
+    matrix_scale,
     overhead,
     plugging_in,
     probe_cost,
@@ -45,6 +46,7 @@ PLANS: Final[tuple[Plan, ...]] = (
     submission.trials,
     fairness.trials,
     matrix_page.trials,
+    matrix_scale.trials,
 )
 
 

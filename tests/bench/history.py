@@ -176,14 +176,16 @@ class _PastCell:
 
     def run_rows(self) -> Iterator[dict[str, Any]]:
         verdict, code, phase = self.verdict
-        fault = code and {
-            "origin": "device",
-            "code": code,
-            "phase": phase,
-            "transient": False,
-            "detail": "",
-            "evidence": [],
-        }
+        fault: dict[str, Any] | None = None
+        if code is not None:
+            fault = {
+                "origin": "device",
+                "code": code,
+                "phase": phase,
+                "transient": False,
+                "detail": "",
+                "evidence": [],
+            }
         key, made = self.key, self.example
         constant = {
             "variant_digest": made.variant_digest,

@@ -23,6 +23,7 @@
       stream.addEventListener("open", ask); // what happened before it was open is not told
       stream.addEventListener("error", () => {
         if (stream.readyState === EventSource.CLOSED) comeBack();
+        else ask(); // the browser comes back by itself; whether the coordinator is there shows meanwhile
       });
       return stream;
     });

@@ -36,5 +36,4 @@ def test_the_matrix_shows_each_result_as_it_comes_in(browser: WebBrowser, tmp_pa
         finally:
             qa.close()
             agent.close()
-    browser.ask("document.dispatchEvent(new Event('visibilitychange'))")
     browser.wait_for("!document.getElementById('stale').hidden")

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from orchestrator.contract.matrix import Matrix
+from orchestrator.api.examples import MATRIX_VIEW
+from orchestrator.contract.matrix import Matrix, MatrixView
 from orchestrator.contract.views import DeviceEstimate, JobPreview, Problem, ProblemField, RunCounts
 from orchestrator.contract.vocabulary import JobState, RunState, Verdict
 from tests.unit.cli import matrix_samples, samples
@@ -469,3 +471,61 @@ def test_a_verdict_is_never_an_error(coordinator: FakeCoordinator) -> None:
     result = fitmatrix("run", "run-1", server=coordinator.url)
     assert result.exit_code == 0
     assert "≠ wrong output" in result.stdout
+
+
+def test_the_matrix_is_laid_out_as_asked_for(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/matrix/view", MatrixView.model_validate(MATRIX_VIEW))
+    asked = ("matrix", "--rows", "model,backend", "--columns", "device_class", "--only", "backend=wasm")
+    result = fitmatrix(*asked, "--only", "label=branch=main", server=coordinator.url)
+    assert result.exit_code == 0, result.stderr
+    for words in (
+        "SmolLM2-135M-Instruct",
+        "✔ fits",
+        "11.2 tok/s",
+        "10/10",
+        "2 device models",
+        "⚙ emulated",
+        "out-of-memory",
+    ):
+        assert words in result.output
+    (path,) = coordinator.asked("GET /api/v1/matrix/view")
+    assert parse_qs(urlsplit(path).query) == {
+        "rows": ["model,backend"],
+        "columns": ["device_class"],
+        "backend": ["wasm"],
+        "label": ["branch=main"],
+    }
+    as_json = fitmatrix(*asked, "--format", "json", server=coordinator.url)
+    assert MatrixView.model_validate_json(as_json.output) == MatrixView.model_validate(MATRIX_VIEW)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "colour=red"], "device_class"),
+        (["--only", "backend"], "NAME=VALUE"),
+        (["--rows", "model", "--format", "csv"], "leave out --rows"),
+    ],
+)
+def test_what_the_matrix_cannot_do_is_said(coordinator: FakeCoordinator, arguments: list[str], words: str) -> None:
+    result = fitmatrix("matrix", *arguments, server=coordinator.url)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not coordinator.requests
+
+
+def test_filters_of_cells_are_sent_as_they_are(coordinator: FakeCoordinator) -> None:
+    coordinator.answer("GET /api/v1/matrix", matrix_samples.demo_matrix())
+    result = fitmatrix(
+        "matrix",
+        "--only",
+        "since=2026-01-01T00:00:00Z",
+        "--only",
+        "model=a",
+        "--only",
+        "model=b",
+        server=coordinator.url,
+    )
+    assert result.exit_code == 0, result.stderr
+    (path,) = coordinator.asked("GET /api/v1/matrix")
+    assert parse_qs(urlsplit(path).query) == {"since": ["2026-01-01T00:00:00Z"], "model": ["a", "b"]}

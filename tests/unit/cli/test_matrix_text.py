@@ -148,7 +148,7 @@ def test_csv_has_a_line_per_cell_with_flat_figures() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(made), newline="")))
     assert len(rows) == len(made.cells)
     first = rows[0]
-    assert list(first)[:3] == ["variant", "model", "family"]
+    assert list(first)[:3] == ["key", "variant", "model"]
     assert (first["decode_tokens_per_second_median"], first["decode_tokens_per_second_n"]) == ("11.3", "5")
     assert (first["interval_low"], first["interval_high"]) == ("0.621", "0.999")
     assert (first["min_decode_tokens_per_second"], first["emulated"]) == ("5.0", "false")

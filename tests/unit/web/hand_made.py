@@ -12,9 +12,10 @@ from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, Ma
 from orchestrator.contract.views import DeviceView, Explanation, JobView, Quarantine, RunDetail, RunView
 from orchestrator.contract.vocabulary import DeviceState, RunState, Verdict
 from orchestrator.domain.dimensions import check_dimensions, values_of
-from orchestrator.domain.matrix_layout import FIGURES, Entry, lay_out
+from orchestrator.domain.matrix_layout import FIGURES, Entry, Layout, entry_of
 from orchestrator.domain.tallies import CellTally
 from orchestrator.services.matrix import MatrixQuery
+from orchestrator.web.matrix_form import CHOSEN_BY
 from orchestrator.web.matrix_pages import create_matrix_router
 from orchestrator.web.router import create_static_router, create_web_router
 from tests.unit.cli import matrix_samples, samples
@@ -38,7 +39,7 @@ def entry(cell: Cell) -> Entry:
         last_run=cell.last_run,
         last_at=cell.updated_at,
     )
-    return Entry(cell, tally, values_of(cell))
+    return entry_of(cell, tally)
 
 
 class HandMadeMatrix:
@@ -67,12 +68,9 @@ class HandMadeMatrix:
         check_dimensions(query.rows, "rows")
         check_dimensions(query.columns, "columns")
         entries = [one for one in map(entry, self.cells) if query.only.passes(one)]
-        tallies = [one.tally for one in entries]
-        by_key = dict(zip((one.cell.key for one in entries), tallies, strict=True))
-        layout = lay_out(
-            entries, query.rows, query.columns, lambda some: [by_key[one.cell.key] for one in some], lambda _cell: {}
-        )
-        told = hashlib.sha256(repr((layout, query)).encode()).hexdigest()
+        layout = Layout(entries, query.rows, query.columns, lambda _cell: {})
+        layout.refresh(lambda some: [one.tally for one in some])
+        told = hashlib.sha256(repr((layout.slots(), query)).encode()).hexdigest()
         return MatrixView(
             version=told,
             generated_at=samples.NOW,
@@ -80,13 +78,11 @@ class HandMadeMatrix:
             columns_by=list(query.columns),
             rows=layout.rows,
             columns=layout.columns,
-            slots=layout.slots,
+            slots=layout.slots(),
         )
 
     def values(self) -> dict[Dimension, set[str]]:
-        return {
-            dimension: {value for cell in self.cells for value in values_of(cell)[dimension]} for dimension in Dimension
-        }
+        return {dimension: {values_of(cell)[dimension] for cell in self.cells} for dimension in CHOSEN_BY}
 
     def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
         found = [cell for cell in self.cells if cell.key.startswith(key)]
