@@ -1,7 +1,9 @@
 """The matrix at `/`, and the page of each of its cells. What they show comes from whoever implements `MatrixReads`."""
 
+from collections import OrderedDict
 from http import HTTPStatus
-from typing import Annotated, Protocol
+from threading import Lock
+from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
@@ -11,9 +13,11 @@ from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.presentation.heat_map import build_heat_map
 from orchestrator.services.matrix import MatrixQuery
 from orchestrator.web.matrix_form import Asked, Values, build_form, read_query
-from orchestrator.web.router import missing, show_page
+from orchestrator.web.rendering import render
+from orchestrator.web.router import missing, send_page, show_page
 
-_RUNS_OF_CARD = 1
+_RUNS_OF_CARD: Final = 1
+_MOST_KEPT: Final = 8
 
 
 class MatrixReads(Protocol):
@@ -30,7 +34,25 @@ class MatrixReads(Protocol):
         ...
 
 
+class _Pages:
+    """What was shown last: readers of one page that is refreshed with every result ask for the same."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[str, str]) -> str | None:
+        return self._kept.get(key)
+
+    def put(self, key: tuple[str, str], page: str) -> None:
+        with self._lock:
+            self._kept[key] = page
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+
+
 def create_matrix_router(reads: MatrixReads) -> APIRouter:
+    pages = _Pages()
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @router.get("/")
@@ -44,9 +66,13 @@ def create_matrix_router(reads: MatrixReads) -> APIRouter:
         etag = f'W/"{view.version}"'
         if request.headers.get("If-None-Match") == etag:
             return Response(status_code=HTTPStatus.NOT_MODIFIED)
-        found = build_heat_map(view, asked.drill_down, asked.compact)
-        form = build_form(asked, reads.values())
-        return show_page("matrix.html", map=found, form=form, version=view.version, error=None)
+        page = pages.get((str(request.query_params), view.version))
+        if page is None:
+            found = build_heat_map(view, asked.drill_down, asked.compact)
+            form = build_form(asked, reads.values())
+            page = render("matrix.html", map=found, form=form, version=view.version, error=None)
+            pages.put((str(request.query_params), view.version), page)
+        return send_page(page)
 
     @router.get("/cells/{key}")
     def show_cell(key: str, cursor: Annotated[str | None, Query(max_length=500)] = None) -> Response:

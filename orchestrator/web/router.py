@@ -128,8 +128,12 @@ def create_static_router() -> APIRouter:
 
 
 def show_page(template: str, status: int = 200, **context: Any) -> Response:
+    return send_page(render(template, **context), status)
+
+
+def send_page(html: str, status: int = 200) -> Response:
     headers = _COMMON_HEADERS | {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store"}
-    return CompressedResponse(render(template, **context), status, headers=headers)
+    return CompressedResponse(html, status, headers=headers)
 
 
 def missing(kind: str, name: str) -> Response:
