@@ -71,7 +71,8 @@ from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
 from orchestrator.web.login import create_login_router, install_login
-from orchestrator.web.reads import ServiceReads
+from orchestrator.web.matrix_pages import create_matrix_router
+from orchestrator.web.reads import ServiceMatrixReads, ServiceReads
 from orchestrator.web.router import create_static_router, create_web_router
 
 log = logging.getLogger("fitmatrix")
@@ -259,6 +260,8 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     app.include_router(
         create_web_router(ServiceReads(reading, waiting, state.blobs)), dependencies=[Depends(require_page_reader)]
     )
+    matrix_reads = ServiceMatrixReads(state.matrix)
+    app.include_router(create_matrix_router(matrix_reads), dependencies=[Depends(require_page_reader)])
     install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()

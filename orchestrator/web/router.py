@@ -2,21 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Header
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from orchestrator.contract.attempt import Artifact
-from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
 from orchestrator.contract.vocabulary import RunState
+from orchestrator.web.assets import CompressedResponse, asset_response
 from orchestrator.web.rendering import render
 
-_HERE: Final = Path(__file__).parent
-_STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -40,12 +37,14 @@ Sha256Path = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
 class Reads(Protocol):
     """What the pages need to know."""
 
-    def matrix(self) -> Matrix: ...
-
     def run(self, run_id: str) -> RunDetail | None: ...
 
     def waits_for(self, run_id: str) -> Explanation:
         """Of a run that is there."""
+        ...
+
+    def jobs(self) -> list[JobView]:
+        """The newest."""
         ...
 
     def job(self, job_id: str) -> JobView | None: ...
@@ -68,18 +67,14 @@ class Reads(Protocol):
 
 
 def create_web_router(reads: Reads) -> APIRouter:
-    """The matrix at `/`, pages of a run, a job and a device, runs' artifacts, but for their files."""
+    """Lists and pages of jobs and devices, pages of runs with their artifacts."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-
-    @router.get("/")
-    def show_matrix() -> Response:
-        return show_page("matrix.html", matrix=reads.matrix(), devices=reads.devices())
 
     @router.get("/runs/{run_id}")
     def show_run(run_id: str) -> Response:
         run = reads.run(run_id)
         if run is None:
-            return _missing("run", run_id)
+            return missing("run", run_id)
         waits_for = reads.waits_for(run_id) if run.state in _NOT_BEGUN else None
         return show_page("run.html", run=run, waits_for=waits_for)
 
@@ -90,24 +85,32 @@ def create_web_router(reads: Reads) -> APIRouter:
         run = reads.run(run_id)
         artifact = _find_artifact(run, sha256) if run else None
         if artifact is None:
-            return _missing("artifact", sha256)
+            return missing("artifact", sha256)
         shown_as = _SHOWN_AS.get(artifact.media_type)
         headers = _COMMON_HEADERS | {"Content-Security-Policy": _ARTIFACT_POLICY}
         if shown_as is None:
             headers["Content-Disposition"] = "attachment"
         found = reads.artifact(sha256, asked_range, shown_as or "application/octet-stream", headers)
-        return _missing("artifact", sha256) if found is None else found
+        return missing("artifact", sha256) if found is None else found
+
+    @router.get("/jobs")
+    def show_jobs() -> Response:
+        return show_page("jobs.html", jobs=reads.jobs())
 
     @router.get("/jobs/{job_id}")
     def show_job(job_id: str) -> Response:
         job = reads.job(job_id)
-        return _missing("job", job_id) if job is None else show_page("job.html", job=job, runs=reads.runs(job_id))
+        return missing("job", job_id) if job is None else show_page("job.html", job=job, runs=reads.runs(job_id))
+
+    @router.get("/devices")
+    def show_devices() -> Response:
+        return show_page("devices.html", devices=reads.devices())
 
     @router.get("/devices/{device_id}")
     def show_device(device_id: str) -> Response:
         device = reads.device(device_id)
         if device is None:
-            return _missing("device", device_id)
+            return missing("device", device_id)
         return show_page("device.html", device=device, runs=reads.runs_of_device(device_id), now=datetime.now(UTC))
 
     return router
@@ -118,21 +121,22 @@ def create_static_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{name}")
-    def send_static(name: str) -> Response:
-        if name not in _STATIC:
-            return _missing("file", name)
-        headers = _COMMON_HEADERS | {"Cache-Control": "no-cache"}
-        return FileResponse(_HERE / "static" / name, media_type=_STATIC[name], headers=headers)
+    def send_static(name: str, v: str = "") -> Response:
+        return asset_response(name, v, _COMMON_HEADERS) or missing("file", name)
 
     return router
 
 
 def show_page(template: str, status: int = 200, **context: Any) -> Response:
+    return send_page(render(template, **context), status)
+
+
+def send_page(html: str, status: int = 200) -> Response:
     headers = _COMMON_HEADERS | {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store"}
-    return HTMLResponse(render(template, **context), status, headers=headers)
+    return CompressedResponse(html, status, headers=headers)
 
 
-def _missing(kind: str, name: str) -> Response:
+def missing(kind: str, name: str) -> Response:
     return show_page("missing.html", status=404, kind=kind, name=name)
 
 

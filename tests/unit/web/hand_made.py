@@ -1,0 +1,165 @@
+"""What the pages ask for, made by hand, and poisoned where a test wants that."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response
+
+from orchestrator.contract.attempt import Artifact
+from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, MatrixView
+from orchestrator.contract.views import DeviceView, Explanation, JobView, Quarantine, RunDetail, RunView
+from orchestrator.contract.vocabulary import DeviceState, RunState, Verdict
+from orchestrator.domain.dimensions import check_dimensions, values_of
+from orchestrator.domain.matrix_layout import FIGURES, Entry, Layout, entry_of
+from orchestrator.domain.tallies import CellTally
+from orchestrator.services.matrix import MatrixQuery
+from orchestrator.web.matrix_form import CHOSEN_BY
+from orchestrator.web.matrix_pages import create_matrix_router
+from orchestrator.web.router import create_static_router, create_web_router
+from tests.unit.cli import matrix_samples, samples
+
+
+def keyed(cell: Cell) -> Cell:
+    """With a key of its own."""
+    return cell.model_copy(update={"key": hashlib.sha256(cell.model_dump_json().encode()).hexdigest()})
+
+
+def entry(cell: Cell) -> Entry:
+    """The cell with a tally that says the same."""
+    missed = {Verdict.FAILS: cell.runs - cell.successes} if cell.successes < cell.runs else {}
+    figures = {name: figure for name in FIGURES if (figure := getattr(cell, name)) is not None}
+    tally = CellTally(
+        runs=cell.runs,
+        successes=cell.successes,
+        unmarked=cell.runs,
+        verdicts=missed,
+        samples={name: [figure.median] * figure.n for name, figure in figures.items()},
+        last_run=cell.last_run,
+        last_at=cell.updated_at,
+    )
+    return entry_of(cell, tally)
+
+
+class HandMadeMatrix:
+    """Of the cells that a test gives it."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._views: dict[MatrixQuery, MatrixView] = {}
+        self.shown = matrix
+
+    @property
+    def shown(self) -> Matrix:
+        return self._shown
+
+    @shown.setter
+    def shown(self, matrix: Matrix) -> None:
+        self._shown = matrix
+        self.cells = [keyed(cell) for cell in matrix.cells]
+        self._views.clear()
+
+    def view(self, query: MatrixQuery) -> MatrixView:
+        if query not in self._views:
+            self._views[query] = self._lay_out(query)
+        return self._views[query]
+
+    def _lay_out(self, query: MatrixQuery) -> MatrixView:
+        check_dimensions(query.rows, "rows")
+        check_dimensions(query.columns, "columns")
+        entries = [one for one in map(entry, self.cells) if query.only.passes(one)]
+        layout = Layout(entries, query.rows, query.columns, lambda _cell: {})
+        layout.refresh(lambda some: [one.tally for one in some])
+        told = hashlib.sha256(repr((layout.slots(), query)).encode()).hexdigest()
+        return MatrixView(
+            version=told,
+            generated_at=samples.NOW,
+            rows_by=list(query.rows),
+            columns_by=list(query.columns),
+            rows=layout.rows,
+            columns=layout.columns,
+            slots=layout.slots(),
+        )
+
+    def values(self) -> dict[Dimension, set[str]]:
+        return {dimension: {values_of(cell)[dimension] for cell in self.cells} for dimension in CHOSEN_BY}
+
+    def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
+        found = [cell for cell in self.cells if cell.key.startswith(key)]
+        if not found:
+            return None
+        following = None if cursor else "older"
+        return CellDetail(cell=found[0], runs=[samples.run(id="run-1")][:limit], next=following)
+
+
+class HandMade:
+    """What the pages ask for; tests change it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.matrix = HandMadeMatrix(matrix_samples.demo_matrix())
+        self.the_devices = [samples.device()]
+        self.the_jobs = [samples.job()]
+        self.the_runs = {
+            "run-1": samples.run_detail(),
+            "run-5": samples.classifying_run(),
+            "run-6": samples.probing_run(),
+            "run-7": samples.out_of_memory_run(),
+        }
+
+    def run(self, run_id: str) -> RunDetail | None:
+        return self.the_runs.get(run_id)
+
+    def waits_for(self, run_id: str) -> Explanation:
+        return samples.explanation(run_id=run_id)
+
+    def jobs(self) -> list[JobView]:
+        return self.the_jobs
+
+    def job(self, job_id: str) -> JobView | None:
+        return samples.job() if job_id == "job-1" else None
+
+    def runs(self, job_id: str) -> list[RunView]:
+        waiting = samples.run(id="run-9", state=RunState.QUEUED, verdict=None, finished_at=None)
+        return [samples.run(), waiting]
+
+    def devices(self) -> list[DeviceView]:
+        return self.the_devices
+
+    def device(self, device_id: str) -> DeviceView | None:
+        return next((one for one in self.the_devices if one.registration.id == device_id), None)
+
+    def runs_of_device(self, device_id: str) -> list[RunView]:
+        return [run for run in self.the_runs.values() if run.device_id == device_id]
+
+    def artifact(
+        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
+    ) -> Response | None:
+        path = self.folder / sha256
+        return FileResponse(path, media_type=media_type, headers=dict(headers)) if path.is_file() else None
+
+
+def hand_made_app(reads: HandMade) -> FastAPI:
+    app = FastAPI()
+    app.include_router(create_web_router(reads))
+    app.include_router(create_matrix_router(reads.matrix))
+    app.include_router(create_static_router())
+    return app
+
+
+def poison(reads: HandMade) -> None:
+    poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
+    reads.matrix.shown = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
+    name = samples.registration(name=samples.POISON)
+    quarantine = Quarantine(since=samples.NOW, reason=samples.POISON, next_health_run_at=None)
+    reads.the_devices = [
+        samples.device(
+            registration=name, state=DeviceState.OFFLINE, reason=samples.POISON, attempt=None, quarantine=quarantine
+        )
+    ]
+    report = samples.attempt_report(
+        page_url="javascript:alert(1)",
+        artifacts=[Artifact(name=samples.POISON, media_type="text/html", sha256=samples.SHA, bytes=1)],
+    )
+    attempts = [samples.attempt(report=report)]
+    reads.the_runs["run-1"] = samples.run_detail(device_name=samples.POISON, attempt_list=attempts)
