@@ -16,6 +16,7 @@ from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import Pair
+from orchestrator.domain.priority import PriorityClass
 from orchestrator.domain.records import (
     Agent,
     Attempt,
@@ -94,7 +95,6 @@ class Runs(Protocol):
         """Device and browser of each health run that is queued or running."""
         ...
 
-    def queued_by_device(self) -> dict[str, int]: ...
     def finished_in_cell(self, cell_key: str) -> list[Run]:
         """Oldest first."""
         ...
@@ -232,6 +232,22 @@ class RunTally:
     """Probes of devices and health runs say nothing of a model."""
 
 
+@dataclass(frozen=True)
+class QueueDepth:
+    """How many runs wait for a device."""
+
+    device_id: str
+    priority: PriorityClass
+    runs: int
+
+
+class Tallies(Protocol):
+    """Runs counted as they change: reading costs the same however many there are."""
+
+    def runs(self) -> list[RunTally]: ...
+    def queued(self) -> list[QueueDepth]: ...
+
+
 class Transaction(Protocol):
     """One unit of work: everything in it becomes visible together, or nothing does."""
 
@@ -275,7 +291,8 @@ class Transaction(Protocol):
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...
 
-    def tally_runs(self) -> list[RunTally]: ...
+    @property
+    def tallies(self) -> Tallies: ...
 
 
 class Store(Protocol):

@@ -1,6 +1,7 @@
 """What people and their tools ask for; nothing here changes anything."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -240,7 +241,7 @@ class Reading:
 
     def tally(self) -> list[RunTally]:
         with self._store.read() as tx:
-            return tx.tally_runs()
+            return tx.tallies.runs()
 
     @staticmethod
     def _job_view(tx: Transaction, job: Job) -> JobView:
@@ -259,14 +260,16 @@ class Reading:
         )
 
     def _device_views(self, tx: Transaction, devices: Sequence[DeviceRecord]) -> list[DeviceView]:
-        queued = tx.runs.queued_by_device()
+        queued: Counter[str] = Counter()
+        for depth in tx.tallies.queued():
+            queued[depth.device_id] += depth.runs
         leases = {lease.device_id: AttemptRef(run_id=lease.run_id, number=lease.number) for lease in tx.leases.all()}
         health_runs = tx.runs.health_runs_under_way()
         return [
             self._device_view(
                 device,
                 leases.get(device.registration.id),
-                queued.get(device.registration.id, 0),
+                queued[device.registration.id],
                 not health_runs.isdisjoint(pairs_of(device)),
             )
             for device in devices

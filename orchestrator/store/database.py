@@ -11,13 +11,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text, update
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from orchestrator.contract.vocabulary import RunState, Verdict
-from orchestrator.services.ports import RunTally
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
@@ -25,15 +23,15 @@ from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunReposit
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
-    OF_A_MODEL,
     AttemptRepository,
     CellRepository,
     JobRepository,
     RunRepository,
     VariantRepository,
 )
-from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.rows import LeadershipRow
 from orchestrator.store.standing import StandingReader
+from orchestrator.store.tallies import TallyReader
 from orchestrator.store.users import AccessRepository, AuditRepository
 from orchestrator.store.webhooks import WebhookRepository
 from orchestrator.store.writing import Writing
@@ -134,6 +132,10 @@ class SqlTransaction:
     def standing(self) -> StandingReader:
         return StandingReader(self._session)
 
+    @cached_property
+    def tallies(self) -> TallyReader:
+        return TallyReader(self._session)
+
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
         if row is None:
@@ -145,20 +147,6 @@ class SqlTransaction:
             update(LeadershipRow).where(LeadershipRow.role == "dispatcher").values(holder=holder, expires_at=expires_at)
         )
         return True
-
-    def tally_runs(self) -> list[RunTally]:
-        counted = (
-            select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model"))
-            # The run that was measured is counted; what took over its result is not.
-            .where(RunRow.reused_from.is_(None))
-            .subquery()
-        )
-        columns = (counted.c.state, counted.c.verdict, counted.c.fault_code, counted.c.of_a_model)
-        query = select(*columns, func.count()).group_by(*columns)
-        return [
-            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(of_a_model))
-            for state, verdict, fault_code, of_a_model, runs in self._session.execute(query)
-        ]
 
 
 class Database:

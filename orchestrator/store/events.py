@@ -9,9 +9,10 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.events import Event
-from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, Topic
+from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, RunState, Topic
 from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
 from orchestrator.store.rows import EventRow
+from orchestrator.store.tallies import TallyChanges, plain_key, queued_key, tally_key
 from orchestrator.store.webhooks import queue_notice
 
 _ENDED = {JobState.FINISHED: Notice.JOB_FINISHED, JobState.CANCELLED: Notice.JOB_CANCELLED}
@@ -28,6 +29,17 @@ class Committed:
     deliveries: int
 
 
+@dataclass(frozen=True)
+class QueuedRun:
+    """What matters of a run that ends in the queue."""
+
+    id: str
+    job_id: str
+    device_id: str
+    priority: int
+    of_a_model: bool
+
+
 class ChangeNotes:
     """One event for each subject that was written, its last state; notices for webhooks where it matters to them.
 
@@ -36,6 +48,7 @@ class ChangeNotes:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._tallies = TallyChanges(session)
         self._events: dict[tuple[Topic, str], dict[str, Any]] = {}
         self._notices: list[tuple[Notice, Callable[[], dict[str, Any]], tuple[str, ...]]] = []
 
@@ -45,14 +58,18 @@ class ChangeNotes:
         if notice is not None and before is JobState.ACTIVE and job.purpose is Purpose.MEASURE:
             self._notices.append((notice, lambda: _job_data(job) | {"runs": counts()}, tuple(job.spec.notify)))
 
-    def runs(self, runs: Iterable[Run]) -> None:
-        for run in runs:
-            self._note(Topic.RUN, run.id, run.state, job_id=run.job_id, device_id=run.device_id)
+    def run(self, run: Run, before: Run | None, priority: int) -> None:
+        """A run of a job with this priority that is new, or was as it was `before`."""
+        self._note(Topic.RUN, run.id, run.state, job_id=run.job_id, device_id=run.device_id)
+        self._tallies.moved(tally_key(before, priority) if before else None, tally_key(run, priority))
 
-    def ended(self, runs: Iterable[tuple[str, str, str]], state: str) -> None:
-        """Runs that ended together: the ids of each, of its job and of its device."""
-        for run_id, job_id, device_id in runs:
-            self._note(Topic.RUN, run_id, state, job_id=job_id, device_id=device_id)
+    def ended(self, runs: Iterable[QueuedRun], state: RunState) -> None:
+        """Runs that ended together, in the queue."""
+        for run in runs:
+            self._note(Topic.RUN, run.id, state, job_id=run.job_id, device_id=run.device_id)
+            of_a_model = run.of_a_model
+            queued = queued_key(run.device_id, run.priority, of_a_model=of_a_model)
+            self._tallies.moved(queued, plain_key(state, of_a_model=of_a_model))
 
     def device(self, before: DeviceRecord | None, device: DeviceRecord) -> None:
         """Only a change of what it may be used for is an event: a heartbeat is none."""
@@ -79,6 +96,7 @@ class ChangeNotes:
         if self._events:
             rows = [{**event, "at": now} for event in self._events.values()]
             self._session.connection().execute(_INSERT, rows)
+        self._tallies.write()
         deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)
         return Committed(len(self._events), deliveries)
 

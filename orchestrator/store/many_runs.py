@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState, Verdict
 from orchestrator.domain.records import Run
 from orchestrator.domain.reuse import EarlierRun
-from orchestrator.store.events import ChangeNotes
+from orchestrator.store.events import ChangeNotes, QueuedRun
 from orchestrator.store.mapping import dump_always, run_columns, to_run
-from orchestrator.store.rows import JobRow, RunRow
+from orchestrator.store.rows import OF_A_MODEL, JobRow, RunRow
 
 Item = TypeVar("Item")
 
@@ -21,8 +21,8 @@ _CHUNK: Final = 500
 """Rows or values in one statement: databases bound the parameters of each."""
 
 
-def insert_runs(session: Session, runs: Sequence[Run]) -> None:
-    """Adds runs of jobs that are there. Values that runs share are written out once."""
+def insert_runs(session: Session, runs: Sequence[Run]) -> dict[str, int]:
+    """Adds runs of jobs that are there; returns the jobs' priorities. Values that runs share are written out once."""
     jobs = {row.id: row for row in session.scalars(select(JobRow).where(JobRow.id.in_({run.job_id for run in runs})))}
     connection = session.connection()
     writer = _RowWriter(connection.dialect)
@@ -30,6 +30,7 @@ def insert_runs(session: Session, runs: Sequence[Run]) -> None:
         rows = [writer.row(run, jobs[run.job_id]) for run in chunk]
         # To the driver at once: SQLAlchemy would turn each value of each row into the database's words again.
         connection.exec_driver_sql(writer.statement, rows)
+    return {job_id: job.priority for job_id, job in jobs.items()}
 
 
 class _RowWriter:
@@ -122,13 +123,15 @@ class WaitingRunRepository:
         return self._session.scalar(query) is not None
 
     def expire(self, now: datetime) -> list[str]:
-        return sorted({job_id for _, job_id, _ in self._end(RunState.EXPIRED, now, *_due(now))})
+        return sorted({run.job_id for run in self._end(RunState.EXPIRED, now, *_due(now))})
 
-    def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
-        """Ends queued runs; returns them, each with its job and its device."""
-        queued = select(RunRow.id, RunRow.job_id, RunRow.device_id).where(RunRow.state == RunState.QUEUED, *which)
-        ended = list(self._session.execute(queued).tuples())
-        for ids in _chunks([run_id for run_id, _, _ in ended]):
+    def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[QueuedRun]:
+        """Ends queued runs, and returns them."""
+        queued = select(
+            RunRow.id, RunRow.job_id, RunRow.device_id, RunRow.priority, OF_A_MODEL.label("of_a_model")
+        ).where(RunRow.state == RunState.QUEUED, *which)
+        ended = [QueuedRun(*row) for row in self._session.execute(queued)]
+        for ids in _chunks([run.id for run in ended]):
             self._session.execute(update(RunRow).where(RunRow.id.in_(ids)).values(state=state, finished_at=now))
         self._notes.ended(ended, state)
         return ended
