@@ -23,6 +23,7 @@ from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
+from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import Role
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.broker_access import BrokerUsers
@@ -50,6 +51,7 @@ from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.observing import Observing
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -58,7 +60,11 @@ from orchestrator.services.webhooks import Webhooks
 from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
-from orchestrator.telemetry import StateCollector, Telemetry
+from orchestrator.telemetry.cells import CellText
+from orchestrator.telemetry.counting import CountedPoster, Telemetry
+from orchestrator.telemetry.exposition import Exposition
+from orchestrator.telemetry.lab import LabCollector
+from orchestrator.telemetry.requests import RequestMeter
 from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.reads import ServiceReads
 from orchestrator.web.router import create_static_router, create_web_router
@@ -169,13 +175,20 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     wake.target = dispatcher
     reading = Reading(database, catalog, _now, times, lab_plan)
     waiting = Waiting(database, _now, times, lab_plan)
-    telemetry.registry.register(StateCollector(reading))
 
     feed = EventFeed(database)
-    webhooks = Webhooks(database, _now, WebhookPoster(product_version), DeliveryPlan())
+    webhooks = Webhooks(database, _now, CountedPoster(WebhookPoster(product_version), telemetry), DeliveryPlan())
     outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
 
+    telemetry.registry.register(
+        LabCollector(Observing(database, reading, _now).figures, lambda: feed.readers, settings.data)
+    )
+
     def committed(changes: Committed) -> None:
+        for run in changes.finished:
+            telemetry.run_finished(run)
+        for before, to in changes.flips:
+            telemetry.cell_flipped(before, to)
         if changes.events:
             feed.notify()
         if changes.deliveries:
@@ -205,7 +218,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         blobs=BlobAnswers(blobs, artifacts),
         artifacts=artifacts or blobs,
         page_builds=page_builds,
-        registry=telemetry.registry,
+        metrics=Exposition(telemetry.registry, CellText(_Cells(reading))).answer,
         checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
         | ({"artifacts": artifacts.check} if artifacts else {}),
         feed=feed,
@@ -224,6 +237,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         create_web_router(ServiceReads(reading, waiting, state.blobs)), dependencies=[Depends(require_page_reader)]
     )
     install_login(app)
+    app.add_middleware(RequestMeter, telemetry=telemetry)
     for thread in (feed, outbox, dispatcher):
         thread.start()
         stack.callback(thread.stop)
@@ -253,6 +267,17 @@ def _check_health_variant(wanted: str | None, catalog: Mapping[str, Variant]) ->
             f"there is no variant {wanted} for health runs: set FITMATRIX_HEALTH_VARIANT to one of "
             f"`fitmatrix models list`, to {PROBE.id}, or leave it out"
         )
+
+
+class _Cells:
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def version(self) -> str:
+        return self._reading.matrix_version()
+
+    def cells(self) -> list[Cell]:
+        return self._reading.matrix().cells
 
 
 class _Relay:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastapi import Request
-from prometheus_client import CollectorRegistry
 
 from orchestrator.api.rates import RateLimits
 from orchestrator.blob_answers import BlobAnswers
@@ -39,7 +38,8 @@ class ApiState:
     artifacts: BlobStore | ObjectStorage
     """Where what agents send is kept."""
     page_builds: PageBuilds
-    registry: CollectorRegistry
+    metrics: Callable[[str], tuple[bytes, str]]
+    """The text for Prometheus and its media type, for what a request accepts."""
     checks: Mapping[str, Callable[[], None]]
     """Each raises when its dependency does not work."""
     feed: EventFeed

@@ -104,7 +104,7 @@ class Dispatching:
             specs = self._specs(tx, leased)
         self._held_back = placement.held_back
         for run in leased:
-            self._observer.attempt_dispatched((now - run.created_at).total_seconds())
+            self._observer.attempt_dispatched((now - run.created_at).total_seconds(), run.id)
         return specs
 
     def _place(self, tx: Transaction, devices: Mapping[str, DeviceRecord], now: datetime) -> Placement:

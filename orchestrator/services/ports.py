@@ -241,7 +241,7 @@ class QueueDepth:
     runs: int
 
 
-class Tallies(Protocol):
+class RunTallies(Protocol):
     """Runs counted as they change: reading costs the same however many there are."""
 
     def runs(self) -> list[RunTally]: ...
@@ -292,7 +292,7 @@ class Transaction(Protocol):
         ...
 
     @property
-    def tallies(self) -> Tallies: ...
+    def run_tallies(self) -> RunTallies: ...
 
 
 class Store(Protocol):
@@ -338,6 +338,9 @@ class CourierError(Exception):
 class Observer(Protocol):
     """Hears what happened, after it was committed; telemetry is one."""
 
-    def attempt_dispatched(self, waited_seconds: float) -> None: ...
-    def attempt_ended(self, fault: Fault | None) -> None: ...
+    def attempt_dispatched(self, waited_seconds: float, run_id: str) -> None: ...
+    def attempt_ended(self, fault: Fault | None, seconds: float, run_id: str) -> None:
+        """`seconds` after its lease."""
+        ...
+
     def device_quarantined(self, by: QuarantinedBy) -> None: ...

@@ -30,8 +30,8 @@ from orchestrator.store.repositories import (
     VariantRepository,
 )
 from orchestrator.store.rows import LeadershipRow
+from orchestrator.store.run_tallies import TallyReader
 from orchestrator.store.standing import StandingReader
-from orchestrator.store.tallies import TallyReader
 from orchestrator.store.users import AccessRepository, AuditRepository
 from orchestrator.store.webhooks import WebhookRepository
 from orchestrator.store.writing import Writing
@@ -133,7 +133,7 @@ class SqlTransaction:
         return StandingReader(self._session)
 
     @cached_property
-    def tallies(self) -> TallyReader:
+    def run_tallies(self) -> TallyReader:
         return TallyReader(self._session)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:

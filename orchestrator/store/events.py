@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.events import Event
 from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, RunState, Topic
+from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
 from orchestrator.store.rows import EventRow
-from orchestrator.store.tallies import TallyChanges, plain_key, queued_key, tally_key
+from orchestrator.store.run_tallies import TallyChanges, plain_key, queued_key, tally_key
 from orchestrator.store.webhooks import queue_notice
 
 _ENDED = {JobState.FINISHED: Notice.JOB_FINISHED, JobState.CANCELLED: Notice.JOB_CANCELLED}
@@ -27,6 +28,10 @@ class Committed:
 
     events: int
     deliveries: int
+    finished: tuple[Run, ...] = ()
+    """Runs of models that now have a result."""
+    flips: tuple[tuple[CellVerdict, CellVerdict], ...] = ()
+    """Of each settled cell that has another verdict: the one before and the one now."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class ChangeNotes:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._tallies = TallyChanges(session)
+        self._finished: list[Run] = []
+        self._flips: list[tuple[CellVerdict, CellVerdict]] = []
         self._events: dict[tuple[Topic, str], dict[str, Any]] = {}
         self._notices: list[tuple[Notice, Callable[[], dict[str, Any]], tuple[str, ...]]] = []
 
@@ -61,6 +68,9 @@ class ChangeNotes:
     def run(self, run: Run, before: Run | None, priority: int) -> None:
         """A run of a job with this priority that is new, or was as it was `before`."""
         self._note(Topic.RUN, run.id, run.state, job_id=run.job_id, device_id=run.device_id)
+        of_a_model = run.purpose is Purpose.MEASURE and run.variant_id != PROBE.id
+        if of_a_model and before is not None and before.state is not run.state is RunState.FINISHED:
+            self._finished.append(run)
         self._tallies.moved(tally_key(before, priority) if before else None, tally_key(run, priority))
 
     def ended(self, runs: Iterable[QueuedRun], state: RunState) -> None:
@@ -86,7 +96,8 @@ class ChangeNotes:
 
     def cell(self, before: str | None, record: CellRecord) -> None:
         self._note(Topic.CELL, record.key, record.cell.verdict, device_id=record.cell.device)
-        if before not in (None, CellVerdict.UNSETTLED, record.cell.verdict):
+        if before is not None and before not in (CellVerdict.UNSETTLED, record.cell.verdict):
+            self._flips.append((CellVerdict(before), record.cell.verdict))
             data = _cell_data(record) | {"before": before}
             self._notices.append((Notice.CELL_CHANGED, lambda: data, ()))
 
@@ -98,7 +109,7 @@ class ChangeNotes:
             self._session.connection().execute(_INSERT, rows)
         self._tallies.write()
         deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)
-        return Committed(len(self._events), deliveries)
+        return Committed(len(self._events), deliveries, tuple(self._finished), tuple(self._flips))
 
     def _note(
         self, topic: Topic, subject: str, state: str, *, job_id: str | None = None, device_id: str | None = None

@@ -27,7 +27,7 @@ def told(database: Database) -> Counter[tuple[object, ...]]:
         return Counter(
             {
                 (tally.state, tally.verdict or "", tally.fault_code or "", tally.of_a_model): tally.runs
-                for tally in tx.tallies.runs()
+                for tally in tx.run_tallies.runs()
             }
         )
 
@@ -65,7 +65,7 @@ def test_they_follow_every_way_that_a_run_can_go(database: Database) -> None:
     assert now[RunState.FINISHED, "fails", "out-of-memory", True] == 2
     assert now[RunState.CANCELLED, "", "", True] == 10
     with database.read() as tx:
-        depths = {(depth.device_id, depth.priority): depth.runs for depth in tx.tallies.queued()}
+        depths = {(depth.device_id, depth.priority): depth.runs for depth in tx.run_tallies.queued()}
     assert set(depths) == {("lab.a", PriorityClass.HIGH), ("lab.b", PriorityClass.HIGH)}
     assert sum(depths.values()) == now[RunState.QUEUED, "", "", True]
 

@@ -1,0 +1,41 @@
+"""Every HTTP request, by its route: an address has ids in it, and there is no end of those."""
+
+import time
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestrator.telemetry.counting import Telemetry
+
+NO_ROUTE: Final = "none"
+"""Of a request that no route took: unknown, too large, or from another site."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RequestMeter:
+    """Times requests up to the beginning of their answer: a stream ends when its reader leaves."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def timed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seconds = time.perf_counter() - began
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                self._telemetry.request_answered(method, _route(scope), message["status"], seconds)
+            await send(message)
+
+        await self._app(scope, receive, timed)
+
+
+def _route(scope: Scope) -> str:
+    """The template that the address was matched with."""
+    path = getattr(scope.get("route"), "path_format", None)
+    return path if isinstance(path, str) else NO_ROUTE
