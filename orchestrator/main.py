@@ -180,9 +180,8 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     webhooks = Webhooks(database, _now, CountedPoster(WebhookPoster(product_version), telemetry), DeliveryPlan())
     outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
 
-    telemetry.registry.register(
-        LabCollector(Observing(database, reading, _now).figures, lambda: feed.readers, settings.data)
-    )
+    observing = Observing(database, reading, _now)
+    telemetry.registry.register(LabCollector(observing.figures, lambda: feed.readers, settings.data))
 
     def committed(changes: Committed) -> None:
         for run in changes.finished:
@@ -218,6 +217,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         blobs=BlobAnswers(blobs, artifacts),
         artifacts=artifacts or blobs,
         page_builds=page_builds,
+        observing=observing,
         metrics=Exposition(telemetry.registry, CellText(_Cells(reading))).answer,
         checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
         | ({"artifacts": artifacts.check} if artifacts else {}),

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from orchestrator.api import custody, events, health, jobs, lab, people, users, webhooks
+from orchestrator.api import custody, events, health, jobs, lab, people, prometheus, users, webhooks
 from orchestrator.api.document import install_document
 from orchestrator.api.limits import AddressCheck, BodyLimit, JsonBodies
 from orchestrator.api.origins import SameOrigin
@@ -45,6 +45,7 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     app.include_router(custody.router, prefix=API_PREFIX)
     app.include_router(lab.router, prefix=API_PREFIX)
     app.include_router(users.router, prefix=API_PREFIX)
+    app.include_router(prometheus.router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit)

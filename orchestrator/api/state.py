@@ -18,6 +18,7 @@ from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.custody import Custody
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed
+from orchestrator.services.observing import Observing
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -38,6 +39,7 @@ class ApiState:
     artifacts: BlobStore | ObjectStorage
     """Where what agents send is kept."""
     page_builds: PageBuilds
+    observing: Observing
     metrics: Callable[[str], tuple[bytes, str]]
     """The text for Prometheus and its media type, for what a request accepts."""
     checks: Mapping[str, Callable[[], None]]

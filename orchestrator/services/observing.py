@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.contract.monitoring import ScrapeTargets
 from orchestrator.contract.views import DeviceView
 from orchestrator.domain.records import Agent
 from orchestrator.services.ports import Clock, QueueDepth, RunTally, Store
@@ -31,6 +32,16 @@ class Observing:
         self._store = store
         self._reading = reading
         self._clock = clock
+
+    def agent_targets(self) -> list[ScrapeTargets]:
+        """Where agents serve metrics of their own, by their ids; revoked ones are no part of the lab any more."""
+        with self._store.read() as tx:
+            agents = tx.access.agents()
+        return [
+            ScrapeTargets(targets=[agent.metrics_address], labels={"agent": agent.id})
+            for agent in sorted(agents, key=lambda agent: agent.id)
+            if agent.metrics_address is not None and agent.revoked_at is None
+        ]
 
     def figures(self) -> LabFigures:
         now = self._clock()

@@ -201,6 +201,7 @@ class AgentRow(Base):
     token_digest: Mapped[str] = mapped_column(unique=True)
     last_seen_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    metrics_address: Mapped[str | None]
 
 
 class DeviceRow(Base):

@@ -169,7 +169,7 @@ def test_the_documentation_describes_each_metric_of_the_coordinator(prometheus: 
 
 def test_the_documentation_describes_each_metric_of_the_agent() -> None:
     metrics = AgentMetrics()
-    metrics.observe(waiting=lambda: 1, rejected=lambda: 1, cached=lambda: 1)
+    metrics.observe(waiting=lambda: 1, rejected=lambda: 1, cached=lambda: 1, free=lambda: 1)
     metrics.attempts.labels(device="desk", outcome="completed").inc()
     metrics.worker_restarts.labels(device="desk").inc()
     metrics.device_up.labels(device="desk").set(1)

@@ -122,6 +122,7 @@ def upgrade() -> None:
     op.add_column("devices", sa.Column("drained_by", sa.String(length=200), nullable=True))
     op.add_column("devices", sa.Column("drain_note", sa.String(length=1000), nullable=True))
     op.add_column("agents", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("agents", sa.Column("metrics_address", sa.String(length=200), nullable=True))
     op.add_column("jobs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
