@@ -23,7 +23,6 @@ from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
-from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import Role
 from orchestrator.dispatch.broker import BrokerError, EmbeddedBroker
 from orchestrator.dispatch.broker_access import BrokerUsers
@@ -51,6 +50,7 @@ from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.observing import Observing
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
@@ -180,6 +180,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     webhooks = Webhooks(database, _now, CountedPoster(WebhookPoster(product_version), telemetry), DeliveryPlan())
     outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
 
+    matrix = MatrixReading(database, _now, lab_plan)
     observing = Observing(database, reading, _now)
     telemetry.registry.register(LabCollector(observing.figures, lambda: feed.readers, settings.data))
 
@@ -212,13 +213,14 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         custody=Custody(database, _now, wake),
         waiting=waiting,
         reading=reading,
+        matrix=matrix,
         agents=registry,
         ledger=ledger,
         blobs=BlobAnswers(blobs, artifacts),
         artifacts=artifacts or blobs,
         page_builds=page_builds,
         observing=observing,
-        metrics=Exposition(telemetry.registry, CellText(_Cells(reading))).answer,
+        metrics=Exposition(telemetry.registry, CellText(matrix)).answer,
         checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
         | ({"artifacts": artifacts.check} if artifacts else {}),
         feed=feed,
@@ -267,17 +269,6 @@ def _check_health_variant(wanted: str | None, catalog: Mapping[str, Variant]) ->
             f"there is no variant {wanted} for health runs: set FITMATRIX_HEALTH_VARIANT to one of "
             f"`fitmatrix models list`, to {PROBE.id}, or leave it out"
         )
-
-
-class _Cells:
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-
-    def version(self) -> str:
-        return self._reading.matrix_version()
-
-    def cells(self) -> list[Cell]:
-        return self._reading.matrix().cells
 
 
 class _Relay:

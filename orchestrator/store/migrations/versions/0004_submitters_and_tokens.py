@@ -149,6 +149,7 @@ def upgrade() -> None:
     _let_devices_be_found()
     op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
     _count_runs()
+    _let_cells_be_counted()
 
 
 def _count_runs() -> None:
@@ -202,6 +203,14 @@ def _let_devices_be_found() -> None:
         )
     op.create_index("ix_devices_model_kind", "devices", ["model", "kind"], unique=False)
     op.create_index(op.f("ix_devices_exclusive_group"), "devices", ["exclusive_group"], unique=False)
+
+
+def _let_cells_be_counted() -> None:
+    """Tallies are counted from the runs when the program opens the database."""
+    op.add_column("cells", sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("cells", sa.Column("tally", sa.JSON(), nullable=True))
+    op.add_column("cells", sa.Column("samples", sa.LargeBinary(), nullable=True))
+    op.create_index(op.f("ix_cells_revision"), "cells", ["revision"], unique=False)
 
 
 def downgrade() -> None:
