@@ -17,7 +17,7 @@ from orchestrator.contract.vocabulary import CellVerdict, DeviceState
 from tests.acceptance.lab import MINILM
 from tests.integration.coordinator.lab import FORCED, VARIANT
 from tests.monitoring.figures import assert_figures
-from tests.monitoring.lab import PHONE, RunningPrometheus, WatchedLab
+from tests.monitoring.lab import PHONE, RunningPrometheus
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
 GENERATED: dict[str, dict[str, Any]] = {name: json.loads(generate()) for name, generate in DASHBOARDS.items()}
@@ -134,8 +134,7 @@ def test_the_grid_shows_verdicts_by_their_numbers(prometheus: RunningPrometheus)
     assert shown[FORCED, f"{PHONE}, emulated: false"] == places["unsettled"]
 
 
-def test_links_lead_to_pages_that_there_are(lab: WatchedLab) -> None:
-    """As far as the address of a page of the coordinator goes."""
+def test_links_lead_to_the_pages_of_cells_and_devices() -> None:
     text = json.dumps(GENERATED)
     assert set(re.findall(r"\$\{pages\}(/\w+/)", text)) == {"/cells/", "/devices/"}
 
