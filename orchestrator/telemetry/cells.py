@@ -13,6 +13,8 @@ from orchestrator.telemetry.labels import written
 CELL_ID_LENGTH: Final = 16
 """Of a cell's key, which is a digest of four times as many digits: as many as tell cells apart."""
 
+_CELLS_OF_BLOCK: Final = 128
+
 Sample = tuple[str, float]
 """Further labels as they are written, and the value."""
 
@@ -43,7 +45,8 @@ class CellText:
         self._source = source
         self._lock = threading.Lock()
         self._version: str | None = None
-        self._written: dict[str, tuple[Cell, tuple[str, ...]]] = {}
+        self._known: dict[str, tuple[Cell, _Block]] = {}
+        self._blocks: list[_Block] = []
         self._text = b""
 
     def render(self) -> bytes:
@@ -51,22 +54,59 @@ class CellText:
         with self._lock:
             version = self._source.version()
             if version != self._version:
-                cells = [cell for cell in self._source.cells() if cell.imported_from is None]
-                self._text = self._render(cells).encode()
+                self._take_in([cell for cell in self._source.cells() if cell.imported_from is None])
                 self._version = version
             return self._text
 
-    def _render(self, cells: Sequence[Cell]) -> str:
-        known = self._written
-        self._written = {}
+    def _take_in(self, cells: Sequence[Cell]) -> None:
         for cell in cells:
-            before = known.get(cell.key)
-            self._written[cell.key] = before if before is not None and before[0] is cell else (cell, _lines(cell))
-        parts: list[str] = []
+            before = self._known.get(cell.key)
+            if before is None:
+                self._add(cell)
+            elif before[0] is not cell:
+                before[1].put(cell)
+                self._known[cell.key] = cell, before[1]
+        if len(self._known) != len(cells):
+            for key in self._known.keys() - {cell.key for cell in cells}:
+                self._known.pop(key)[1].drop(key)
+        parts: list[bytes] = []
         for index, family in enumerate(FAMILIES):
-            parts += _heading(family.name, family.meaning)
-            parts += [lines[index] for _, lines in self._written.values()]
-        return "".join([*parts, *_sums(cells)])
+            parts.append(_heading(family.name, family.meaning).encode())
+            parts += [block.text(index) for block in self._blocks]
+        self._text = b"".join([*parts, *(line.encode() for line in _sums(cells))])
+
+    def _add(self, cell: Cell) -> None:
+        if not self._blocks or self._blocks[-1].is_full:
+            self._blocks.append(_Block())
+        self._blocks[-1].put(cell)
+        self._known[cell.key] = cell, self._blocks[-1]
+
+
+class _Block:
+    """Some hundred cells, whose text is put together anew when one of them has changed."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, tuple[str, ...]] = {}
+        self._texts: list[bytes] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._lines) >= _CELLS_OF_BLOCK
+
+    def put(self, cell: Cell) -> None:
+        self._lines[cell.key] = _lines(cell)
+        self._texts = None
+
+    def drop(self, key: str) -> None:
+        del self._lines[key]
+        self._texts = None
+
+    def text(self, index: int) -> bytes:
+        """Of one family."""
+        if self._texts is None:
+            of_families = zip(*self._lines.values(), strict=True) if self._lines else ((),) * len(FAMILIES)
+            self._texts = ["".join(lines).encode() for lines in of_families]
+        return self._texts[index]
 
 
 def _lines(cell: Cell) -> tuple[str, ...]:
@@ -89,18 +129,21 @@ def _lines(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def _heading(name: str, meaning: str) -> tuple[str, str]:
-    return f"# HELP {name} {meaning}\n", f"# TYPE {name} gauge\n"
+def _heading(name: str, meaning: str) -> str:
+    return f"# HELP {name} {meaning}\n# TYPE {name} gauge\n"
 
 
 def _sums(cells: Sequence[Cell]) -> Iterator[str]:
     """What is told of all cells together, and of the variants in them."""
-    yield from _heading("fitmatrix_cells", "Cells of the matrix by verdict.")
+    yield _heading("fitmatrix_cells", "Cells of the matrix by verdict.")
     verdicts = Counter(cell.verdict for cell in cells)
     for verdict in CellVerdict:
         yield f'fitmatrix_cells{{verdict="{verdict}"}} {verdicts[verdict]}\n'
-    yield from _heading("fitmatrix_variant_bytes", "Size of a variant's files.")
-    newest = {cell.variant: cell for cell in sorted(cells, key=lambda cell: cell.updated_at)}
+    yield _heading("fitmatrix_variant_bytes", "Size of a variant's files.")
+    newest: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.variant not in newest or newest[cell.variant].updated_at < cell.updated_at:
+            newest[cell.variant] = cell
     for variant, cell in sorted(newest.items()):
         labels = written({"variant": variant, "model": cell.model, "weights": cell.weights})
         yield f"fitmatrix_variant_bytes{{{labels}}} {cell.model_bytes}\n"
