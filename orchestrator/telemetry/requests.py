@@ -3,6 +3,7 @@
 import time
 from typing import Final
 
+from fastapi.routing import iter_route_contexts
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.telemetry.counting import Telemetry
@@ -18,6 +19,8 @@ class RequestMeter:
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._templates: dict[int, str] = {}
+        """By the identity of the route, which knows its address only up to the router that it is in."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -29,13 +32,20 @@ class RequestMeter:
             if message["type"] == "http.response.start":
                 seconds = time.perf_counter() - began
                 method = scope["method"] if scope["method"] in _METHODS else "other"
-                self._telemetry.request_answered(method, _route(scope), message["status"], seconds)
+                self._telemetry.request_answered(method, self._template(scope), message["status"], seconds)
             await send(message)
 
         await self._app(scope, receive, timed)
 
+    def _template(self, scope: Scope) -> str:
+        """Of the address, as the route that took the request has it."""
+        route = scope.get("route")
+        if route is None:
+            return NO_ROUTE
+        if id(route) not in self._templates:
+            routes = iter_route_contexts(scope["app"].routes)
+            known = {id(one.original_route): one.path_format or NO_ROUTE for one in routes}
+            self._templates = {id(route): NO_ROUTE} | known
+        return self._templates[id(route)]
 
-def _route(scope: Scope) -> str:
-    """The template that the address was matched with."""
-    path = getattr(scope.get("route"), "path_format", None)
-    return path if isinstance(path, str) else NO_ROUTE
+

@@ -182,7 +182,8 @@ def _measure_for_real(coordinator: RunningCoordinator) -> str:
 
         def idle() -> str | None:
             devices = qa.get("/api/v1/devices")["items"]
-            return next((one["id"] for one in devices if one["id"] != PHONE and one["state"] == "idle"), None)
+            ready = [one["registration"]["id"] for one in devices if one["state"] == "idle"]
+            return next((one for one in ready if one != PHONE), None)
 
         real_device = wait_until(idle, 60, "the real agent's device")
         (run,) = finished(qa, qa.submit(variants=[MINILM]))
