@@ -47,5 +47,3 @@ class RequestMeter:
             known = {id(one.original_route): one.path_format or NO_ROUTE for one in routes}
             self._templates = {id(route): NO_ROUTE} | known
         return self._templates[id(route)]
-
-

@@ -37,7 +37,7 @@ QUERIES = [
     for panel in dashboard["panels"]
     for target in panel["targets"]
 ]
-CHOSEN = {"model": "gemma3-tiny", "device": PHONE}
+CHOSEN = {"model": "Gemma 3 tiny", "device": PHONE}
 """What a reader chose who has to choose one."""
 
 
@@ -107,7 +107,7 @@ def test_every_variable_offers_a_choice(prometheus: RunningPrometheus, name: str
         expected = {
             "variant": {VARIANT, FORCED, MINILM} if name == "fits-on-device" else {VARIANT},
             "device": {PHONE} | real,
-            "model": {"gemma3-tiny", "smollm2-135m-instruct", "all-minilm-l6-v2"},
+            "model": {"Gemma 3 tiny", "SmolLM2-135M-Instruct", "all-MiniLM-L6-v2"},
         }
         assert offered == expected[variable["name"]], variable
 
