@@ -1,8 +1,7 @@
 """How many runs are in which state, kept as they change: counting them would cost more with every run."""
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -25,8 +24,7 @@ _COUNT: Final = text(
 _WITH_RESULT: Final = frozenset({RunState.FINISHED, RunState.INCONCLUSIVE})
 
 
-@dataclass(frozen=True, order=True)
-class TallyKey:
+class TallyKey(NamedTuple):
     """What runs are told apart by; device and priority only while they are queued."""
 
     state: str
@@ -66,18 +64,16 @@ class TallyChanges:
         self._session = session
         self._changes: Counter[TallyKey] = Counter()
 
-    def moved(self, before: TallyKey | None, after: TallyKey | None, runs: int = 1) -> None:
+    def moved(self, before: TallyKey | None, after: TallyKey | None) -> None:
         if before == after:
             return
         if before is not None:
-            self._changes[before] -= runs
+            self._changes[before] -= 1
         if after is not None:
-            self._changes[after] += runs
+            self._changes[after] += 1
 
     def write(self) -> None:
-        rows = [
-            {**vars(key), "runs": runs} for key, runs in sorted(self._changes.items(), key=lambda item: item[0]) if runs
-        ]
+        rows = [{**key._asdict(), "runs": runs} for key, runs in sorted(self._changes.items()) if runs]
         if rows:
             self._session.connection().execute(_COUNT, rows)
 

@@ -27,7 +27,8 @@ def test_a_run_is_told_once_when_it_has_its_result(database: Database) -> None:
     lab.submit(repeats=2)
     heard: list[Committed] = []
     database.listen(heard.append)
-    lab.finish(*lab.dispatch())
+    (first,) = lab.dispatch()
+    lab.finish(first)
     (spec,) = lab.dispatch()
     lab.finish(spec, page=None, fault=FAULT)
     told = [run for one in heard for run in one.finished]
