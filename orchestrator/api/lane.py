@@ -40,6 +40,13 @@ _ADDRESSES: Final = {
     ),
     "PUT": re.compile(f"{API_PREFIX}/attempts/{_ID}/{_NUMBER}/(?P<report>report)"),
 }
+ROUTE: Final = "fitmatrix.route"
+"""Key of the scope: the route of a request that went the short way, as the application would have it."""
+_ROUTES: Final = {
+    "start": f"{API_PREFIX}/attempts/{{run_id}}/{{number}}/start",
+    "report": f"{API_PREFIX}/attempts/{{run_id}}/{{number}}/report",
+    "heartbeat": f"{API_PREFIX}/agents/{{agent_id}}/heartbeat",
+}
 _NOT_OF_AGENTS: Final = frozenset({b"origin", b"sec-fetch-site", b"cookie", b"transfer-encoding"})
 _JSON: Final = b"application/json"
 
@@ -72,6 +79,7 @@ class AgentLane:
         call = self._call(*plain)
         if call is None:
             return receive
+        scope[ROUTE] = _ROUTES[plain[0].lastgroup or ""]
         body = await _read(receive) if call.body_bytes else b""
         if body is None:
             return None  # gone

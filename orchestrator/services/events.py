@@ -129,6 +129,11 @@ class EventFeed:
         self._news.set()
 
     @property
+    def readers(self) -> int:
+        """How many follow it now."""
+        return len(self._readers)
+
+    @property
     def is_ending(self) -> bool:
         return self._stopping.is_set()
 

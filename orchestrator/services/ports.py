@@ -17,6 +17,7 @@ from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import Pair
+from orchestrator.domain.priority import PriorityClass
 from orchestrator.domain.records import (
     Agent,
     Attempt,
@@ -102,7 +103,6 @@ class Runs(Protocol):
         """Device and browser of each health run that is queued or running."""
         ...
 
-    def queued_by_device(self) -> dict[str, int]: ...
     def places_measured(self, run: Run) -> set[Pair]:
         """Where the run's job has runs of the same variant and backend, this one included, that are not given up."""
         ...
@@ -299,6 +299,22 @@ class RunTally:
     """Probes of devices and health runs say nothing of a model."""
 
 
+@dataclass(frozen=True)
+class QueueDepth:
+    """How many runs wait for a device."""
+
+    device_id: str
+    priority: PriorityClass
+    runs: int
+
+
+class RunTallies(Protocol):
+    """Runs counted as they change: reading costs the same however many there are."""
+
+    def runs(self) -> list[RunTally]: ...
+    def queued(self) -> list[QueueDepth]: ...
+
+
 class Transaction(Protocol):
     """One unit of work: everything in it becomes visible together, or nothing does."""
 
@@ -346,7 +362,8 @@ class Transaction(Protocol):
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...
 
-    def tally_runs(self) -> list[RunTally]: ...
+    @property
+    def run_tallies(self) -> RunTallies: ...
 
 
 class Store(Protocol):
@@ -392,6 +409,9 @@ class CourierError(Exception):
 class Observer(Protocol):
     """Hears what happened, after it was committed; telemetry is one."""
 
-    def attempt_dispatched(self, waited_seconds: float) -> None: ...
-    def attempt_ended(self, fault: Fault | None) -> None: ...
+    def attempt_dispatched(self, waited_seconds: float, run_id: str) -> None: ...
+    def attempt_ended(self, fault: Fault | None, seconds: float, run_id: str) -> None:
+        """`seconds` after its lease."""
+        ...
+
     def device_quarantined(self, by: QuarantinedBy) -> None: ...

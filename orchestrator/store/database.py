@@ -12,13 +12,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic_core import from_json, to_json
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from orchestrator.contract.vocabulary import RunState, Verdict
-from orchestrator.services.ports import RunTally
 from orchestrator.store.audiences import AudienceRepository
 from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
@@ -29,13 +27,13 @@ from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunReposit
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
-    OF_A_MODEL,
     AttemptRepository,
     JobRepository,
     RunRepository,
     VariantRepository,
 )
-from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.rows import LeadershipRow
+from orchestrator.store.run_tallies import TallyReader
 from orchestrator.store.standing import StandingReader
 from orchestrator.store.users import AccessRepository, AuditRepository
 from orchestrator.store.webhooks import WebhookRepository
@@ -144,6 +142,10 @@ class SqlTransaction:
     def standing(self) -> StandingReader:
         return StandingReader(self._session)
 
+    @cached_property
+    def run_tallies(self) -> TallyReader:
+        return TallyReader(self._session)
+
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
         if row is None:
@@ -155,20 +157,6 @@ class SqlTransaction:
             update(LeadershipRow).where(LeadershipRow.role == "dispatcher").values(holder=holder, expires_at=expires_at)
         )
         return True
-
-    def tally_runs(self) -> list[RunTally]:
-        counted = (
-            select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model"))
-            # The run that was measured is counted; what took over its result is not.
-            .where(RunRow.reused_from.is_(None))
-            .subquery()
-        )
-        columns = (counted.c.state, counted.c.verdict, counted.c.fault_code, counted.c.of_a_model)
-        query = select(*columns, func.count()).group_by(*columns)
-        return [
-            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(of_a_model))
-            for state, verdict, fault_code, of_a_model, runs in self._session.execute(query)
-        ]
 
 
 class Database:

@@ -62,7 +62,7 @@ def test_probes_are_no_cells_and_tallied_apart(database: Database) -> None:
         tx.runs.add([run("r-2", variant_id="probe", variant_digest=probe.digest, workload=ProbeWorkload(), **done)])
     with database.read() as tx:
         assert tx.jobs.cells("j-1") == (1, 1)
-        assert sorted((tally.of_a_model, tally.runs) for tally in tx.tally_runs()) == [(False, 1), (True, 1)]
+        assert sorted((tally.of_a_model, tally.runs) for tally in tx.run_tallies.runs()) == [(False, 1), (True, 1)]
         probing = tx.runs.get("r-2")
         assert probing is not None
         assert probing.workload == ProbeWorkload()

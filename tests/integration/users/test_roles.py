@@ -73,6 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "GET /api/v1/tokens": ADMINS,
     "DELETE /api/v1/tokens/{name}": ADMINS,
     "GET /api/v1/agents": READERS,
+    "GET /api/v1/prometheus/agents": READERS,
     "POST /api/v1/agents/codes": ADMINS,
     "DELETE /api/v1/agents/{agent_id}": ADMINS,
     "GET /api/v1/audit": ADMINS,

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from starlette.types import Message, Scope
 
-from orchestrator.api.lane import MAX_BYTES, AgentLane
+from orchestrator.api.lane import MAX_BYTES, ROUTE, AgentLane
 from orchestrator.api.state import ApiState
 from orchestrator.contract.device import AttemptStart
 from orchestrator.domain.records import Agent
@@ -27,6 +27,8 @@ class Door:
         self.started: list[tuple[str, str, int, str | None]] = []
         self.answered: list[Message] = []
         self.freshened = 0
+        self.scope: Scope = {}
+        """Of the newest request."""
         state = SimpleNamespace(
             authentication=SimpleNamespace(
                 is_stale=True, freshen=self._freshen, bearer={"secret": AGENT, "other": "a person"}.get
@@ -50,6 +52,7 @@ class Door:
             "query_string": query,
             "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         }
+        self.scope = scope
         return asyncio.run(self._take(scope, body))
 
     async def _take(self, scope: Scope, body: bytes) -> bytes | None:
@@ -76,6 +79,7 @@ def test_what_an_agent_says_is_answered_without_the_application() -> None:
     door = Door()
     assert door.ask("POST", START) is None
     assert door.started == [("lab", "r-1", 2, None)]
+    assert door.scope[ROUTE] == "/api/v1/attempts/{run_id}/{number}/start"
     assert [message.get("status") for message in door.answered] == [200, None]
     assert door.freshened == 1
 
