@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 _HERE: Final = Path(__file__).parent
-_LIBRARIES: Final = {
+LIBRARIES: Final = {
     "htmx.js": "htmx.org/dist/htmx.min.js",
     "idiomorph.js": "idiomorph/dist/idiomorph.min.js",
     "uplot.js": "uplot/dist/uPlot.iife.min.js",
@@ -91,4 +91,4 @@ class CompressedResponse(Response):
 def _asset_paths() -> dict[str, Path]:
     own = {path.name: path for path in (_HERE / "static").iterdir() if path.suffix in _MEDIA_TYPES}
     modules = _HERE / "libraries" / "node_modules"
-    return own | {name: modules / path for name, path in _LIBRARIES.items()}
+    return own | {name: modules / path for name, path in LIBRARIES.items()}

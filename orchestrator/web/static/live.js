@@ -78,8 +78,7 @@
       if (fresh === null) continue;
       part.dispatchEvent(new CustomEvent("live:fetched", { bubbles: true, detail: { fresh } }));
       if (part.isEqualNode(fresh)) continue;
-      Idiomorph.morph(part, fresh, { callbacks: { beforeNodeMorphed, beforeAttributeUpdated } });
-      htmx.process(part);
+      Idiomorph.morph(part, fresh, { callbacks: { beforeNodeMorphed, beforeAttributeUpdated, afterNodeAdded } });
       part.dispatchEvent(new CustomEvent("live:refreshed", { bubbles: true }));
     }
     return true;
@@ -92,6 +91,10 @@
 
   function beforeNodeMorphed(old, fresh) {
     return !old.isEqualNode(fresh);
+  }
+
+  function afterNodeAdded(node) {
+    if (node instanceof Element) htmx.process(node);
   }
 
   // What the reader has opened, typed or walked to is the reader's.

@@ -85,13 +85,18 @@ ALLOWED: dict[str, set[str]] = {
     "GET /login": EVERYBODY,
     "POST /logout": EVERYBODY,
     "GET /": READERS,
+    "GET /cells/{key}": READERS,
+    "GET /cells/{key}/card": READERS,
+    "GET /jobs": READERS,
+    "GET /devices": READERS,
     "GET /runs/{run_id}": READERS,
     "GET /runs/{run_id}/artifacts/{sha256}": READERS,
     "GET /jobs/{job_id}": READERS,
     "GET /devices/{device_id}": READERS,
 }
 """A new route needs a row here; `POST /login` judges the token in its form, see test_web_login."""
-PAGES = {"GET /", "GET /runs/{run_id}", "GET /runs/{run_id}/artifacts/{sha256}", "GET /jobs/{job_id}",
+PAGES = {"GET /", "GET /cells/{key}", "GET /cells/{key}/card", "GET /jobs", "GET /devices",
+    "GET /runs/{run_id}", "GET /runs/{run_id}/artifacts/{sha256}", "GET /jobs/{job_id}",
     "GET /devices/{device_id}"}  # fmt: skip
 """Whoever is turned away gets the login page, with 401."""
 VALUES = {"sha256": DIGEST, "build_id": DIGEST, "number": "1", "agent_id": "roles-host", "name": "nobody.css"}
