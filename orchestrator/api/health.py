@@ -1,9 +1,8 @@
 """Is it alive, is it ready, how is it doing."""
 
 from http import HTTPStatus
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Request, Response
 
 from orchestrator.api.access import State
 from orchestrator.contract.views import Health
@@ -35,7 +34,7 @@ def readyz(state: State, response: Response) -> Health:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-def metrics(state: State, accept: Annotated[str, Header(max_length=2_000)] = "") -> Response:
+def metrics(state: State, request: Request) -> Response:
     """In Prometheus' text format, or in OpenMetrics' for who accepts that: with the run behind an observation."""
-    text, media_type = state.metrics(accept)
+    text, media_type = state.metrics(request.headers.get("accept", ""))
     return Response(text, headers={"Content-Type": media_type})
