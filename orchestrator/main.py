@@ -50,6 +50,7 @@ from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.histories import Histories, forget_health
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -173,7 +174,12 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
 
     feed = EventFeed(database)
     webhooks = Webhooks(database, _now, WebhookPoster(product_version), DeliveryPlan())
-    outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
+
+    def forget() -> None:
+        forget_events(database, _now, EventMemory())
+        forget_health(database, _now)
+
+    outbox = Outbox(webhooks, forget)
 
     def committed(changes: Committed) -> None:
         if changes.events:

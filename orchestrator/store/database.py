@@ -21,8 +21,10 @@ from orchestrator.services.ports import RunTally
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
+from orchestrator.store.health_history import HealthHistory
 from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
 from orchestrator.store.memory import Memory
+from orchestrator.store.past import PastReader
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
     OF_A_MODEL,
@@ -133,6 +135,14 @@ class SqlTransaction:
     @cached_property
     def standing(self) -> StandingReader:
         return StandingReader(self._session)
+
+    @cached_property
+    def past(self) -> PastReader:
+        return PastReader(self._session)
+
+    @cached_property
+    def health_samples(self) -> HealthHistory:
+        return HealthHistory(self._session, self._memory)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
