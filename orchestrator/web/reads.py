@@ -9,9 +9,10 @@ from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.services.paging import Page
-from orchestrator.services.reading import Reading, RunQuery
+from orchestrator.services.reading import JobQuery, Reading, RunQuery
 from orchestrator.services.waiting import Waiting
 
+MOST_JOBS = 100
 MOST_RUNS = 1000
 RUNS_OF_DEVICE = 50
 
@@ -33,6 +34,9 @@ class ServiceReads:
 
     def waits_for(self, run_id: str) -> Explanation:
         return self._waiting.explain(run_id)
+
+    def jobs(self) -> list[JobView]:
+        return self._reading.jobs(JobQuery(), Page(MOST_JOBS)).items
 
     def job(self, job_id: str) -> JobView | None:
         try:

@@ -13,6 +13,10 @@ from orchestrator.contract.vocabulary import Mark
 from orchestrator.presentation import device_facts, measurements, probe_facts, run_facts, words
 from orchestrator.presentation.grid import build_grid
 from orchestrator.presentation.legend import legend
+from orchestrator.web.assets import asset_address
+
+NAVIGATION: Final = (("/", "Matrix"), ("/jobs", "Jobs"), ("/devices", "Devices"))
+"""What the head of every page leads to."""
 
 Figures = list[tuple[str, str, str]]
 """Name, value, and spread with the number of runs."""
@@ -75,6 +79,7 @@ _environment: Final = Environment(
 )
 _environment.filters.update(plain=words.plain, moment=moment, byte_count=words.byte_count)
 _environment.globals.update(
+    asset=asset_address,
     build_grid=build_grid,
     legend=legend,
     cell_lines=words.cell_lines,
@@ -113,4 +118,5 @@ _environment.globals.update(
     EMULATED=words.EMULATED,
     SYNTHETIC=words.SYNTHETIC,
     NO_RUN=words.NO_RUN,
+    NAVIGATION=NAVIGATION,
 )

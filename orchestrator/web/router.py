@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Header
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, Explanation, JobView, RunDetail, RunView
 from orchestrator.contract.vocabulary import RunState
+from orchestrator.web.assets import CompressedResponse, asset_response
 from orchestrator.web.rendering import render
 
-_HERE: Final = Path(__file__).parent
-_STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -48,6 +46,10 @@ class Reads(Protocol):
         """Of a run that is there."""
         ...
 
+    def jobs(self) -> list[JobView]:
+        """The newest."""
+        ...
+
     def job(self, job_id: str) -> JobView | None: ...
 
     def runs(self, job_id: str) -> list[RunView]: ...
@@ -68,12 +70,12 @@ class Reads(Protocol):
 
 
 def create_web_router(reads: Reads) -> APIRouter:
-    """The matrix at `/`, pages of a run, a job and a device, runs' artifacts, but for their files."""
+    """The matrix at `/`, lists and pages of jobs and devices, pages of runs with their artifacts."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @router.get("/")
     def show_matrix() -> Response:
-        return show_page("matrix.html", matrix=reads.matrix(), devices=reads.devices())
+        return show_page("matrix.html", matrix=reads.matrix())
 
     @router.get("/runs/{run_id}")
     def show_run(run_id: str) -> Response:
@@ -98,10 +100,18 @@ def create_web_router(reads: Reads) -> APIRouter:
         found = reads.artifact(sha256, asked_range, shown_as or "application/octet-stream", headers)
         return _missing("artifact", sha256) if found is None else found
 
+    @router.get("/jobs")
+    def show_jobs() -> Response:
+        return show_page("jobs.html", jobs=reads.jobs())
+
     @router.get("/jobs/{job_id}")
     def show_job(job_id: str) -> Response:
         job = reads.job(job_id)
         return _missing("job", job_id) if job is None else show_page("job.html", job=job, runs=reads.runs(job_id))
+
+    @router.get("/devices")
+    def show_devices() -> Response:
+        return show_page("devices.html", devices=reads.devices())
 
     @router.get("/devices/{device_id}")
     def show_device(device_id: str) -> Response:
@@ -118,18 +128,15 @@ def create_static_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{name}")
-    def send_static(name: str) -> Response:
-        if name not in _STATIC:
-            return _missing("file", name)
-        headers = _COMMON_HEADERS | {"Cache-Control": "no-cache"}
-        return FileResponse(_HERE / "static" / name, media_type=_STATIC[name], headers=headers)
+    def send_static(name: str, v: str = "") -> Response:
+        return asset_response(name, v, _COMMON_HEADERS) or _missing("file", name)
 
     return router
 
 
 def show_page(template: str, status: int = 200, **context: Any) -> Response:
     headers = _COMMON_HEADERS | {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store"}
-    return HTMLResponse(render(template, **context), status, headers=headers)
+    return CompressedResponse(render(template, **context), status, headers=headers)
 
 
 def _missing(kind: str, name: str) -> Response:
