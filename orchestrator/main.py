@@ -21,6 +21,7 @@ from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
 from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
+from orchestrator.browser_desk import BrowserDesk
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Role
@@ -60,9 +61,13 @@ from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
+from orchestrator.web.device_pages import create_device_router
+from orchestrator.web.job_pages import create_job_router
+from orchestrator.web.lab_reads import LabReads
 from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.reads import ServiceReads
 from orchestrator.web.router import create_static_router, create_web_router
+from orchestrator.web.run_pages import create_run_router
 
 log = logging.getLogger("fitmatrix")
 
@@ -226,9 +231,15 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     app = create_app(state, product_version, hosts)
     app.include_router(create_static_router())
     app.include_router(create_login_router(BrowserDoor(state)))
-    app.include_router(
-        create_web_router(ServiceReads(reading, waiting, state.blobs)), dependencies=[Depends(require_page_reader)]
-    )
+    desk = BrowserDesk(state)
+    reads = LabReads(reading, waiting, Histories(database, _now, lab_plan), state.blobs)
+    for router in (
+        create_web_router(ServiceReads(reading)),
+        create_job_router(reads, state.cancelling, desk),
+        create_run_router(reads, desk),
+        create_device_router(reads, state.custody, desk),
+    ):
+        app.include_router(router, dependencies=[Depends(require_page_reader)])
     install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()

@@ -126,9 +126,7 @@ def read_console(content: bytes) -> Told | None:
     if found is None:
         return None
     shown = found.entries[-_MOST_LINES:]
-    lines = [
-        ConsoleLine(plain(one.level, 20), plain(one.target, 40), plain(one.text, _LONGEST_LINE)) for one in shown
-    ]
+    lines = [ConsoleLine(plain(one.level, 20), plain(one.target, 40), plain(one.text, _LONGEST_LINE)) for one in shown]
     return Told(lines, len(found.entries) - len(shown) + found.left_out)
 
 
@@ -139,7 +137,9 @@ def read_network(content: bytes) -> Told | None:
         return None
     largest = sorted(found, key=lambda one: -one.received_bytes)[:_MOST_REQUESTS]
     lines = [
-        RequestLine(_path(one.url), "–" if one.status is None else str(one.status), one.received_bytes, plain(one.state))
+        RequestLine(
+            _path(one.url), "–" if one.status is None else str(one.status), one.received_bytes, plain(one.state)
+        )
         for one in largest
     ]
     return Told(lines, len(found) - len(lines))

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from orchestrator.contract.vocabulary import AttemptState, FaultCode, Verdict
-from orchestrator.presentation.words import SYMBOLS, VERDICT_WORDS, CellVerdict, duration, plain
+from orchestrator.contract.vocabulary import AttemptState, CellVerdict, FaultCode, Verdict
+from orchestrator.presentation.words import SYMBOLS, VERDICT_WORDS, duration, plain
 
 MOST_LANES: Final = 24
 _MOST_BARS: Final = 2_000
@@ -136,7 +136,7 @@ def build_timeline(spans: Sequence[Span], names: dict[str, str], now: datetime) 
     by_device: dict[str, list[Span]] = {}
     for span in spans:
         by_device.setdefault(span.device_id, []).append(span)
-    order = sorted(by_device, key=lambda device: (names.get(device, device).casefold(), device))
+    order = sorted(by_device, key=lambda one: (names[one].casefold() if one in names else one, one))
     shown = order[:MOST_LANES]
     finest = min(_FINEST, _MOST_BARS // len(shown))
     lanes = [

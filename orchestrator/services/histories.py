@@ -10,7 +10,8 @@ from orchestrator.contract.vocabulary import AttemptState, Backend, FaultCode, J
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.estimates import Estimator
 from orchestrator.domain.health_history import KEPT
-from orchestrator.services.ports import Clock, Store
+from orchestrator.domain.lab_plan import LabPlan, Window
+from orchestrator.services.ports import Clock, CurrentPlan, Store
 
 _FORGOTTEN_AT_ONCE: Final = timedelta(hours=1)
 """Samples; writers wait meanwhile."""
@@ -70,6 +71,10 @@ class PastRecords(Protocol):
         """Of all jobs, each once."""
         ...
 
+    def who_did(self, action: str, subject: str) -> str | None:
+        """By the audit log, who did it last."""
+        ...
+
 
 class HealthSamples(Protocol):
     def of_device(self, device_id: str, since: datetime) -> list[DeviceHealth]:
@@ -81,9 +86,10 @@ class HealthSamples(Protocol):
 
 
 class Histories:
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, plan: CurrentPlan = LabPlan) -> None:
         self._store = store
         self._clock = clock
+        self._plan = plan
 
     def attempts(self, job_id: str, most: int) -> Sequence[PastAttempt]:
         with self._store.read() as tx:
@@ -96,6 +102,18 @@ class Histories:
     def submitters(self) -> Sequence[str]:
         with self._store.read() as tx:
             return tx.past.submitters()
+
+    def cancelled_by(self, *, job_id: str, run_id: str | None = None) -> str | None:
+        """Who ended the job, or only the run; None where nobody did."""
+        with self._store.read() as tx:
+            by = tx.past.who_did("run.cancel", run_id) if run_id else None
+            return by or tx.past.who_did("job.cancel", job_id)
+
+    def windows(self, device_id: str) -> Sequence[Window]:
+        """In which the device is left alone; none for a device that there is not."""
+        with self._store.read() as tx:
+            device = tx.devices.get(device_id)
+        return self._plan().windows_of(device) if device else ()
 
     def health(self, device_id: str) -> list[DeviceHealth]:
         """Of the days for which it is kept."""

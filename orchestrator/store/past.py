@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from orchestrator.contract.vocabulary import AttemptState, Backend, FaultCode, Purpose, Verdict
 from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.services.histories import PastAttempt, RunsLeft
-from orchestrator.store.rows import ATTEMPTS, DEVICES, JOBS, RUNS
+from orchestrator.store.rows import ATTEMPTS, DEVICES, JOBS, RUNS, AuditRow
 
 _UNFINISHED: Final = [str(state) for state in UNFINISHED]
 
@@ -82,3 +82,12 @@ class PastReader:
             .order_by(JOBS.c.submitter)
         )
         return list(self._session.scalars(query))
+
+    def who_did(self, action: str, subject: str) -> str | None:
+        query = (
+            select(AuditRow.actor)
+            .where(AuditRow.action == action, AuditRow.subject == subject)
+            .order_by(AuditRow.id.desc())
+            .limit(1)
+        )
+        return self._session.scalar(query)

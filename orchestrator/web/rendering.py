@@ -59,6 +59,11 @@ def speed_curve(page: PageReport) -> str:
     return " ".join(f"{index * step:.1f},{20 - 20 * speed / most:.1f}" for index, speed in enumerate(speeds))
 
 
+def _pair(word: str) -> tuple[str, str]:
+    """A choice that is shown as what it is."""
+    return word, word
+
+
 def outcome(run: RunView) -> str:
     """Symbol and verdict, or the state of a run without one."""
     if run.verdict is None:
@@ -77,7 +82,9 @@ _environment: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters.update(plain=words.plain, moment=moment, byte_count=words.byte_count)
+_environment.filters.update(
+    plain=words.plain, moment=moment, byte_count=words.byte_count, seconds=words.seconds, pair=_pair
+)
 _environment.globals.update(
     asset=asset_address,
     build_grid=build_grid,

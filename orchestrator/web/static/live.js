@@ -87,8 +87,9 @@
     return selection !== null && !selection.isCollapsed && part.contains(selection.anchorNode);
   }
 
+  // What a script has drawn into the page is that script's: `data-keep`.
   function beforeNodeMorphed(old, fresh) {
-    return !old.isEqualNode(fresh);
+    return !old.isEqualNode(fresh) && !(old instanceof Element && old.hasAttribute("data-keep"));
   }
 
   // What the reader has opened, typed or walked to is the reader's.
