@@ -52,6 +52,7 @@ from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.histories import Histories, forget_health
+from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -211,6 +212,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         custody=Custody(database, _now, wake),
         waiting=waiting,
         reading=reading,
+        matrix=MatrixReading(database, _now, lab_plan),
         agents=registry,
         ledger=ledger,
         blobs=BlobAnswers(blobs, artifacts),

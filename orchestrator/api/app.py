@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from orchestrator.api import custody, events, health, jobs, lab, people, users, webhooks
+from orchestrator.api import custody, events, health, jobs, lab, matrix, people, users, webhooks
 from orchestrator.api.document import install_document
 from orchestrator.api.limits import AddressCheck, BodyLimit, JsonBodies
 from orchestrator.api.origins import SameOrigin
@@ -39,6 +39,7 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     install_problem_handlers(app)
     install_document(app)
     app.include_router(people.router, prefix=API_PREFIX)
+    app.include_router(matrix.router, prefix=API_PREFIX)
     app.include_router(jobs.router, prefix=API_PREFIX)
     app.include_router(events.router, prefix=API_PREFIX)
     app.include_router(webhooks.router, prefix=API_PREFIX)

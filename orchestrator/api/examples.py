@@ -54,6 +54,7 @@ PROBLEM: Final[dict[str, Any]] = {
     ],
 }
 CELL: Final[dict[str, Any]] = {
+    "key": "4bd7f0c2a1e95c60d3f8b94e27aa51c6380d7f12e94b5ac8d06137fe25b9c4a0",
     "variant": "smollm2-135m-instruct.q8",
     "model": "SmolLM2-135M-Instruct",
     "family": "Llama",
@@ -104,7 +105,62 @@ CELL: Final[dict[str, Any]] = {
     "last_run": "r-7k2m9q4x0v1d",
     "updated_at": "2026-11-21T12:00:00Z",
 }
-MATRIX: Final[dict[str, Any]] = {"generated_at": "2026-11-21T12:00:00Z", "cells": [CELL]}
+MATRIX: Final[dict[str, Any]] = {"generated_at": "2026-11-21T12:00:00Z", "cells": [CELL], "next": None}
+MATRIX_VIEW: Final[dict[str, Any]] = {
+    "version": "1042-64a1b2c3d4e5f",
+    "generated_at": "2026-11-21T12:00:00Z",
+    "rows_by": ["model", "backend"],
+    "columns_by": ["device_class"],
+    "rows": [{"values": {"model": CELL["model"], "backend": "wasm"}, "note": "135 M"}],
+    "columns": [
+        {"values": {"device_class": CELL["device_class"]}},
+        {"values": {"device_class": "emulated 512 MiB"}, "emulated": True},
+    ],
+    "slots": [
+        {
+            "row": 0,
+            "column": 0,
+            "cells": 2,
+            "cell": None,
+            "devices": 2,
+            "device_models": 2,
+            "differ_in": ["device_model"],
+            "verdict": "fits",
+            "fault": None,
+            "phase": None,
+            "runs": 10,
+            "throttled_runs": 0,
+            "successes": 10,
+            "probability": 0.9545,
+            "interval": [0.783, 1.0],
+            "figures": {
+                "decode_tokens_per_second": {"median": 11.2, "p25": 10.4, "p75": 11.9, "n": 10},
+                "ttft_seconds": {"median": 2.1, "p25": 2.0, "p75": 2.3, "n": 10},
+            },
+            "last_run": CELL["last_run"],
+            "updated_at": CELL["updated_at"],
+        },
+        {
+            "row": 0,
+            "column": 1,
+            "cells": 1,
+            "cell": "c0a4b9e5f27e13060d8ca5b49ef21d7f083a6c15aa72e49b8f3d06c59e1a2c0f",
+            "devices": 1,
+            "device_models": 1,
+            "verdict": "fails",
+            "fault": "out-of-memory",
+            "phase": "init",
+            "runs": 2,
+            "throttled_runs": 0,
+            "successes": 0,
+            "probability": 0.1667,
+            "interval": [0.0, 0.6664],
+            "figures": {},
+            "last_run": "r-2p9c4t7w1x5b",
+            "updated_at": CELL["updated_at"],
+        },
+    ],
+}
 
 JOB_VIEW: Final[dict[str, Any]] = {
     "id": "j-4f7k2m9q0x1v",
@@ -164,6 +220,7 @@ RUN_VIEW: Final[dict[str, Any]] = {
     "created_at": "2026-11-21T12:00:00Z",
     "finished_at": "2026-11-21T12:00:09Z",
 }
+CELL_DETAIL: Final[dict[str, Any]] = {"cell": CELL, "runs": [RUN_VIEW], "next": None}
 RUN_DETAIL: Final[dict[str, Any]] = RUN_VIEW | {
     "attempt_list": [
         {

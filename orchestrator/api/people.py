@@ -3,16 +3,15 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 from pydantic import AwareDatetime, StringConstraints
 
 from orchestrator.api.access import CallingSubmitter, State, require_user
-from orchestrator.api.conditional import ETAGGED, ConditionalRoute, has_already, weak_etag
+from orchestrator.api.conditional import ETAGGED, ConditionalRoute
 from orchestrator.api.examples import (
     DEVICE_VIEW,
     JOB_EXAMPLES,
     JOB_VIEW,
-    MATRIX,
     RUN_DETAIL,
     RUN_VIEW,
     VARIANT_VIEW,
@@ -21,7 +20,6 @@ from orchestrator.api.examples import (
 )
 from orchestrator.api.problems import NOT_FOUND, RESPONSES, documented
 from orchestrator.contract.job import JobSpec
-from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import DeviceView, JobView, Listing, RunDetail, RunView, VariantView
 from orchestrator.contract.vocabulary import JobState, RunState, Verdict
 from orchestrator.services.paging import MOST_ITEMS, Page
@@ -149,25 +147,3 @@ def list_models(
 ) -> Listing[VariantView]:
     """Every variant; those not built yet have no files."""
     return state.reading.models(Page(limit, cursor))
-
-
-@router.get(
-    "/matrix",
-    tags=["matrix"],
-    summary="Show the fits-on-device matrix",
-    response_model=Matrix,
-    responses=ETAGGED | answered(MATRIX),
-)
-def show_matrix(
-    request: Request,
-    response: Response,
-    state: State,
-    if_none_match: IfNoneMatch = None,  # noqa: ARG001 - as above
-) -> Matrix | Response:
-    """Every cell. A measured figure is `{median, p25, p75, n}`; what was not measured is null."""
-    etag = weak_etag(state.reading.matrix_version())
-    if has_already(request, etag):
-        # Before it is built: of all answers it is the largest.
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    response.headers["ETag"] = etag
-    return state.reading.matrix()

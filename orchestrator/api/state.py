@@ -19,6 +19,7 @@ from orchestrator.services.cancelling import Cancelling
 from orchestrator.services.custody import Custody
 from orchestrator.services.enrolment import Enrolment
 from orchestrator.services.events import EventFeed
+from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -31,6 +32,7 @@ class ApiState:
     submission: Submission
     cancelling: Cancelling
     reading: Reading
+    matrix: MatrixReading
     custody: Custody
     waiting: Waiting
     agents: AgentRegistry

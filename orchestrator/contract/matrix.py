@@ -19,6 +19,7 @@ class Figure(Message):
     p25: float
     p75: float
     n: int = Field(ge=1)
+    """Runs that it is over: of a cell's newest 100 that measured it."""
 
 
 class Cell(Message):
@@ -98,6 +99,8 @@ class Cell(Message):
 class Matrix(Message):
     generated_at: datetime
     cells: list[Cell]
+    next: str | None = None
+    """Give it as `cursor` for what follows; null at the end."""
 
 
 class Dimension(StrEnum):
@@ -120,16 +123,28 @@ class Dimension(StrEnum):
     DEVICE_CLASS = "device_class"
     BROWSER = "browser"
     BROWSER_CHANNEL = "browser_channel"
+    """`chrome beta` of `chrome beta 157`."""
+    BROWSER_VERSION = "browser_version"
     FLAGS = "flags"
     """A device's declared Chrome flags."""
     ORIGIN = "origin"
-    """`physical`, `emulated` or `imported`; always told apart in the columns, asked for or not."""
+    """An `Origin`; always told apart in the columns, asked for or not."""
+
+
+class Origin(StrEnum):
+    """Where a cell's results come from; those of different origin are never taken together."""
+
+    PHYSICAL = "physical"
+    EMULATED = "emulated"
+    IMPORTED = "imported"
 
 
 class Heading(Message):
     """A row or a column: its value for each dimension that was asked for, in their order."""
 
     values: dict[str, str]
+    names: dict[str, str] = Field(default_factory=dict)
+    """What to show instead of a value, where that is not the value itself: a device's name for its id."""
     note: str = ""
     """What a reader should know beside, such as `135 M · q8 · 137 MB` or a device's model."""
     emulated: bool = False
@@ -149,6 +164,9 @@ class Slot(Message):
     devices: int = Field(ge=1)
     device_models: int = Field(ge=1)
     """More than one: its medians are over devices of different models, and have to say so."""
+    differ_in: list[Dimension] = Field(default_factory=list)
+    """In what its cells differ so that one figure hardly stands for all: variant, backend, workload, criteria, device
+    model or browser."""
     verdict: CellVerdict
     fault: FaultCode | None
     phase: Phase | None
@@ -181,3 +199,5 @@ class CellDetail(Message):
 
     cell: Cell
     runs: list[RunView]
+    next: str | None = None
+    """Give it as `cursor` for older runs; null at the end."""

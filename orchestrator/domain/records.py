@@ -23,6 +23,7 @@ from orchestrator.contract.vocabulary import (
     RunState,
     Verdict,
 )
+from orchestrator.domain.tallies import CellTally
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,8 @@ class CellRecord:
 
     key: str
     cell: Cell
+    tally: CellTally | None = None
+    """What `cell` was counted from; None where it was not asked for."""
 
 
 @dataclass(frozen=True)

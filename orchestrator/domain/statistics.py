@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from orchestrator.contract.matrix import Figure
@@ -55,10 +56,20 @@ def jeffreys_interval(successes: int, runs: int, level: float = 0.95) -> tuple[f
     return low, high
 
 
-def figure(values: Sequence[float | None]) -> Figure | None:
-    """Median and quartiles (linear interpolation) of what was measured; None when nothing was."""
-    measured = [value for value in values if value is not None]
-    if not measured:
+def figure(values: Sequence[float] | NDArray[np.float64]) -> Figure | None:
+    """Median and quartiles of what was measured, by linear interpolation; None when nothing was.
+
+    Source: type 7 of R. Hyndman, Y. Fan, Sample Quantiles in Statistical Packages, Am. Stat. 50 (1996).
+    """
+    count = len(values)
+    if not count:
         return None
-    p25, median, p75 = (float(value) for value in np.percentile(measured, [25, 50, 75]))
-    return Figure(median=median, p25=p25, p75=p75, n=len(measured))
+    ordered = np.sort(np.asarray(values, dtype=float))
+
+    def quantile(share: float) -> float:
+        place = share * (count - 1)
+        below = int(place)
+        low, high = float(ordered[below]), float(ordered[min(below + 1, count - 1)])
+        return low + (high - low) * (place - below)
+
+    return Figure(median=quantile(0.5), p25=quantile(0.25), p75=quantile(0.75), n=count)

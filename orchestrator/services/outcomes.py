@@ -8,7 +8,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceRegistration
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import AttemptState, FaultCode, JobState, Purpose, RunState, Task, Verdict
-from orchestrator.domain.cells import build_cell, cell_key
+from orchestrator.domain.cells import build_cell, cell_key, result_of
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.expansion import expires_at
 from orchestrator.domain.fair_share import charge, correction
@@ -19,6 +19,7 @@ from orchestrator.domain.quarantine import after_failed_health_run, after_fault,
 from orchestrator.domain.records import Attempt, CellRecord, DeviceRecord, Run
 from orchestrator.domain.run_states import RunEvent, after_spoiled_attempt, next_state
 from orchestrator.domain.statistics import Settlement, sequential_test
+from orchestrator.domain.tallies import CellTally
 from orchestrator.services.estimates import note_duration
 from orchestrator.services.ports import Transaction
 from orchestrator.services.retrying import Search
@@ -118,7 +119,8 @@ def _enter_cell(
     browser = used.label if used else run.browser
     key = cell_key(run, registration, browser)
     tx.runs.update(replace(run, cell_key=key))
-    record = build_cell(key, tx.runs.finished_in_cell(key), variant, registration, report, browser, now)
+    tally = (tx.cells.tally(key) or CellTally()).with_results([result_of(run)])
+    record = build_cell(key, tally, run, variant, registration, report, browser)
     tx.cells.put(record)
     _repeat_until_settled(tx, run, record, now)
 

@@ -12,6 +12,7 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import JobSpec
+from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.lab_plan import LabPlan
@@ -26,6 +27,7 @@ from orchestrator.domain.records import (
     Lease,
     Run,
 )
+from orchestrator.domain.tallies import CellTally, Result, Samples
 from orchestrator.services.access import Access, Audit
 from orchestrator.services.queue import Queue, Submitters
 
@@ -96,10 +98,6 @@ class Runs(Protocol):
         ...
 
     def queued_by_device(self) -> dict[str, int]: ...
-    def finished_in_cell(self, cell_key: str) -> list[Run]:
-        """Oldest first."""
-        ...
-
     def places_measured(self, run: Run) -> set[Pair]:
         """Where the run's job has runs of the same variant and backend, this one included, that are not given up."""
         ...
@@ -200,12 +198,57 @@ class Agents(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class CellChange:
+    """A cell as it was left by its newest change."""
+
+    revision: int
+    cell: Cell
+    tally: CellTally
+    """Without samples."""
+
+
+@dataclass(frozen=True)
+class ResultQuery:
+    """Which results of cells; what is left out does not matter."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    labels: Sequence[tuple[str, str | None]] = ()
+    """Of jobs with any of these labels, each with its value if one is given."""
+
+
 class Cells(Protocol):
-    def put(self, record: CellRecord) -> None: ...
+    """They are never removed; each change of any of them has a higher revision than those before it."""
+
+    def put(self, record: CellRecord) -> None:
+        """With its tally."""
+        ...
+
     def get(self, key: str) -> CellRecord | None: ...
     def all(self) -> list[CellRecord]: ...
-    def versions(self) -> list[tuple[str, datetime]]:
-        """Key and last change of each."""
+    def tally(self, key: str) -> CellTally | None:
+        """None where there is no such cell."""
+        ...
+
+    def newest(self) -> tuple[int, datetime] | None:
+        """Revision and time of the newest change; None where there is no cell."""
+        ...
+
+    def changed_since(self, revision: int) -> list[CellChange]:
+        """In the order of the changes."""
+        ...
+
+    def samples(self, keys: Collection[str]) -> dict[str, tuple[int, Samples]]:
+        """Each with the revision of its cell's newest change."""
+        ...
+
+    def results(self, keys: Collection[str], query: ResultQuery, limit: int) -> list[tuple[str, Result]]:
+        """Of these cells, each with its cell's key; a cell's oldest first, `limit` of them at most."""
+        ...
+
+    def runs(self, key: str, limit: int, before: tuple[datetime, str] | None = None) -> list[Run]:
+        """A cell's runs, newest first; those that come after `before`: time of its end and id."""
         ...
 
 

@@ -1,6 +1,5 @@
 """What people and their tools ask for; nothing here changes anything."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -142,7 +141,7 @@ class Reading:
             )
             runs = paged(found, page, listing, lambda run: ((ended and run.finished_at) or run.created_at, run.id))
             devices = {run.device_id: tx.devices.get(run.device_id) for run in runs.items}
-            return Listing(items=[_run_view(run, devices[run.device_id]) for run in runs.items], next=runs.next)
+            return Listing(items=[run_view(run, devices[run.device_id]) for run in runs.items], next=runs.next)
 
     def run(self, run_id: str) -> RunDetail:
         with self._store.read() as tx:
@@ -150,7 +149,7 @@ class Reading:
             if run is None:
                 raise NotFoundError(f"there is no run {run_id}")
             leases = {(lease.run_id, lease.number): lease.expires_at for lease in tx.leases.all()}
-            view = _run_view(run, tx.devices.get(run.device_id))
+            view = run_view(run, tx.devices.get(run.device_id))
             attempts = [
                 _attempt_view(attempt).model_copy(
                     update={"lease_expires_at": leases.get((attempt.run_id, attempt.number))}
@@ -228,14 +227,6 @@ class Reading:
                 )
             events = tx.events.after(after, page.limit)
         return Listing(items=events, next=cursor_of(_EVENTS, str(events[-1].id if events else after)))
-
-    def matrix_version(self) -> str:
-        """Another one whenever a cell has changed."""
-        digest = hashlib.blake2b(digest_size=12)
-        with self._store.read() as tx:
-            for key, updated_at in tx.cells.versions():
-                digest.update(f"{key} {updated_at.timestamp()}\n".encode())
-        return digest.hexdigest()
 
     def matrix(self) -> Matrix:
         with self._store.read() as tx:
@@ -327,7 +318,7 @@ def _reason(device: DeviceRecord, state: DeviceState, blocked: Mapping[WaitCode,
     return device.reason if code is None else blocked.get(code, device.reason)
 
 
-def _run_view(run: Run, device: DeviceRecord | None) -> RunView:
+def run_view(run: Run, device: DeviceRecord | None) -> RunView:
     return RunView(
         id=run.id,
         job_id=run.job_id,

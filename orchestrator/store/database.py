@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.services.ports import RunTally
+from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
@@ -29,7 +30,6 @@ from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
     OF_A_MODEL,
     AttemptRepository,
-    CellRepository,
     JobRepository,
     RunRepository,
     VariantRepository,
@@ -201,6 +201,7 @@ class Database:
                     )
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                count_uncounted(connection)
         except SQLAlchemyError as error:
             why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise DatabaseError(f"the database {self._engine.url!r} cannot be opened: {why}") from error

@@ -22,12 +22,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.job import JobSpec
-from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.probing import PROBE
-from orchestrator.domain.records import Attempt, CellRecord, FrozenVariant, Job, Run
+from orchestrator.domain.records import Attempt, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import ENDED, UNFINISHED
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.many_runs import insert_runs
@@ -42,7 +41,7 @@ from orchestrator.store.mapping import (
 )
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import chunks
-from orchestrator.store.rows import ATTEMPTS, CELLS, JOBS, RUNS, VARIANTS, CellRow, JobRow, RunRow
+from orchestrator.store.rows import ATTEMPTS, JOBS, RUNS, VARIANTS, JobRow, RunRow
 
 _UNFINISHED = [str(state) for state in UNFINISHED]
 OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
@@ -67,13 +66,11 @@ _JOB: Final = select(*(column for column in JOBS.c if column.name != "spec")).wh
 _SPEC: Final = select(JOBS.c.spec).where(JOBS.c.id == bindparam("of"))
 _RUN: Final = select(RUNS).where(RUNS.c.id == bindparam("of"))
 _CHANGED_RUN: Final = update(RUNS).where(RUNS.c.id == bindparam("of"))
-_CELLS_RUNS: Final = select(RUNS).where(RUNS.c.cell_key == bindparam("of")).order_by(RUNS.c.finished_at, RUNS.c.id)
 _JOB_UNFINISHED: Final = select(exists().where(RUNS.c.job_id == bindparam("of"), RUNS.c.state.in_(_UNFINISHED)))
 _SAME_ATTEMPT: Final = (ATTEMPTS.c.run_id == bindparam("of"), ATTEMPTS.c.number == bindparam("of_number"))
 _ATTEMPT: Final = select(ATTEMPTS).where(*_SAME_ATTEMPT)
 _CHANGED_ATTEMPT: Final = update(ATTEMPTS).where(*_SAME_ATTEMPT)
 _SENT_ATTEMPT: Final = _CHANGED_ATTEMPT.where(ATTEMPTS.c.state == AttemptState.LEASED)
-_CHANGED_CELL: Final = update(CELLS).where(CELLS.c.key == bindparam("of"))
 
 
 class JobRepository:
@@ -232,9 +229,6 @@ class RunRepository:
         query = select(RUNS.c.device_id, RUNS.c.browser).where(health, RUNS.c.state.in_(_UNFINISHED))
         return {(device, browser) for device, browser in self._session.execute(query)}
 
-    def finished_in_cell(self, cell_key: str) -> list[Run]:
-        return [to_run(row) for row in self._session.execute(_CELLS_RUNS, {"of": cell_key})]
-
     def places_measured(self, run: Run) -> set[Pair]:
         query = select(RUNS.c.device_id, RUNS.c.browser).where(
             RUNS.c.job_id == run.job_id,
@@ -291,36 +285,6 @@ class AttemptRepository:
         found = [to_attempt(row) for row in self._session.execute(query)]
         self._read |= {(attempt.run_id, attempt.number): attempt for attempt in found}
         return found
-
-
-class CellRepository:
-    def __init__(self, session: Session, notes: ChangeNotes) -> None:
-        self._session = session
-        self._notes = notes
-
-    def put(self, record: CellRecord) -> None:
-        cell = record.cell
-        self._notes.cell(self._session.scalar(select(CELLS.c.verdict).where(CELLS.c.key == record.key)), record)
-        columns = {
-            "variant_id": cell.variant,
-            "device_id": cell.device,
-            "verdict": cell.verdict,
-            "updated_at": cell.updated_at,
-            "cell": dump_always(cell),
-        }
-        known = self._session.execute(_CHANGED_CELL, {"of": record.key, **columns})
-        if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-            self._session.execute(insert(CELLS), {"key": record.key, **columns})
-
-    def get(self, key: str) -> CellRecord | None:
-        row = self._session.execute(select(CELLS).where(CELLS.c.key == key)).one_or_none()
-        return CellRecord(row.key, Cell.model_validate(row.cell)) if row else None
-
-    def versions(self) -> list[tuple[str, datetime]]:
-        return list(self._session.execute(select(CellRow.key, CellRow.updated_at).order_by(CellRow.key)))
-
-    def all(self) -> list[CellRecord]:
-        return [CellRecord(row.key, Cell.model_validate(row.cell)) for row in self._session.scalars(select(CellRow))]
 
 
 class VariantRepository:

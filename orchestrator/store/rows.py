@@ -241,7 +241,13 @@ class CellRow(Base):
     device_id: Mapped[str] = mapped_column(index=True)
     verdict: Mapped[str]
     updated_at: Mapped[datetime]
+    revision: Mapped[int] = mapped_column(BigInteger, index=True)
+    """Higher than that of any cell's change before: what changed since is found by it."""
     cell: Mapped[dict[str, Any]]
+    tally: Mapped[dict[str, Any] | None]
+    """Counts over all its runs; null where they have yet to be counted."""
+    samples: Mapped[bytes | None]
+    """Measured values of the newest runs as float64, figure after figure as `tally` lists them."""
 
 
 class LeadershipRow(Base):

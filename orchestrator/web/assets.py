@@ -79,8 +79,9 @@ class CompressedResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(self.body) >= _WORTH_COMPRESSING and "gzip" in Headers(scope=scope).get("accept-encoding", ""):
-            packed = self._packed or await asyncio.to_thread(gzip.compress, bytes(self.body), _PAGE_LEVEL, mtime=0)
-            self.body = packed
+            if self._packed is None:
+                self._packed = await asyncio.to_thread(gzip.compress, bytes(self.body), _PAGE_LEVEL, mtime=0)
+            self.body = self._packed
             self.headers["Content-Encoding"] = "gzip"
             self.headers["Content-Length"] = str(len(self.body))
         await super().__call__(scope, receive, send)

@@ -7,7 +7,6 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.contract.matrix import Cell, Figure
-from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
 from orchestrator.presentation import device_facts, measurements, probe_facts, run_facts, words
@@ -48,15 +47,6 @@ def cell_figures(cell: Cell) -> Figures:
         for name, figure, write in wanted
         if figure is not None
     ]
-
-
-def speed_curve(page: PageReport) -> str:
-    """Points of a polyline in a box of 100 × 20, from zero to the fastest repetition; empty for fewer than three."""
-    speeds = measurements.speeds(page)
-    if len(speeds) < 3:
-        return ""
-    step, most = 100 / (len(speeds) - 1), max(speeds)
-    return " ".join(f"{index * step:.1f},{20 - 20 * speed / most:.1f}" for index, speed in enumerate(speeds))
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -102,7 +92,6 @@ _environment.globals.update(
     load_rows=measurements.load_rows,
     memory_rows=measurements.memory_rows,
     sample_lines=measurements.sample_lines,
-    speed_curve=speed_curve,
     probe_facts=probe_facts.probe_facts,
     device_probe_facts=probe_facts.device_probe_facts,
     probe_summary=probe_facts.probe_summary,

@@ -9,11 +9,13 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.api.examples import (
+    CELL_DETAIL,
     DEVICE_VIEW,
     JOB,
     JOB_EXAMPLES,
     JOB_VIEW,
     MATRIX,
+    MATRIX_VIEW,
     PROBLEM,
     RUN_DETAIL,
     VARIANT_VIEW,
@@ -21,14 +23,14 @@ from orchestrator.api.examples import (
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec, PageBuild, ReportReceipt
 from orchestrator.contract.device import EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer
 from orchestrator.contract.job import JobSpec
-from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.matrix import CellDetail, Matrix, MatrixView
 from orchestrator.contract.page import PageEvent, PageReport, PageSpec
 from orchestrator.contract.views import DeviceView, JobView, Problem, RunDetail, VariantView
 from orchestrator.contract.wire import CONTRACT_VERSION
 
 WIRE: list[type[BaseModel]] = [
-    AttemptReport, AttemptSpec, DeviceView, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer, JobSpec, JobView,
-    Matrix, PageBuild, PageEvent, PageReport, PageSpec, Problem, ReportReceipt, RunDetail, VariantView,
+    AttemptReport, AttemptSpec, CellDetail, DeviceView, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer, JobSpec,
+    JobView, Matrix, MatrixView, PageBuild, PageEvent, PageReport, PageSpec, Problem, ReportReceipt, RunDetail, VariantView,
 ]  # fmt: skip
 SNAPSHOT = Path(__file__).parent / "snapshots" / f"v{CONTRACT_VERSION}.json"
 
@@ -61,6 +63,8 @@ def test_examples_are_valid() -> None:
     DeviceView.model_validate(DEVICE_VIEW)
     VariantView.model_validate(VARIANT_VIEW)
     assert Matrix.model_validate(MATRIX).cells
+    assert MatrixView.model_validate(MATRIX_VIEW).slots
+    assert CellDetail.model_validate(CELL_DETAIL).runs
     assert Problem.model_validate(PROBLEM).errors
 
 

@@ -47,7 +47,7 @@
       width,
       height: HEIGHT,
       cursor: { drag: { x: false, y: false } },
-      legend: { live: true },
+      legend: { live: true, markers: { dash: (_, index) => (index === 1 ? "solid" : index % 2 ? "dotted" : "dashed") } },
       scales: { x: { time: isTime }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), (most ?? 1) * 1.05 || 1] } },
       axes: [
         isTime ? { ...axis } : { ...axis, values: (_, ticks) => ticks.map(across), incrs: told.across === "repetition" ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },

@@ -32,6 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "GET /api/v1/devices/{device_id}": READERS,
     "GET /api/v1/models": READERS,
     "GET /api/v1/matrix": READERS,
+    "GET /api/v1/matrix/view": READERS,
+    "GET /api/v1/cells/{key}": READERS,
     "POST /api/v1/jobs/preview": SUBMITTERS,
     "POST /api/v1/jobs/{job_id}/cancel": SUBMITTERS,
     "POST /api/v1/runs/{run_id}/cancel": SUBMITTERS,

@@ -10,8 +10,9 @@ from orchestrator.contract.matrix import Cell
 from orchestrator.contract.page import GpuAdapter
 from orchestrator.contract.views import RunFigures
 from orchestrator.contract.vocabulary import CellVerdict, FaultCode, FaultOrigin, Mark, Phase, RunState, Verdict
-from orchestrator.domain.cells import build_cell, cell_key, freeze
+from orchestrator.domain.cells import build_cell, cell_key, freeze, result_of
 from orchestrator.domain.records import Run
+from orchestrator.domain.tallies import CellTally
 from tests.unit.domain.builders import NOW, device, page_report, report, run, variant
 
 
@@ -27,11 +28,13 @@ def finished(
         phase=fault.phase if fault else None,
         marks=marks,
         figures=RunFigures(**figures),
+        finished_at=NOW,
     )
 
 
 def cell(*runs: Run) -> Cell:
-    return build_cell("k", runs, variant(), device(), report(), "chromium 156", NOW).cell
+    tally = CellTally().with_results(map(result_of, runs))
+    return build_cell("k", tally, runs[-1], variant(), device(), report(), "chromium 156").cell
 
 
 def test_a_cell_settles_by_the_sequential_test() -> None:
@@ -101,12 +104,12 @@ def test_software_adapter_and_emulation_are_marked() -> None:
     emulated = device(emulation=Emulation(cpu_quota=0.5))
     built = build_cell(
         "k",
-        [finished(1, Verdict.FITS)],
+        CellTally().with_results([result_of(finished(1, Verdict.FITS))]),
+        finished(1, Verdict.FITS),
         variant(),
         emulated,
         report(page=page_report(environment=environment)),
         "chromium 156",
-        NOW,
     ).cell
     assert built.emulated
     assert built.fallback_adapter is True

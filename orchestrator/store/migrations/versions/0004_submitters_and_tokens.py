@@ -160,6 +160,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
     _let_devices_be_found()
     op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
+    _let_cells_be_counted()
 
 
 def _let_devices_be_found() -> None:
@@ -181,6 +182,14 @@ def _let_devices_be_found() -> None:
         )
     op.create_index("ix_devices_model_kind", "devices", ["model", "kind"], unique=False)
     op.create_index(op.f("ix_devices_exclusive_group"), "devices", ["exclusive_group"], unique=False)
+
+
+def _let_cells_be_counted() -> None:
+    """Tallies are counted from the runs when the program opens the database."""
+    op.add_column("cells", sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("cells", sa.Column("tally", sa.JSON(), nullable=True))
+    op.add_column("cells", sa.Column("samples", sa.LargeBinary(), nullable=True))
+    op.create_index(op.f("ix_cells_revision"), "cells", ["revision"], unique=False)
 
 
 def downgrade() -> None:
