@@ -91,7 +91,7 @@ class EarlierRunRepository:
             )
             found += [
                 EarlierRun(run_id, key, version, Verdict(verdict), finished_at)
-                for run_id, key, version, verdict, finished_at, marks in self._session.execute(query).tuples()
+                for run_id, key, version, verdict, finished_at, marks in self._session.execute(query)
                 if key and version and verdict and finished_at and Mark.THROTTLED not in marks
             ]
         return found
@@ -127,7 +127,7 @@ class WaitingRunRepository:
     def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
         """Ends queued runs; returns them, each with its job and its device."""
         queued = select(RunRow.id, RunRow.job_id, RunRow.device_id).where(RunRow.state == RunState.QUEUED, *which)
-        ended = list(self._session.execute(queued).tuples())
+        ended = [(run_id, job_id, device_id) for run_id, job_id, device_id in self._session.execute(queued)]
         for ids in _chunks([run_id for run_id, _, _ in ended]):
             self._session.execute(update(RunRow).where(RunRow.id.in_(ids)).values(state=state, finished_at=now))
         self._notes.ended(ended, state)

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.unit.web.hand_made import HandMade, pages_over
 from tests.web_browser import WebBrowser, served, web_browser
 

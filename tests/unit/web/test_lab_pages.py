@@ -1,6 +1,7 @@
 """The pages of jobs, runs and devices: what they draw, what they let whom do, and that they take what comes."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,7 +53,7 @@ def web(reads: HandMade) -> TestClient:
     return TestClient(pages_over(reads), follow_redirects=False)
 
 
-def leave(reads: HandMade, told: dict[str, object], run_id: str = "run-1", **report: object) -> None:
+def leave(reads: HandMade, told: Mapping[str, object], run_id: str = "run-1", **report: object) -> None:
     """Gives a run's attempt these artifacts."""
     artifacts = []
     for number, (name, content) in enumerate(told.items()):
