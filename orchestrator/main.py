@@ -66,8 +66,9 @@ from orchestrator.web.device_pages import create_device_router
 from orchestrator.web.job_pages import create_job_router
 from orchestrator.web.lab_reads import LabReads
 from orchestrator.web.login import create_login_router, install_login
-from orchestrator.web.reads import ServiceReads
-from orchestrator.web.router import create_static_router, create_web_router
+from orchestrator.web.matrix_pages import create_matrix_router
+from orchestrator.web.reads import ServiceMatrixReads
+from orchestrator.web.router import create_static_router
 from orchestrator.web.run_pages import create_run_router
 
 log = logging.getLogger("fitmatrix")
@@ -236,7 +237,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     desk = BrowserDesk(state)
     reads = LabReads(reading, waiting, Histories(database, _now, lab_plan), state.blobs)
     for router in (
-        create_web_router(ServiceReads(reading)),
+        create_matrix_router(ServiceMatrixReads(state.matrix)),
         create_job_router(reads, state.cancelling, desk),
         create_run_router(reads, desk),
         create_device_router(reads, state.custody, desk),

@@ -40,7 +40,7 @@ class WebBrowser:
         width, height = size
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.driver.get_log("browser")
+        self._logged()
         self.driver.get(address)
 
     def show_in(self, scheme: str) -> None:
@@ -61,7 +61,10 @@ class WebBrowser:
     @property
     def complaints(self) -> list[str]:
         """What the browser says went wrong since the page was opened: scripts' errors, what the policy forbids."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [entry["message"] for entry in self._logged() if entry["level"] == "SEVERE"]
+
+    def _logged(self) -> list[dict[str, Any]]:
+        return list(self.driver.get_log("browser"))  # type: ignore[no-untyped-call]  # selenium does not say its type
 
     @property
     def overflow(self) -> int:
@@ -82,11 +85,13 @@ class WebBrowser:
 
 
 @contextmanager
-def web_browser(profile: Path) -> Iterator[WebBrowser]:
+def web_browser(profile: Path, *, performance: bool = False) -> Iterator[WebBrowser]:
+    """`performance` keeps what the browser notes of its network in the log of that name."""
     installation = find_browsers()[0]
     options = Options()
     options.binary_location = str(installation.binary)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    logs = {"browser": "ALL"} | ({"performance": "ALL"} if performance else {})
+    options.set_capability("goog:loggingPrefs", logs)
     for argument in (
         "--headless=new",
         "--no-sandbox",

@@ -23,7 +23,7 @@ from orchestrator.presentation.window_words import window_words
 from orchestrator.services.paging import Page
 from orchestrator.services.reading import RunQuery
 from orchestrator.web.forms import Desk, done, read_form, refused
-from orchestrator.web.router import COMMON_HEADERS, show_missing, show_page
+from orchestrator.web.router import COMMON_HEADERS, missing, show_page
 
 DEVICES_A_PAGE: Final = 100
 RUNS_OF_DEVICE: Final = 50
@@ -91,7 +91,7 @@ def create_device_router(reads: DeviceReads, custodian: Custodian, desk: Desk) -
     def show_device(device_id: str, who: Visitor) -> Response:
         device = reads.device(device_id)
         if device is None:
-            return show_missing("device", device_id)
+            return missing("device", device_id)
         held = device.reservation
         is_submitter = who is not None and allows(who.role, Role.SUBMITTER)
         return show_page(
@@ -119,7 +119,7 @@ def create_device_router(reads: DeviceReads, custodian: Custodian, desk: Desk) -
     def send_chart(device_id: str, name: str) -> Response:
         chart = next((one for one in health_charts(reads.health(device_id)) if one.name == name), None)
         if chart is None:
-            return show_missing("chart", name)
+            return missing("chart", name)
         return JSONResponse(chart.as_json(), headers=COMMON_HEADERS | {"Cache-Control": "no-store"})
 
     async def act(

@@ -22,7 +22,7 @@ from orchestrator.services.histories import PastAttempt, TimeLeft
 from orchestrator.services.paging import Page
 from orchestrator.services.reading import JobQuery, RunQuery
 from orchestrator.web.forms import Desk, done, refused
-from orchestrator.web.router import show_missing, show_page
+from orchestrator.web.router import missing, show_page
 
 JOBS_A_PAGE: Final = 50
 RUNS_A_PAGE: Final = 50
@@ -92,7 +92,7 @@ def create_job_router(reads: JobReads, endings: Endings, desk: Desk) -> APIRoute
     ) -> Response:
         job = reads.job(job_id)
         if job is None:
-            return show_missing("job", job_id)
+            return missing("job", job_id)
         own = f"/jobs/{quote(job_id)}"
         query = RunQuery(job_id, _chosen(RunState, state), device or None, variant or None, _chosen(Verdict, verdict))
         chosen = {

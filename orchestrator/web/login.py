@@ -82,7 +82,8 @@ def install_login(app: FastAPI) -> None:
     @app.exception_handler(LoginNeededError)
     async def ask(request: Request, error: LoginNeededError) -> Response:
         said = str(error) if error.was_wrong else ""
-        back = request.url.path if request.method == "GET" else "/"
+        asked = f"{request.url.path}?{request.url.query}".rstrip("?")
+        back = asked if request.method == "GET" else "/"
         return show_page("login.html", HTTPStatus.UNAUTHORIZED, visitor=None, back=_own_path(back), said=said)
 
 

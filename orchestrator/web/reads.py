@@ -1,12 +1,55 @@
-"""The pages' questions, answered by the reading use cases."""
+"""The matrix's questions, answered by the reading use cases."""
 
-from orchestrator.contract.matrix import Matrix
-from orchestrator.services.reading import Reading
+from dataclasses import dataclass
+
+from orchestrator.contract.matrix import CellDetail, Dimension, MatrixView
+from orchestrator.domain.dimensions import values_of
+from orchestrator.domain.errors import NotFoundError
+from orchestrator.presentation.heat_map import SHORT_KEY
+from orchestrator.services.matrix import MatrixQuery, MatrixReading
+from orchestrator.services.paging import Page
 
 
-class ServiceReads:
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+class ServiceMatrixReads:
+    """Over what the matrix's reading keeps of all cells."""
 
-    def matrix(self) -> Matrix:
-        return self._reading.matrix()
+    def __init__(self, matrix: MatrixReading) -> None:
+        self._matrix = matrix
+        self._known = _Known("", {}, {})
+
+    def view(self, query: MatrixQuery) -> MatrixView:
+        return self._matrix.view(query)
+
+    def values(self) -> dict[Dimension, set[str]]:
+        return self._current().values
+
+    def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
+        keys = [one for one in self._current().keys.get(key[:SHORT_KEY], ()) if one.startswith(key)]
+        if len(keys) != 1:
+            return None
+        try:
+            return self._matrix.cell(keys[0], Page(limit, cursor))
+        except NotFoundError:
+            return None
+
+    def _current(self) -> "_Known":
+        version = self._matrix.version()
+        if self._known.version != version:
+            values: dict[Dimension, set[str]] = {dimension: set() for dimension in Dimension}
+            keys: dict[str, list[str]] = {}
+            for cell in self._matrix.cells():
+                keys.setdefault(cell.key[:SHORT_KEY], []).append(cell.key)
+                for name, found in values_of(cell).items():
+                    values[Dimension(name)].update(found)
+            self._known = _Known(version, values, keys)
+        return self._known
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the cells of one version have."""
+
+    version: str
+    values: dict[Dimension, set[str]]
+    keys: dict[str, list[str]]
+    """By as much of them as addresses have."""

@@ -1,24 +1,18 @@
 """Templates and the words they may use."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from orchestrator.contract.matrix import Cell, Figure
 from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
-from orchestrator.presentation import device_facts, measurements, probe_facts, run_facts, words
-from orchestrator.presentation.grid import build_grid
-from orchestrator.presentation.legend import legend
+from orchestrator.presentation import cell_facts, device_facts, heat_map, measurements, probe_facts, run_facts, words
+from orchestrator.presentation.legend import heat_legend
 from orchestrator.web.assets import asset_address
 
 NAVIGATION: Final = (("/", "Matrix"), ("/jobs", "Jobs"), ("/devices", "Devices"))
 """What the head of every page leads to."""
-
-Figures = list[tuple[str, str, str]]
-"""Name, value, and spread with the number of runs."""
 
 
 def render(template: str, **context: Any) -> str:
@@ -27,26 +21,6 @@ def render(template: str, **context: Any) -> str:
 
 def moment(value: datetime | None) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "–"
-
-
-def cell_figures(cell: Cell) -> Figures:
-    """The figures beside the key figure."""
-    wanted: list[tuple[str, Figure | None, Callable[[float], str]]] = [
-        ("first token", cell.ttft_seconds, words.seconds),
-        ("load", cell.load_seconds, words.seconds),
-        ("first inference", cell.first_inference_seconds, words.seconds),
-        ("memory", cell.peak_memory_bytes, words.byte_count),
-        ("WebGPU", cell.webgpu_bytes, words.byte_count),
-        ("WASM", cell.wasm_bytes, words.byte_count),
-        ("JS heap", cell.js_heap_bytes, words.byte_count),
-        ("download", cell.download_bytes, words.byte_count),
-        ("agreement", cell.agreement, words.significant),
-    ]
-    return [
-        (name, write(figure.median), f"p25 {write(figure.p25)}, p75 {write(figure.p75)}, n = {figure.n}")
-        for name, figure, write in wanted
-        if figure is not None
-    ]
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -77,12 +51,18 @@ _environment.filters.update(
 )
 _environment.globals.update(
     asset=asset_address,
-    build_grid=build_grid,
-    legend=legend,
-    cell_lines=words.cell_lines,
-    cell_figures=cell_figures,
+    heat_legend=heat_legend,
+    all_figures=cell_facts.all_figures,
+    key_figures=cell_facts.key_figures,
+    cell_facts=cell_facts.cell_facts,
     criteria_words=words.criteria_words,
+    percent=words.percent,
     percent_interval=words.percent_interval,
+    verdict_symbol=words.verdict_symbol,
+    verdict_words=words.verdict_words,
+    SYMBOLS=words.SYMBOLS,
+    VERDICT_WORDS=words.VERDICT_WORDS,
+    MIXED=heat_map.MIXED,
     outcome=outcome,
     figure_facts=run_facts.figure_facts,
     validation_words=run_facts.validation_words,

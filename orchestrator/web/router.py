@@ -1,11 +1,10 @@
-"""Routes of the web pages. What they show comes from whoever implements `Reads`."""
+"""What all web pages have in common: their files, their headers, and what is not there."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
-from orchestrator.contract.matrix import Matrix
 from orchestrator.web.assets import CompressedResponse, asset_response
 from orchestrator.web.rendering import render
 
@@ -16,30 +15,13 @@ _PAGE_POLICY: Final = (
 COMMON_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
-class Reads(Protocol):
-    """What the pages need to know."""
-
-    def matrix(self) -> Matrix: ...
-
-
-def create_web_router(reads: Reads) -> APIRouter:
-    """The matrix at `/`."""
-    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-
-    @router.get("/")
-    def show_matrix() -> Response:
-        return show_page("matrix.html", matrix=reads.matrix())
-
-    return router
-
-
 def create_static_router() -> APIRouter:
     """The pages' own files, which the login page needs as well."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{name}")
     def send_static(name: str, v: str = "") -> Response:
-        return asset_response(name, v, COMMON_HEADERS) or show_missing("file", name)
+        return asset_response(name, v, COMMON_HEADERS) or missing("file", name)
 
     return router
 
@@ -49,5 +31,5 @@ def show_page(template: str, status: int = 200, **context: Any) -> Response:
     return CompressedResponse(render(template, **context), status, headers=headers)
 
 
-def show_missing(kind: str, name: str) -> Response:
+def missing(kind: str, name: str) -> Response:
     return show_page("missing.html", status=404, kind=kind, name=name)

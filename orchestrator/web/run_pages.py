@@ -19,7 +19,7 @@ from orchestrator.presentation.phases import PhaseBar, phase_bars
 from orchestrator.presentation.run_words import FAULT_MEANINGS, fault_page, state_words
 from orchestrator.web.forms import Desk
 from orchestrator.web.job_pages import may_end
-from orchestrator.web.router import COMMON_HEADERS, show_missing, show_page
+from orchestrator.web.router import COMMON_HEADERS, missing, show_page
 
 _ARTIFACT_POLICY: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _SHOWN_AS: Final = {
@@ -78,7 +78,7 @@ def create_run_router(reads: RunReads, desk: Desk) -> APIRouter:
     def show_run(run_id: str, who: Visitor) -> Response:
         run = reads.run(run_id)
         if run is None:
-            return show_missing("run", run_id)
+            return missing("run", run_id)
         cancelled_by = reads.cancelled_by(run.job_id, run_id) if run.state is RunState.CANCELLED else None
         return show_page(
             "run.html",
@@ -98,7 +98,7 @@ def create_run_router(reads: RunReads, desk: Desk) -> APIRouter:
         report = next((one.report for one in run.attempt_list if one.number == number), None) if run else None
         chart = next((one for one in _charts(reads, report) if one.name == name), None) if report else None
         if chart is None:
-            return show_missing("chart", name)
+            return missing("chart", name)
         return JSONResponse(chart.as_json(), headers=COMMON_HEADERS | {"Cache-Control": "private, max-age=3600"})
 
     @router.get("/runs/{run_id}/artifacts/{sha256}")
@@ -108,13 +108,13 @@ def create_run_router(reads: RunReads, desk: Desk) -> APIRouter:
         run = reads.run(run_id)
         artifact = _find_artifact(run, sha256) if run else None
         if artifact is None:
-            return show_missing("artifact", sha256)
+            return missing("artifact", sha256)
         shown_as = _SHOWN_AS.get(artifact.media_type)
         headers = COMMON_HEADERS | {"Content-Security-Policy": _ARTIFACT_POLICY}
         if shown_as is None:
             headers["Content-Disposition"] = "attachment"
         found = reads.artifact(sha256, asked_range, shown_as or "application/octet-stream", headers)
-        return show_missing("artifact", sha256) if found is None else found
+        return missing("artifact", sha256) if found is None else found
 
     return router
 

@@ -15,6 +15,7 @@ from tests.bench import (
     fleet_capacity,
     isolation,
     load,
+    matrix_page,
     overhead,
     plugging_in,
     probe_cost,
@@ -43,6 +44,7 @@ PLANS: Final[tuple[Plan, ...]] = (
     fleet_capacity.trials,
     submission.trials,
     fairness.trials,
+    matrix_page.trials,
 )
 
 

@@ -30,7 +30,8 @@ from orchestrator.contract.wire import CONTRACT_VERSION
 
 WIRE: list[type[BaseModel]] = [
     AttemptReport, AttemptSpec, CellDetail, DeviceView, EnrolAnswer, EnrolRequest, Heartbeat, HeartbeatAnswer, JobSpec,
-    JobView, Matrix, MatrixView, PageBuild, PageEvent, PageReport, PageSpec, Problem, ReportReceipt, RunDetail, VariantView,
+    JobView, Matrix, MatrixView, PageBuild, PageEvent, PageReport, PageSpec, Problem, ReportReceipt, RunDetail,
+    VariantView,
 ]  # fmt: skip
 SNAPSHOT = Path(__file__).parent / "snapshots" / f"v{CONTRACT_VERSION}.json"
 

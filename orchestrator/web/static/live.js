@@ -74,7 +74,9 @@
     if (parts().some(isSelected)) return false;
     for (const part of parts()) {
       const fresh = page.getElementById(part.id);
-      if (fresh === null || part.isEqualNode(fresh)) continue;
+      if (fresh === null) continue;
+      part.dispatchEvent(new CustomEvent("live:fetched", { bubbles: true, detail: { fresh } }));
+      if (part.isEqualNode(fresh)) continue;
       Idiomorph.morph(part, fresh, { callbacks: { beforeNodeMorphed, beforeAttributeUpdated } });
       htmx.process(part);
       part.dispatchEvent(new CustomEvent("live:refreshed", { bubbles: true }));

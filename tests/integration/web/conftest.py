@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.web.hand_made import HandMade, pages_over
+from tests.unit.web.hand_made import HandMade, hand_made_app
 from tests.web_browser import WebBrowser, served, web_browser
 
 
@@ -21,5 +21,5 @@ def reads(tmp_path: Path) -> HandMade:
 @pytest.fixture
 def address(reads: HandMade) -> Iterator[str]:
     """Of the pages over hand-made data; there is no event stream."""
-    with served(pages_over(reads)) as address:
+    with served(hand_made_app(reads)) as address:
         yield address

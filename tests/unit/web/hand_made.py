@@ -1,16 +1,98 @@
 """What the pages ask for, made by hand, and poisoned where a test wants that."""
 
+import hashlib
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from orchestrator.contract.attempt import Artifact
-from orchestrator.contract.matrix import Matrix
+from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, MatrixView
 from orchestrator.contract.views import Quarantine
-from orchestrator.contract.vocabulary import DeviceState
-from orchestrator.web.router import create_static_router, create_web_router
+from orchestrator.contract.vocabulary import DeviceState, Verdict
+from orchestrator.domain.dimensions import check_dimensions, values_of
+from orchestrator.domain.matrix_layout import FIGURES, Entry, lay_out
+from orchestrator.domain.tallies import CellTally
+from orchestrator.services.matrix import MatrixQuery
+from orchestrator.web.matrix_pages import create_matrix_router
+from orchestrator.web.router import create_static_router
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.web.hand_made_lab import HandMadeLab
+
+
+def keyed(cell: Cell) -> Cell:
+    """With a key of its own."""
+    return cell.model_copy(update={"key": hashlib.sha256(cell.model_dump_json().encode()).hexdigest()})
+
+
+def entry(cell: Cell) -> Entry:
+    """The cell with a tally that says the same."""
+    missed = {Verdict.FAILS: cell.runs - cell.successes} if cell.successes < cell.runs else {}
+    figures = {name: figure for name in FIGURES if (figure := getattr(cell, name)) is not None}
+    tally = CellTally(
+        runs=cell.runs,
+        successes=cell.successes,
+        unmarked=cell.runs,
+        verdicts=missed,
+        samples={name: [figure.median] * figure.n for name, figure in figures.items()},
+        last_run=cell.last_run,
+        last_at=cell.updated_at,
+    )
+    return Entry(cell, tally, values_of(cell))
+
+
+class HandMadeMatrix:
+    """Of the cells that a test gives it."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._views: dict[MatrixQuery, MatrixView] = {}
+        self.shown = matrix
+
+    @property
+    def shown(self) -> Matrix:
+        return self._shown
+
+    @shown.setter
+    def shown(self, matrix: Matrix) -> None:
+        self._shown = matrix
+        self.cells = [keyed(cell) for cell in matrix.cells]
+        self._views.clear()
+
+    def view(self, query: MatrixQuery) -> MatrixView:
+        if query not in self._views:
+            self._views[query] = self._lay_out(query)
+        return self._views[query]
+
+    def _lay_out(self, query: MatrixQuery) -> MatrixView:
+        check_dimensions(query.rows, "rows")
+        check_dimensions(query.columns, "columns")
+        entries = [one for one in map(entry, self.cells) if query.only.passes(one)]
+        tallies = [one.tally for one in entries]
+        by_key = dict(zip((one.cell.key for one in entries), tallies, strict=True))
+        layout = lay_out(
+            entries, query.rows, query.columns, lambda some: [by_key[one.cell.key] for one in some], lambda _cell: {}
+        )
+        told = hashlib.sha256(repr((layout, query)).encode()).hexdigest()
+        return MatrixView(
+            version=told,
+            generated_at=samples.NOW,
+            rows_by=list(query.rows),
+            columns_by=list(query.columns),
+            rows=layout.rows,
+            columns=layout.columns,
+            slots=layout.slots,
+        )
+
+    def values(self) -> dict[Dimension, set[str]]:
+        return {
+            dimension: {value for cell in self.cells for value in values_of(cell)[dimension]} for dimension in Dimension
+        }
+
+    def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
+        found = [cell for cell in self.cells if cell.key.startswith(key)]
+        if not found:
+            return None
+        following = None if cursor else "older"
+        return CellDetail(cell=found[0], runs=[samples.run(id="run-1")][:limit], next=following)
 
 
 class HandMade(HandMadeLab):
@@ -18,22 +100,19 @@ class HandMade(HandMadeLab):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.the_matrix = matrix_samples.demo_matrix()
-
-    def matrix(self) -> Matrix:
-        return self.the_matrix
+        self.matrix = HandMadeMatrix(matrix_samples.demo_matrix())
 
 
-def pages_over(reads: HandMade) -> FastAPI:
+def hand_made_app(reads: HandMade) -> FastAPI:
     app = FastAPI()
-    for router in (create_web_router(reads), *reads.routers(), create_static_router()):
+    for router in (create_matrix_router(reads.matrix), *reads.routers(), create_static_router()):
         app.include_router(router)
     return app
 
 
 def poison(reads: HandMade) -> None:
     poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
-    reads.the_matrix = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
+    reads.matrix.shown = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
     name = samples.registration(name=samples.POISON)
     quarantine = Quarantine(since=samples.NOW, reason=samples.POISON, next_health_run_at=None)
     reads.the_devices = [

@@ -14,7 +14,7 @@ from orchestrator.presentation.run_words import FAULT_MEANINGS
 from orchestrator.services.histories import TimeLeft
 from orchestrator.services.reading import RunQuery
 from tests.unit.cli import samples
-from tests.unit.web.hand_made import HandMade, pages_over
+from tests.unit.web.hand_made import HandMade, hand_made_app
 from tests.unit.web.hand_made_lab import ADMIN, ANN, READER, past_attempt
 from tests.unit.web.test_pages import Page, page
 
@@ -44,13 +44,8 @@ TOLD = {"memory.json": MEMORY, "console.json": CONSOLE, "network.json": NETWORK,
 
 
 @pytest.fixture
-def reads(tmp_path) -> HandMade:  # type: ignore[no-untyped-def]  # pytest's own fixture
-    return HandMade(tmp_path)
-
-
-@pytest.fixture
 def web(reads: HandMade) -> TestClient:
-    return TestClient(pages_over(reads), follow_redirects=False)
+    return TestClient(hand_made_app(reads), follow_redirects=False)
 
 
 def leave(reads: HandMade, told: Mapping[str, object], run_id: str = "run-1", **report: object) -> None:
