@@ -16,6 +16,7 @@ _FINEST: Final = 240
 _NARROWEST: Final = 0.25
 """Percent of the width: what was over in a moment is still to be seen."""
 _TICKS: Final = 4
+_LONGEST_NAME: Final = 48
 
 
 class Outcome(StrEnum):
@@ -142,7 +143,7 @@ def build_timeline(spans: Sequence[Span], names: dict[str, str], now: datetime) 
     lanes = [
         Lane(
             device,
-            plain(names.get(device, device)),
+            plain(names.get(device, device), _LONGEST_NAME),
             _bars(by_device[device], began, whole, now, finest),
             _counts(by_device[device]),
         )

@@ -24,6 +24,14 @@
     }
   }
 
+  /** As the tables beside the curves say it: in UTC. Days where it is midnight, else the time. */
+  function moment(seconds, whole) {
+    const said = new Date(seconds * 1000).toISOString();
+    const [day, time] = [said.slice(5, 10), said.slice(11, 16)];
+    if (whole) return `${day} ${time} UTC`;
+    return time === "00:00" ? day : time;
+  }
+
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // A canvas knows nothing of `light-dark()`: the browser resolves it on an element.
@@ -46,15 +54,16 @@
     return {
       width,
       height: HEIGHT,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       cursor: { drag: { x: false, y: false } },
       legend: { live: true, markers: { dash: (_, index) => (index === 1 ? "solid" : index % 2 ? "dotted" : "dashed") } },
       scales: { x: { time: isTime }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), (most ?? 1) * 1.05 || 1] } },
       axes: [
-        isTime ? { ...axis } : { ...axis, values: (_, ticks) => ticks.map(across), incrs: told.across === "repetition" ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },
+        isTime ? { ...axis, values: (_, ticks) => ticks.map((tick) => moment(tick, false)) } : { ...axis, values: (_, ticks) => ticks.map(across), incrs: told.across === "repetition" ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },
         { ...axis, size: 68, values: (_, ticks) => ticks.map((value) => words(told.unit, value)) },
       ],
       series: [
-        isTime ? { label: told.across } : { label: told.across, value: (_, value) => (value === null ? "–" : across(value)) },
+        isTime ? { label: told.across, value: (_, value) => (value === null ? "–" : moment(value, true)) } : { label: told.across, value: (_, value) => (value === null ? "–" : across(value)) },
         ...told.series.map((one, index) => ({
           label: one.name,
           stroke: resolved(HUES[index % HUES.length]),
@@ -84,7 +93,9 @@
     try {
       const response = await fetch(plot.dataset.chart);
       if (!response.ok) return; // the table stays as it is
-      draw(figure, await response.json());
+      const told = await response.json();
+      if (told.x.length < 2) return; // there is no curve through one point
+      draw(figure, told);
     } catch {
       return;
     }

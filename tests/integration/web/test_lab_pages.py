@@ -12,6 +12,7 @@ from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Sub
 from tests.unit.cli import samples
 from tests.unit.web.hand_made import HandMade
 from tests.unit.web.test_lab_pages import TOLD, leave
+from tests.waiting import wait_until
 from tests.web_browser import PHONE, WebBrowser, each_state
 
 OPENED = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
@@ -101,7 +102,7 @@ def test_a_device_is_reserved_with_the_keyboard_alone(browser: WebBrowser, addre
             break
         browser.press(Keys.TAB)
     browser.press(Keys.ENTER, Keys.TAB, Keys.TAB, *"mine", Keys.ENTER)
-    browser.wait_for("document.readyState === 'complete'")
+    wait_until(lambda: reads.deeds.done)
     assert [deed[0::4] for deed in reads.deeds.done] == [("reserve", "mine")]
 
 

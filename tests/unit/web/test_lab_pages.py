@@ -1,5 +1,6 @@
 """The pages of jobs, runs and devices: what they draw, what they let whom do, and that they take what comes."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -51,9 +52,9 @@ def web(reads: HandMade) -> TestClient:
 def leave(reads: HandMade, told: Mapping[str, object], run_id: str = "run-1", **report: object) -> None:
     """Gives a run's attempt these artifacts."""
     artifacts = []
-    for number, (name, content) in enumerate(told.items()):
-        sha256 = f"{number:064x}"
+    for name, content in told.items():
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        sha256 = hashlib.sha256(body).hexdigest()
         (reads.folder / sha256).write_bytes(body)
         artifacts.append(Artifact(name=name, media_type="application/json", sha256=sha256, bytes=len(body)))
     attempt = samples.attempt(report=samples.attempt_report(artifacts=artifacts, **report))
