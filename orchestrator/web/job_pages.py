@@ -24,7 +24,7 @@ from orchestrator.services.reading import JobQuery, RunQuery
 from orchestrator.web.forms import Desk, done, refused
 from orchestrator.web.router import missing, show_page
 
-JOBS_A_PAGE: Final = 50
+JOBS_A_PAGE: Final = 25
 RUNS_A_PAGE: Final = 50
 ATTEMPTS_LISTED: Final = 50
 _Choice = TypeVar("_Choice", bound=StrEnum)

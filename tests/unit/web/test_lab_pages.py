@@ -342,12 +342,12 @@ def test_long_lists_are_paged(web: TestClient, reads: HandMade) -> None:
     reads.the_devices = [
         samples.device(registration=samples.registration(id=f"d-{n}", name=f"D{n}")) for n in range(101)
     ]
-    reads.the_jobs = [samples.job(id=f"job-{n}") for n in range(51)]
+    reads.the_jobs = [samples.job(id=f"job-{n}") for n in range(26)]
     assert "/devices?cursor=100" in page(web, "/devices").links()
     assert "/devices/d-100" in page(web, "/devices?cursor=100").links()
-    assert "/jobs?state=finished&cursor=50" in page(web, "/jobs?state=finished").links()
-    last = page(web, "/jobs?cursor=50")
-    assert "/jobs/job-50" in last.links()
+    assert "/jobs?state=finished&cursor=25" in page(web, "/jobs?state=finished").links()
+    last = page(web, "/jobs?cursor=25")
+    assert "/jobs/job-25" in last.links()
     assert "/jobs" in last.links()
 
 
