@@ -25,6 +25,7 @@ from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
 from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
+from orchestrator.browser_desk import BrowserDesk
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Role
@@ -59,6 +60,7 @@ from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.exporting import Exporting
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.histories import Histories, forget_health
 from orchestrator.services.importing import Imports
 from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.observing import Observing
@@ -76,10 +78,14 @@ from orchestrator.telemetry.counting import CountedPoster, Telemetry
 from orchestrator.telemetry.exposition import Exposition
 from orchestrator.telemetry.lab import LabCollector
 from orchestrator.telemetry.requests import RequestMeter
+from orchestrator.web.device_pages import create_device_router
+from orchestrator.web.job_pages import create_job_router
+from orchestrator.web.lab_reads import LabReads
 from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.matrix_pages import create_matrix_router
-from orchestrator.web.reads import ServiceMatrixReads, ServiceReads
-from orchestrator.web.router import create_static_router, create_web_router
+from orchestrator.web.reads import ServiceMatrixReads
+from orchestrator.web.router import create_static_router
+from orchestrator.web.run_pages import create_run_router
 
 log = logging.getLogger("fitmatrix")
 
@@ -209,7 +215,12 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
 
     feed = EventFeed(database)
     webhooks = Webhooks(database, _now, CountedPoster(WebhookPoster(product_version), telemetry), DeliveryPlan())
-    outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
+
+    def forget() -> None:
+        forget_events(database, _now, EventMemory())
+        forget_health(database, _now)
+
+    outbox = Outbox(webhooks, forget)
 
     matrix = MatrixReading(database, _now, lab_plan)
     observing = Observing(database, reading, _now)
@@ -270,11 +281,15 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     app = create_app(state, product_version, settings.hosts, partial(RequestMeter, telemetry=telemetry))
     app.include_router(create_static_router())
     app.include_router(create_login_router(BrowserDoor(state)))
-    app.include_router(
-        create_web_router(ServiceReads(reading, waiting, state.blobs)), dependencies=[Depends(require_page_reader)]
-    )
-    matrix_reads = ServiceMatrixReads(state.matrix)
-    app.include_router(create_matrix_router(matrix_reads), dependencies=[Depends(require_page_reader)])
+    desk = BrowserDesk(state)
+    reads = LabReads(reading, waiting, Histories(database, _now, lab_plan), state.blobs)
+    for router in (
+        create_matrix_router(ServiceMatrixReads(state.matrix)),
+        create_job_router(reads, state.cancelling, desk),
+        create_run_router(reads, desk),
+        create_device_router(reads, state.custody, desk),
+    ):
+        app.include_router(router, dependencies=[Depends(require_page_reader)])
     install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.services.cancelling import WaitingRuns
     from orchestrator.services.estimates import Durations
     from orchestrator.services.events import Events
+    from orchestrator.services.histories import HealthSamples, PastRecords
     from orchestrator.services.importing import ImportRecords
     from orchestrator.services.submission import EarlierRuns
     from orchestrator.services.waiting import Standing
@@ -358,6 +359,10 @@ class Transaction(Protocol):
     def audit(self) -> Audit: ...
     @property
     def standing(self) -> "Standing": ...
+    @property
+    def past(self) -> "PastRecords": ...
+    @property
+    def health_samples(self) -> "HealthSamples": ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...

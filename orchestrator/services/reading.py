@@ -170,6 +170,11 @@ class Reading:
             devices = paged(found, page, _DEVICES, lambda device: (device.registration.id,))
             return Listing(items=self.device_views(tx, devices.items), next=devices.next)
 
+    @staticmethod
+    def device_cursor(device_id: str) -> str:
+        """Of the page that follows this device."""
+        return cursor_of(_DEVICES, device_id)
+
     def device_classes(self) -> list[DeviceClassView]:
         plan = self._plan()
         with self._store.read() as tx:

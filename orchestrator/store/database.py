@@ -22,9 +22,11 @@ from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
+from orchestrator.store.health_history import HealthHistory
 from orchestrator.store.imports import ImportRepository
 from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
 from orchestrator.store.memory import Memory
+from orchestrator.store.past import PastReader
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
     AttemptRepository,
@@ -145,6 +147,14 @@ class SqlTransaction:
     @cached_property
     def run_tallies(self) -> TallyReader:
         return TallyReader(self._session)
+
+    @cached_property
+    def past(self) -> PastReader:
+        return PastReader(self._session)
+
+    @cached_property
+    def health_samples(self) -> HealthHistory:
+        return HealthHistory(self._session, self._memory)
 
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")

@@ -247,6 +247,22 @@ class DeviceRow(Base):
     drain_note: Mapped[str | None] = mapped_column(PlainText(1_000))
 
 
+class HealthSampleRow(Base):
+    """How a device was in one minute of the last days."""
+
+    __tablename__ = "device_health_samples"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    device_id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True, index=True)
+    """The full minute."""
+    battery_level: Mapped[float | None]
+    battery_temperature_celsius: Mapped[float | None]
+    thermal_status: Mapped[str | None]
+    free_storage_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
+
+
 class CellRow(Base):
     __tablename__ = "cells"
 
@@ -431,6 +447,7 @@ ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
 LEASES: Final = cast(Table, LeaseRow.__table__)
 AGENTS: Final = cast(Table, AgentRow.__table__)
 DEVICES: Final = cast(Table, DeviceRow.__table__)
+HEALTH_SAMPLES: Final = cast(Table, HealthSampleRow.__table__)
 CELLS: Final = cast(Table, CellRow.__table__)
 SUBMITTERS: Final = cast(Table, SubmitterRow.__table__)
 """The tables that are worked with at every step of a run: without objects for their rows, which cost more."""

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
 from orchestrator.presentation import cell_facts, device_facts, heat_map, measurements, probe_facts, run_facts, words
@@ -24,13 +23,9 @@ def moment(value: datetime | None) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "–"
 
 
-def speed_curve(page: PageReport) -> str:
-    """Points of a polyline in a box of 100 × 20, from zero to the fastest repetition; empty for fewer than three."""
-    speeds = measurements.speeds(page)
-    if len(speeds) < 3:
-        return ""
-    step, most = 100 / (len(speeds) - 1), max(speeds)
-    return " ".join(f"{index * step:.1f},{20 - 20 * speed / most:.1f}" for index, speed in enumerate(speeds))
+def _pair(word: str) -> tuple[str, str]:
+    """A choice that is shown as what it is."""
+    return word, word
 
 
 def outcome(run: RunView) -> str:
@@ -51,7 +46,9 @@ _environment: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters.update(plain=words.plain, moment=moment, byte_count=words.byte_count)
+_environment.filters.update(
+    plain=words.plain, moment=moment, byte_count=words.byte_count, seconds=words.seconds, pair=_pair
+)
 _environment.globals.update(
     asset=asset_address,
     heat_legend=heat_legend,
@@ -75,7 +72,6 @@ _environment.globals.update(
     load_rows=measurements.load_rows,
     memory_rows=measurements.memory_rows,
     sample_lines=measurements.sample_lines,
-    speed_curve=speed_curve,
     probe_facts=probe_facts.probe_facts,
     device_probe_facts=probe_facts.device_probe_facts,
     probe_summary=probe_facts.probe_summary,

@@ -89,8 +89,9 @@
     return selection !== null && !selection.isCollapsed && part.contains(selection.anchorNode);
   }
 
+  // What a script has drawn into the page is that script's: `data-keep`.
   function beforeNodeMorphed(old, fresh) {
-    return !old.isEqualNode(fresh);
+    return !old.isEqualNode(fresh) && !(old instanceof Element && old.hasAttribute("data-keep"));
   }
 
   function afterNodeAdded(node) {

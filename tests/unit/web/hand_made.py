@@ -1,24 +1,23 @@
 """What the pages ask for, made by hand, and poisoned where a test wants that."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, Response
 
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, MatrixView
-from orchestrator.contract.views import DeviceView, Explanation, JobView, Quarantine, RunDetail, RunView
-from orchestrator.contract.vocabulary import DeviceState, RunState, Verdict
+from orchestrator.contract.views import Quarantine
+from orchestrator.contract.vocabulary import DeviceState, Verdict
 from orchestrator.domain.dimensions import check_dimensions, values_of
 from orchestrator.domain.matrix_layout import FIGURES, Entry, Layout, entry_of
 from orchestrator.domain.tallies import CellTally
 from orchestrator.services.matrix import MatrixQuery
 from orchestrator.web.matrix_form import CHOSEN_BY
 from orchestrator.web.matrix_pages import create_matrix_router
-from orchestrator.web.router import create_static_router, create_web_router
+from orchestrator.web.router import create_static_router
 from tests.unit.cli import matrix_samples, samples
+from tests.unit.web.hand_made_lab import HandMadeLab
 
 
 def keyed(cell: Cell) -> Cell:
@@ -92,58 +91,18 @@ class HandMadeMatrix:
         return CellDetail(cell=found[0], runs=[samples.run(id="run-1")][:limit], next=following)
 
 
-class HandMade:
+class HandMade(HandMadeLab):
     """What the pages ask for; tests change it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.matrix = HandMadeMatrix(matrix_samples.demo_matrix())
-        self.the_devices = [samples.device()]
-        self.the_jobs = [samples.job()]
-        self.the_runs = {
-            "run-1": samples.run_detail(),
-            "run-5": samples.classifying_run(),
-            "run-6": samples.probing_run(),
-            "run-7": samples.out_of_memory_run(),
-        }
-
-    def run(self, run_id: str) -> RunDetail | None:
-        return self.the_runs.get(run_id)
-
-    def waits_for(self, run_id: str) -> Explanation:
-        return samples.explanation(run_id=run_id)
-
-    def jobs(self) -> list[JobView]:
-        return self.the_jobs
-
-    def job(self, job_id: str) -> JobView | None:
-        return samples.job() if job_id == "job-1" else None
-
-    def runs(self, job_id: str) -> list[RunView]:
-        waiting = samples.run(id="run-9", state=RunState.QUEUED, verdict=None, finished_at=None)
-        return [samples.run(), waiting]
-
-    def devices(self) -> list[DeviceView]:
-        return self.the_devices
-
-    def device(self, device_id: str) -> DeviceView | None:
-        return next((one for one in self.the_devices if one.registration.id == device_id), None)
-
-    def runs_of_device(self, device_id: str) -> list[RunView]:
-        return [run for run in self.the_runs.values() if run.device_id == device_id]
-
-    def artifact(
-        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
-    ) -> Response | None:
-        path = self.folder / sha256
-        return FileResponse(path, media_type=media_type, headers=dict(headers)) if path.is_file() else None
 
 
 def hand_made_app(reads: HandMade) -> FastAPI:
     app = FastAPI()
-    app.include_router(create_web_router(reads))
-    app.include_router(create_matrix_router(reads.matrix))
-    app.include_router(create_static_router())
+    for router in (create_matrix_router(reads.matrix), *reads.routers(), create_static_router()):
+        app.include_router(router)
     return app
 
 

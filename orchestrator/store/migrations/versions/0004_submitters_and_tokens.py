@@ -45,6 +45,19 @@ def upgrade() -> None:
     op.create_index("ix_deliveries_state_due_at", "deliveries", ["state", "due_at"], unique=False)
     op.create_index(op.f("ix_deliveries_webhook"), "deliveries", ["webhook"], unique=False)
     op.create_table(
+        "device_health_samples",
+        sa.Column("device_id", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("battery_level", sa.Double(), nullable=True),
+        sa.Column("battery_temperature_celsius", sa.Double(), nullable=True),
+        sa.Column("thermal_status", sa.String(length=200), nullable=True),
+        sa.Column("free_storage_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("latency_ms", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("device_id", "at", name=op.f("pk_device_health_samples")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_device_health_samples_at"), "device_health_samples", ["at"], unique=False)
+    op.create_table(
         "durations",
         sa.Column("variant_digest", sa.String(length=200), nullable=False),
         sa.Column("backend", sa.String(length=200), nullable=False),
