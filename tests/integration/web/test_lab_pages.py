@@ -94,7 +94,7 @@ def test_without_scripts_the_tables_say_it_and_forms_work(browser: WebBrowser, a
     cancel = browser.driver.find_element("css selector", ".confirm summary")
     cancel.click()
     browser.driver.find_element("css selector", ".confirm button").click()
-    assert reads.deeds.done == [("cancel job", "job-1", "root")]
+    wait_until(lambda: reads.deeds.done == [("cancel job", "job-1", "root")], what="the cancelled job")
     assert browser.driver.current_url == f"{address}/jobs/job-1"
 
 
