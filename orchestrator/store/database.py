@@ -14,9 +14,10 @@ from alembic.script import ScriptDirectory
 from pydantic_core import from_json, to_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.store.audiences import AudienceRepository
 from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
@@ -229,7 +230,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        with self._writing.session() as session:
+        with _answering(), self._writing.session() as session:
             tx = SqlTransaction(session, self._memory)
             yield tx
             committed = tx.write_notes()
@@ -242,7 +243,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
-        with self._reader.connect() as connection:
+        with _answering(), self._reader.connect() as connection:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN")  # the driver begins none by itself: see _create_sqlite_engine
             with Session(connection) as session:
@@ -255,6 +256,20 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A database that is away becomes an UnavailableError; what is wrong with a statement stays what it is."""
+    try:
+        yield
+    except OperationalError as error:
+        why = str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else "no answer"
+        # Without a statement it could not be connected to; SQLite says the same of a lock that was waited for in vain.
+        is_away = error.connection_invalidated or error.statement is None or "locked" in why
+        if not is_away:
+            raise
+        raise UnavailableError(f"the database does not answer ({why}): try again in a moment") from error
 
 
 def _create_engine(url: str) -> Engine:
