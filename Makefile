@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DATA ?= .fitmatrix/demo
 NODE := deploy/setup/node.sh
+WEB_LIBRARIES := orchestrator/web/libraries
 PAGE_SOURCES := $(shell find webpayloads -path webpayloads/node_modules -prune -o -path webpayloads/dist -prune -o \
 	-path webpayloads/models -prune -o -type f -print 2>/dev/null)
 
@@ -41,6 +42,12 @@ webpayloads/node_modules/.installed: webpayloads/package-lock.json webpayloads/.
 	@$(NODE) npm --prefix webpayloads ci --no-fund --no-audit --no-update-notifier --loglevel=error
 	@touch $@
 
+# Served as they are: there is nothing to build.
+$(WEB_LIBRARIES)/node_modules/.installed: $(WEB_LIBRARIES)/package-lock.json $(WEB_LIBRARIES)/.npmrc | $(VENV)/.installed
+	@echo "· libraries of the coordinator's pages"
+	@$(NODE) npm --prefix $(WEB_LIBRARIES) ci --no-fund --no-audit --no-update-notifier --loglevel=error
+	@touch $@
+
 $(VENV)/.pages: webpayloads/node_modules/.installed $(PAGE_SOURCES)
 	@echo "· model pages"
 	@$(NODE) npm --prefix webpayloads run --silent build
@@ -54,7 +61,7 @@ agents/webview_host/dist/webviewhost.apk: agents/webview_host/AndroidManifest.xm
 .PHONY: setup pages browser webview-host models
 setup: $(VENV)/.installed
 
-pages: $(VENV)/.pages ## Build the model pages
+pages: $(VENV)/.pages $(WEB_LIBRARIES)/node_modules/.installed ## Build the model pages, get what the coordinator's load
 
 browser: ## Find Chrome or Chromium with its driver, or install them
 	@deploy/setup/browser.sh
@@ -122,4 +129,4 @@ lock: $(BIN)/python ## Pin every dependency anew
 	@deploy/setup/lock.sh $(BIN)/uv
 
 clean: ## Remove everything that set-up made, but not the data
-	rm -rf $(VENV) build webpayloads/node_modules webpayloads/dist agents/webview_host/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build $(WEB_LIBRARIES)/node_modules webpayloads/node_modules webpayloads/dist agents/webview_host/dist .mypy_cache .ruff_cache .pytest_cache

@@ -168,7 +168,7 @@ def _ports(settings: AgentSettings) -> Iterator[Finding]:
             return
         lock.release()
     port = settings.metrics_port
-    if port and not _is_free(port):
+    if port and not _is_free(port, settings.metrics_host):
         yield Finding(
             check="ports",
             grade=Grade.FAIL,
@@ -271,9 +271,10 @@ def _coordinator(url: str, ca: Path | None) -> Iterator[Finding]:
     )
 
 
-def _is_free(port: int) -> bool:
+def _is_free(port: int, host: str = "127.0.0.1") -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server(("127.0.0.1", port)).close()
+        socket.create_server((host, port), family=family).close()
     except OSError:
         return False
     return True

@@ -1,5 +1,6 @@
 """The agent's settings, read once from the command line and `FITMATRIX_AGENT_…` variables."""
 
+import socket
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -36,11 +37,21 @@ class AgentSettings(BaseSettings):
     cache_gib: float = Field(default=50, gt=0, le=100_000)
     """How much of the disk cached models and pages may take."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
-    """Where Prometheus finds this agent's metrics on the loopback interface; 0 turns them off."""
+    """Where Prometheus finds this agent's metrics; 0 turns them off."""
+    metrics_host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,150}$")] = "127.0.0.1"
+    """The address that the metrics are served on, and the coordinator tells Prometheus; metrics ask for no token."""
 
     @property
     def appium_home(self) -> Path:
         return self.appium or self.data / "appium"
+
+    @property
+    def metrics_address(self) -> str | None:
+        """Where others find the metrics; None where there are none. By this host's name if on all its addresses."""
+        if not self.metrics_port:
+            return None
+        host = socket.gethostname() if self.metrics_host in ("0.0.0.0", "::") else self.metrics_host  # noqa: S104 (asks whether it is)
+        return f"[{host}]:{self.metrics_port}" if ":" in host else f"{host}:{self.metrics_port}"
 
     @property
     def cache_bytes(self) -> int:

@@ -15,6 +15,7 @@ from agents.coordinator import (
     CoordinatorRefusedError,
     CoordinatorUnavailableError,
 )
+from agents.disk import free_bytes
 from agents.fleet import Fleet, Member
 from agents.host_status import HostStatus, StatusFile
 from agents.identity import agent_version, keep_token, kept_token
@@ -83,6 +84,7 @@ class Supervisor:
             waiting=self._spool.waiting,
             rejected=self._spool.rejected,
             cached=cache.bytes,
+            free=lambda: free_bytes(self._layout.root),
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -210,6 +212,7 @@ class Supervisor:
             agent_version=agent_version(),
             hostname=socket.gethostname()[:120],
             devices=registrations,
+            metrics_address=self._settings.metrics_address,
         )
         token = self._settings.token
         self._enrol_tried_at = time.monotonic()

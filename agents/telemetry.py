@@ -43,16 +43,29 @@ class AgentMetrics:
         self._cache = Gauge(
             "fitmatrix_agent_cache_bytes", "Size of the cached model and page files.", registry=self.registry
         )
+        self._free = Gauge(
+            "fitmatrix_agent_storage_free_bytes",
+            "Free space of the disk that the agent's data is on.",
+            registry=self.registry,
+        )
 
-    def observe(self, *, waiting: Callable[[], int], rejected: Callable[[], int], cached: Callable[[], int]) -> None:
+    def observe(
+        self,
+        *,
+        waiting: Callable[[], int],
+        rejected: Callable[[], int],
+        cached: Callable[[], int],
+        free: Callable[[], int],
+    ) -> None:
         """Reads these from disk at each scrape."""
+        self._free.set_function(free)
         self._reports.labels(state="waiting").set_function(waiting)
         self._reports.labels(state="rejected").set_function(rejected)
         self._cache.set_function(cached)
 
-    def serve(self, port: int) -> None:
-        """On the loopback interface, until the process ends. Raises MetricsPortError when the port is taken."""
+    def serve(self, port: int, host: str = "127.0.0.1") -> None:
+        """Until the process ends. Raises MetricsPortError when the address cannot be listened on."""
         try:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
+            start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:
-            raise MetricsPortError(f"metrics cannot be served on port {port}: {error.strerror}") from error
+            raise MetricsPortError(f"metrics cannot be served on {host}, port {port}: {error.strerror}") from error

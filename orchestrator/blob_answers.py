@@ -43,6 +43,19 @@ class BlobAnswers:
         except StorageError as error:
             raise UnavailableError(str(error)) from error
 
+    def content(self, sha256: str, most_bytes: int) -> bytes | None:
+        """A blob's bytes, for whoever looks into it; None where it is larger or cannot be had."""
+        path = self._blobs.path(sha256)
+        try:
+            if path.is_file():
+                return path.read_bytes() if path.stat().st_size <= most_bytes else None
+            size = self._artifacts.size(sha256) if self._artifacts else None
+            if self._artifacts is None or size is None or size > most_bytes:
+                return None
+            return b"".join(self._artifacts.read(sha256, 0, size))
+        except (OSError, StorageError):
+            return None
+
 
 class _WholeFile(FileResponse):
     """Starlette refuses ranges that it cannot read; the standard says to ignore them."""

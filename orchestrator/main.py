@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Final
@@ -24,6 +25,7 @@ from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
 from orchestrator.blob_answers import BlobAnswers
 from orchestrator.blobs import BlobStore
+from orchestrator.browser_desk import BrowserDesk
 from orchestrator.browser_door import BrowserDoor
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.vocabulary import Role
@@ -58,8 +60,10 @@ from orchestrator.services.events import EventFeed, EventMemory, forget_events
 from orchestrator.services.expiry import Expiry
 from orchestrator.services.exporting import Exporting
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
+from orchestrator.services.histories import Histories, forget_health
 from orchestrator.services.importing import Imports
 from orchestrator.services.matrix import MatrixReading
+from orchestrator.services.observing import Observing
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -69,10 +73,19 @@ from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.signing import SigningError, SigningKey
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
-from orchestrator.telemetry import StateCollector, Telemetry
+from orchestrator.telemetry.cells import CellText
+from orchestrator.telemetry.counting import CountedPoster, Telemetry
+from orchestrator.telemetry.exposition import Exposition
+from orchestrator.telemetry.lab import LabCollector
+from orchestrator.telemetry.requests import RequestMeter
+from orchestrator.web.device_pages import create_device_router
+from orchestrator.web.job_pages import create_job_router
+from orchestrator.web.lab_reads import LabReads
 from orchestrator.web.login import create_login_router, install_login
-from orchestrator.web.reads import ServiceReads
-from orchestrator.web.router import create_static_router, create_web_router
+from orchestrator.web.matrix_pages import create_matrix_router
+from orchestrator.web.reads import ServiceMatrixReads
+from orchestrator.web.router import create_static_router
+from orchestrator.web.run_pages import create_run_router
 
 log = logging.getLogger("fitmatrix")
 
@@ -199,13 +212,25 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     stack.callback(bell.stop)
     reading = Reading(database, catalog, _now, times, lab_plan)
     waiting = Waiting(database, _now, times, lab_plan)
-    telemetry.registry.register(StateCollector(reading))
 
     feed = EventFeed(database)
-    webhooks = Webhooks(database, _now, WebhookPoster(product_version), DeliveryPlan())
-    outbox = Outbox(webhooks, lambda: forget_events(database, _now, EventMemory()))
+    webhooks = Webhooks(database, _now, CountedPoster(WebhookPoster(product_version), telemetry), DeliveryPlan())
+
+    def forget() -> None:
+        forget_events(database, _now, EventMemory())
+        forget_health(database, _now)
+
+    outbox = Outbox(webhooks, forget)
+
+    matrix = MatrixReading(database, _now, lab_plan)
+    observing = Observing(database, reading, _now)
+    telemetry.registry.register(LabCollector(observing.figures, lambda: feed.readers, settings.data))
 
     def committed(changes: Committed) -> None:
+        for run in changes.finished:
+            telemetry.run_finished(run)
+        for before, to in changes.flips:
+            telemetry.cell_flipped(before, to)
         if changes.events:
             feed.notify()
         if changes.deliveries:
@@ -224,7 +249,6 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             authentication.freshen()
         return authentication.is_still_let_in(caller)
 
-    matrix = MatrixReading(database, _now, lab_plan)
     state = ApiState(
         submission=Submission(database, catalog, _now, wake, lab_plan),
         cancelling=Cancelling(database, _now, wake),
@@ -240,7 +264,8 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         blobs=BlobAnswers(blobs, artifacts),
         artifacts=artifacts or blobs,
         page_builds=page_builds,
-        registry=telemetry.registry,
+        observing=observing,
+        metrics=Exposition(telemetry.registry, CellText(matrix)).answer,
         checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
         | ({"artifacts": artifacts.check} if artifacts else {}),
         feed=feed,
@@ -253,12 +278,18 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         enrolment=Enrolment(database, _now, wake, registry, authentication, broker_users),
         rates=rates,
     )
-    app = create_app(state, product_version, settings.hosts)
+    app = create_app(state, product_version, settings.hosts, partial(RequestMeter, telemetry=telemetry))
     app.include_router(create_static_router())
     app.include_router(create_login_router(BrowserDoor(state)))
-    app.include_router(
-        create_web_router(ServiceReads(reading, waiting, state.blobs)), dependencies=[Depends(require_page_reader)]
-    )
+    desk = BrowserDesk(state)
+    reads = LabReads(reading, waiting, Histories(database, _now, lab_plan), state.blobs)
+    for router in (
+        create_matrix_router(ServiceMatrixReads(state.matrix)),
+        create_job_router(reads, state.cancelling, desk),
+        create_run_router(reads, desk),
+        create_device_router(reads, state.custody, desk),
+    ):
+        app.include_router(router, dependencies=[Depends(require_page_reader)])
     install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()

@@ -46,7 +46,11 @@ def run(
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(help="Serve Prometheus metrics on this port of the loopback interface; 0, the default, is off."),
+        typer.Option(help="Serve Prometheus metrics on this port; 0, the default, is off."),
+    ] = None,
+    metrics_host: Annotated[
+        str | None,
+        typer.Option(help="Serve them on this address of the host, for a Prometheus elsewhere; 127.0.0.1 by default."),
     ] = None,
 ) -> None:
     """Register this host's devices and run what the coordinator sends, until Ctrl-C.
@@ -65,6 +69,7 @@ def run(
             ca=ca,
             cache_gib=cache_gib,
             metrics_port=metrics_port,
+            metrics_host=metrics_host,
         )
         log_to_stderr()
         lock = DataLayout(settings.data).supervisor_lock()
@@ -81,8 +86,8 @@ def _supervise(settings: AgentSettings) -> None:
     stop = threading.Event()
     metrics = AgentMetrics()
     if settings.metrics_port:
-        metrics.serve(settings.metrics_port)
-        log.info("metrics at http://127.0.0.1:%d/metrics", settings.metrics_port)
+        metrics.serve(settings.metrics_port, settings.metrics_host)
+        log.info("metrics at http://%s/metrics", settings.metrics_address)
     identity = agent_id(DataLayout(settings.data).agent_id)
     supervisor = Supervisor(settings, agent_id=identity, fleet=HostFleet(settings, identity), metrics=metrics)
 

@@ -1,11 +1,11 @@
 """The application: routers, errors, limits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api import (
     audiences,
@@ -19,6 +19,7 @@ from orchestrator.api import (
     lab,
     matrix,
     people,
+    prometheus,
     users,
     webhooks,
 )
@@ -38,9 +39,11 @@ wrong, its value and what is allowed. A rejected request changes nothing.
 """
 
 
-def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> FastAPI:
+def create_app(
+    state: ApiState, version: str, allowed_hosts: Sequence[str], measured: Callable[[ASGIApp], ASGIApp] | None = None
+) -> FastAPI:
     """The API over its services. `allowed_hosts` keeps other sites from reaching a loopback server by DNS tricks; none
-    stands for any."""
+    stands for any. `measured` is put around everything."""
     app = _Api(
         title="fitmatrix",
         version=version,
@@ -53,6 +56,7 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     )
     app.state.fitmatrix = state
     app.lane = AgentLane(state, allowed_hosts)
+    app.entrance = measured(app.serve) if measured else app.serve
     install_problem_handlers(app)
     install_document(app)
     app.include_router(people.router, prefix=API_PREFIX)
@@ -67,6 +71,7 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
     app.include_router(imports.router, prefix=API_PREFIX)
     app.include_router(lab.router, prefix=API_PREFIX)
     app.include_router(users.router, prefix=API_PREFIX)
+    app.include_router(prometheus.router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit)
@@ -79,8 +84,12 @@ def create_app(state: ApiState, version: str, allowed_hosts: Sequence[str]) -> F
 
 class _Api(FastAPI):
     lane: AgentLane
+    entrance: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.entrance(scope, receive, send)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         rest = await self.lane.take(scope, receive, send)
         if rest is not None:
             await super().__call__(scope, rest, send)

@@ -8,7 +8,8 @@ from orchestrator.api.access import State, require_user
 from orchestrator.api.examples import COMPARISON, answered
 from orchestrator.api.matrix import Only
 from orchestrator.api.problems import RESPONSES
-from orchestrator.contract.comparison import Comparison, Varied
+from orchestrator.contract.comparison import Comparison
+from orchestrator.contract.vocabulary import Varied
 from orchestrator.services.comparing import ComparisonQuery
 from orchestrator.services.paging import MOST_ITEMS
 
@@ -16,7 +17,7 @@ router = APIRouter(dependencies=[Depends(require_user)], responses=RESPONSES, ta
 
 
 @router.get("/compare", summary="Compare two matrices", responses=answered(COMPARISON))
-def compare(
+def compare_matrices(
     state: State,
     only: Only,
     vary: Annotated[Varied, Query(description="What the two arms differ in.")],

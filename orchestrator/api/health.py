@@ -2,8 +2,7 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, Request, Response
 
 from orchestrator.api.access import State
 from orchestrator.contract.views import Health
@@ -35,6 +34,7 @@ def readyz(state: State, response: Response) -> Health:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-def metrics(state: State) -> Response:
-    """In Prometheus' text format."""
-    return Response(generate_latest(state.registry), media_type=CONTENT_TYPE_LATEST)
+def metrics(state: State, request: Request) -> Response:
+    """In Prometheus' text format, or in OpenMetrics' for who accepts that: with the run behind an observation."""
+    text, media_type = state.metrics(request.headers.get("accept", ""))
+    return Response(text, headers={"Content-Type": media_type})

@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from orchestrator.api.problems import failure_response, refusal_response
 from orchestrator.api.state import ApiState
 from orchestrator.contract.attempt import AttemptReport
-from orchestrator.contract.device import AttemptStarted, Heartbeat
+from orchestrator.contract.device import AttemptStart, AttemptStarted, Heartbeat
 from orchestrator.contract.wire import API_PREFIX
 from orchestrator.domain.errors import FitmatrixError
 from orchestrator.domain.records import Agent
@@ -39,6 +39,13 @@ _ADDRESSES: Final = {
         f"{API_PREFIX}/(?:attempts/{_ID}/{_NUMBER}/(?P<start>start)|agents/(?P<agent>{_ID})/(?P<heartbeat>heartbeat))"
     ),
     "PUT": re.compile(f"{API_PREFIX}/attempts/{_ID}/{_NUMBER}/(?P<report>report)"),
+}
+ROUTE: Final = "fitmatrix.route"
+"""Key of the scope: the route of a request that went the short way, as the application would have it."""
+_ROUTES: Final = {
+    "start": f"{API_PREFIX}/attempts/{{run_id}}/{{number}}/start",
+    "report": f"{API_PREFIX}/attempts/{{run_id}}/{{number}}/report",
+    "heartbeat": f"{API_PREFIX}/agents/{{agent_id}}/heartbeat",
 }
 _NOT_OF_AGENTS: Final = frozenset({b"origin", b"sec-fetch-site", b"cookie", b"transfer-encoding"})
 _JSON: Final = b"application/json"
@@ -58,7 +65,7 @@ class _Call:
 class AgentLane:
     def __init__(self, state: ApiState, allowed_hosts: Collection[str]) -> None:
         self._state = state
-        self._hosts = None if "*" in allowed_hosts else frozenset(host.encode() for host in allowed_hosts)
+        self._hosts = None if not allowed_hosts else frozenset(host.encode() for host in allowed_hosts)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="agents")
 
     async def take(self, scope: Scope, receive: Receive, send: Send) -> Receive | None:
@@ -72,6 +79,7 @@ class AgentLane:
         call = self._call(*plain)
         if call is None:
             return receive
+        scope[ROUTE] = _ROUTES[plain[0].lastgroup or ""]
         body = await _read(receive) if call.body_bytes else b""
         if body is None:
             return None  # gone
@@ -96,16 +104,21 @@ class AgentLane:
         agent = self._state.authentication.bearer(secret.decode("latin-1")) if scheme == b"Bearer" else None
         if not isinstance(agent, Agent):
             return None
-        if address.lastgroup == "start":
-            return None if length else _Call(partial(self._start, agent, address[1], int(address[2])), 0)
+        if address.lastgroup == "start" and not length:
+            return _Call(partial(self._start, agent, address[1], int(address[2])), 0)
         if headers.get(b"content-type") != _JSON:
             return None
+        if address.lastgroup == "start":
+            return _Call(partial(self._start, agent, address[1], int(address[2])), length)
         if address.lastgroup == "report":
             return _Call(partial(self._report, agent, address[1], int(address[2])), length)
         return _Call(partial(self._heartbeat, agent), length) if address["agent"] == agent.id else None
 
-    def _start(self, agent: Agent, run_id: str, number: int, _body: bytes) -> AttemptStarted:
-        self._state.ledger.start(agent.id, run_id, number)
+    def _start(self, agent: Agent, run_id: str, number: int, body: bytes) -> AttemptStarted | None:
+        said = _parse(AttemptStart, body) if body else AttemptStart()
+        if said is None:
+            return None
+        self._state.ledger.start(agent.id, run_id, number, said.nonce)
         return AttemptStarted(run_id=run_id, number=number)
 
     def _report(self, agent: Agent, run_id: str, number: int, body: bytes) -> BaseModel | None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastapi import Request
-from prometheus_client import CollectorRegistry
 
 from orchestrator.api.rates import RateLimits
 from orchestrator.blob_answers import BlobAnswers
@@ -24,6 +23,7 @@ from orchestrator.services.events import EventFeed
 from orchestrator.services.exporting import Exporting
 from orchestrator.services.importing import Imports
 from orchestrator.services.matrix import MatrixReading
+from orchestrator.services.observing import Observing
 from orchestrator.services.reading import Reading
 from orchestrator.services.submission import Submission
 from orchestrator.services.users import Users
@@ -49,7 +49,9 @@ class ApiState:
     artifacts: BlobStore | ObjectStorage
     """Where what agents send is kept."""
     page_builds: PageBuilds
-    registry: CollectorRegistry
+    observing: Observing
+    metrics: Callable[[str], tuple[bytes, str]]
+    """The text for Prometheus and its media type, for what a request accepts."""
     checks: Mapping[str, Callable[[], None]]
     """Each raises when its dependency does not work."""
     feed: EventFeed

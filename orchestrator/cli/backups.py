@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=epilog(
             "fitmatrix restore /mnt/backup/fitmatrix --data ./restored",
-            "fitmatrix restore ./backup --snapshot 2026-03-01T04-00-00Z --data ./restored",
+            "fitmatrix restore ./backup --snapshot 2026-03-01T04-00-00Z",
             exits=_EXITS,
         )
     )(restore)

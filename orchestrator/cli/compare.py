@@ -7,7 +7,7 @@ import typer
 from orchestrator.cli.console import ANSWERED, epilog, print_json, screen
 from orchestrator.cli.matrix import read_filters
 from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Server
-from orchestrator.contract.comparison import Change, Varied
+from orchestrator.contract.vocabulary import Change, Varied
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=epilog(
             "fitmatrix compare browser_version 156 157",
-            "fitmatrix compare quantization q4f16 q8 --only model=Llama --only backend=webgpu",
+            "fitmatrix compare quantization q4f16 q8 --only backend=webgpu",
             "fitmatrix compare time 2026-11-01T00:00:00Z",
             exits=ANSWERED,
         )

@@ -38,12 +38,12 @@ def register(app: typer.Typer) -> None:
             "fitmatrix matrix",
             "fitmatrix matrix --format csv --output matrix.csv",
             "fitmatrix matrix --format fits --output fits.json",
-            "fitmatrix matrix --rows model,backend --columns facts.os --only origin=physical",
+            "fitmatrix matrix --rows model,backend --columns facts.os",
         )
     )(matrix)
     app.command(
         epilog=epilog(
-            "fitmatrix verify fits.json --key 21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9",
+            "fitmatrix verify fits.json --key 21fe31df…",
             exits=("0 as its signer wrote it", "1 it is not, or not by this signer", "2 bad input"),
         )
     )(verify)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.client.cell_filters import CellFilters, filter_params
 from orchestrator.client.errors import ClientError, problem_of
 from orchestrator.contract.audience import AudienceView, Coverage
-from orchestrator.contract.comparison import Comparison, Varied
+from orchestrator.contract.comparison import Comparison
 from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.fits import FitsKey
 from orchestrator.contract.imports import ImportView
@@ -39,7 +39,7 @@ from orchestrator.contract.views import (
     RunView,
     VariantView,
 )
-from orchestrator.contract.vocabulary import JobState, Notice, Role, RunState, Verdict
+from orchestrator.contract.vocabulary import JobState, Notice, Role, RunState, Varied, Verdict
 from orchestrator.contract.webhooks import CreatedWebhook, DeliveryView, WebhookView
 from orchestrator.contract.wire import API_PREFIX
 

@@ -1,42 +1,10 @@
 """Two matrices, cell by cell."""
 
-from enum import StrEnum
-
 from pydantic import AwareDatetime
 
 from orchestrator.contract.base import Answer
 from orchestrator.contract.matrix import Figure
-from orchestrator.contract.vocabulary import CellVerdict, FaultCode
-
-
-class Varied(StrEnum):
-    """What the two arms of a comparison differ in."""
-
-    BROWSER_VERSION = "browser_version"
-    BROWSER_CHANNEL = "browser_channel"
-    RUNTIME_VERSION = "runtime_version"
-    RUNTIME = "runtime"
-    QUANTIZATION = "quantization"
-    VARIANT = "variant"
-    BACKEND = "backend"
-    DEVICE = "device"
-    LABEL = "label"
-    """Of the jobs: runs with one label against runs with another."""
-    TIME = "time"
-    """Runs before a moment against runs since then."""
-
-
-class Change(StrEnum):
-    """From the first arm to the second."""
-
-    FLIPPED_DOWN = "flipped-down"
-    """It fitted and does not fit any more, both beyond doubt."""
-    FLIPPED_UP = "flipped-up"
-    WORSE = "worse"
-    """Significantly: fewer runs fit, or a speed or a wait is worse by 5 % or more."""
-    BETTER = "better"
-    NONE = "none"
-    """None that these runs show."""
+from orchestrator.contract.vocabulary import CellVerdict, Change, FaultCode, Varied
 
 
 class Arm(Answer):

@@ -9,6 +9,8 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import GpuAdapter, ProbeResult
 from orchestrator.contract.vocabulary import Condition, DeviceKind, ThermalStatus
 
+MetricsAddress = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]{1,150}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}$")]
+"""A host name or address, and a port: `lab-a:9300`."""
 BrowserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
 
 
@@ -104,6 +106,8 @@ class EnrolRequest(Message):
     agent_version: Label
     hostname: Label
     devices: list[DeviceRegistration] = Field(max_length=1_000)
+    metrics_address: MetricsAddress | None = None
+    """Where Prometheus finds the agent's own metrics; None where it serves none."""
 
 
 class RefusedDevice(Answer):

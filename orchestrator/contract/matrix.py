@@ -167,6 +167,8 @@ class Slot(Message):
     differ_in: list[Dimension] = Field(default_factory=list)
     """In what its cells differ so that one figure hardly stands for all: variant, backend, workload, criteria, device
     model or browser."""
+    software_gpu: bool = False
+    """WebGPU ran on a software adapter in any of its cells: that speed says nothing about a GPU."""
     verdict: CellVerdict
     fault: FaultCode | None
     phase: Phase | None

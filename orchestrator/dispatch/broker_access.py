@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from orchestrator.contract.tls import broker_tls
 from orchestrator.contract.wire import device_queue, private_keys
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.domain.records import Agent
 from orchestrator.services.access import Grant
 from orchestrator.services.ports import Store
@@ -111,6 +112,9 @@ class BrokerUsers:
             except redis.RedisError:
                 self._stopping.wait(pause)
                 pause = min(pause * 1.2, longest)
+            except UnavailableError as error:
+                log.warning("the broker's users could not be read: %s", error)
+                self._stopping.wait(_CONNECT_SECONDS)
             except Exception:
                 # A database that is busy must not end this thread, or the next empty broker would stay without users.
                 log.exception("the broker's users could not be read")

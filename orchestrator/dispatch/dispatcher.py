@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.attempts import AttemptLedger
 from orchestrator.services.dispatching import Dispatching
@@ -89,6 +90,9 @@ class Dispatcher:
                 woken = self._take_woken()
                 if self._leads and (woken is None or woken):
                     self._dispatching.dispatch(woken)
+            except UnavailableError as error:
+                log.warning("nothing is dispatched: %s", error)
+                self._leads = False
             except Exception:
                 # The dispatcher must outlive a locked database or a full disk: the next sweep tries again.
                 log.exception("the dispatcher stumbled")
@@ -111,6 +115,8 @@ class Dispatcher:
         for chore in (self._dispatching.resend, self._ledger.reap, *self._chores):
             try:
                 chore()
+            except UnavailableError as error:
+                log.warning("%s is put off: %s", getattr(chore, "__qualname__", chore), error)
             except Exception:
                 log.exception("the dispatcher stumbled over %s", getattr(chore, "__qualname__", chore))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.services.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Outbox:
                         pause = self._pause()
                     else:
                         continue
+                except UnavailableError as error:
+                    log.warning("webhooks are not served: %s", error)
                 except Exception:
                     # A locked database or a full disk passes; nothing that is to be told is lost meanwhile.
                     log.exception("webhooks cannot be served")

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
-from orchestrator.contract.comparison import Arm, Change, FigureChange, Varied
+from orchestrator.contract.comparison import Arm, FigureChange
 from orchestrator.contract.matrix import Dimension
-from orchestrator.contract.vocabulary import CellVerdict
+from orchestrator.contract.vocabulary import CellVerdict, Change, Varied
 from orchestrator.domain.statistics import figure
 from orchestrator.domain.tallies import CellTally, Values
 

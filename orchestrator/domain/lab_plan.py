@@ -124,6 +124,10 @@ class LabPlan:
         """The pools that it is in with at least one of its browsers."""
         return self._membership(device).pools
 
+    def windows_of(self, device: DeviceRecord) -> tuple[Window, ...]:
+        """The windows, open or not, in which it is left alone."""
+        return self._membership(device).windows
+
     def maintenance(self, device: DeviceRecord, now: datetime) -> tuple[Window, datetime] | None:
         """Of the windows that are open for a device the one that ends last, with its end."""
         if not self.windows:

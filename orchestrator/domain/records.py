@@ -118,6 +118,8 @@ class Agent:
     token_digest: str
     last_seen_at: datetime
     revoked_at: datetime | None = None
+    metrics_address: str | None = None
+    """Where Prometheus finds its own metrics."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Final
 from orchestrator.contract.device import Browser, DeviceFacts, DeviceHealth, Emulation, Gpu
 from orchestrator.contract.views import DeviceView, Quarantine
 from orchestrator.contract.vocabulary import ThermalStatus
-from orchestrator.presentation.words import binary_count, byte_count, percent, plain, seconds
+from orchestrator.presentation.words import binary_count, byte_count, duration, percent, plain, seconds
 
 Fact = tuple[str, str]
 
@@ -38,7 +38,7 @@ def health_facts(health: DeviceHealth | None) -> Iterator[Fact]:
     offset = health.clock_offset_seconds
     if offset is not None and abs(offset) >= _TELLING_CLOCK_SECONDS:
         way = "ahead of" if offset > 0 else "behind"
-        yield "clock", f"{_duration(abs(offset))} {way} its host's: times it names are not to be trusted"
+        yield "clock", f"{duration(abs(offset))} {way} its host's: times it names are not to be trusted"
 
 
 def _vital_facts(health: DeviceHealth) -> Iterator[Fact]:
@@ -67,14 +67,14 @@ def _heat_words(health: DeviceHealth) -> str:
 
 def quarantine_facts(quarantine: Quarantine, now: datetime) -> Iterator[Fact]:
     yield "quarantine", plain(quarantine.reason, limit=2000)
-    yield "since", f"{_duration((now - quarantine.since).total_seconds())} ago"
+    yield "since", f"{duration((now - quarantine.since).total_seconds())} ago"
     due = quarantine.next_health_run_at
     if due is None:
         yield "health run", "queued or running; the quarantine ends when it passes"
     elif due <= now:
         yield "health run", "due: it is made as soon as the device's agent says that the device is ready"
     else:
-        yield "health run", f"the next one in {_duration((due - now).total_seconds())}"
+        yield "health run", f"the next one in {duration((due - now).total_seconds())}"
 
 
 def custody_facts(device: DeviceView) -> Iterator[Fact]:
@@ -126,13 +126,3 @@ def system_words(facts: DeviceFacts) -> str:
 
 def browser_words(browser: Browser) -> str:
     return plain(f"{browser.id}: {browser.name} {browser.version} ({browser.channel})")
-
-
-def _duration(total: float) -> str:
-    """In the two largest units that matter: `3 h 20 min`."""
-    whole = int(abs(total))
-    for unit, size, smaller, smaller_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"

@@ -4,6 +4,7 @@ from typing import Final
 
 from orchestrator.contract.vocabulary import CellVerdict
 from orchestrator.presentation.grid import Grid
+from orchestrator.presentation.heat_map import IMPORTED, MIXED, HeatMap
 from orchestrator.presentation.words import (
     EMULATED,
     NO_RUN,
@@ -24,11 +25,45 @@ _MEANINGS: Final[dict[CellVerdict, str]] = {
     CellVerdict.FAILS: "does not run, or not far enough to be measured; the fault is named, with its @phase",
     CellVerdict.UNSETTLED: "too few runs, or too mixed, to say yet",
 }
+_EMULATED: Final = "a host held to less memory or CPU, not a real device of that kind"
+_SOFTWARE_GPU: Final = "WebGPU ran on the CPU: its speed says nothing about a GPU"
+_THROTTLED: Final = (
+    "runs in which the device slowed down for heat: no figure counts them unless there are no others, "
+    "and being too slow then is not held against the model"
+)
+_SYNTHETIC: Final = "true shapes, random values: right for size, memory and speed, meaningless as text"
 
 
 def legend(grid: Grid) -> list[tuple[str, str]]:
     """Pairs of sign and meaning, verdicts first."""
     return [*_verdicts(grid), *_numbers(grid), *_caveats(grid)]
+
+
+def heat_legend(heat_map: HeatMap) -> list[tuple[str, list[str], str]]:
+    """Sign, the classes it is painted in, and meaning, of what occurs in the heat map."""
+    signs: list[tuple[str, list[str], str]] = []
+    for verdict, _ in heat_map.verdicts:
+        depths = [1] if verdict is CellVerdict.UNSETTLED else [1, 2, 3, 4]
+        classes = [f"{verdict.value} d{depth}" for depth in depths]
+        signs.append((SYMBOLS[verdict], classes, f"{VERDICT_WORDS[verdict]}: {_MEANINGS[verdict]}"))
+    if heat_map.has_gaps:
+        signs.append((NO_RUN, ["gap"], "no run"))
+    signs.append(("depth", [], "how sure: the chance that the verdict holds for the next run, up to 60, 75, 90, 100 %"))
+    signs.append(("5/5 62–100 %", [], "runs that fit of all runs, and the 95 % interval of the chance that a run fits"))
+    if heat_map.devices_mixed:
+        signs.append((MIXED, [], "medians over devices of several models: none of them need be like any one device"))
+    marks = {mark for head in (*heat_map.columns, *(head for head, _ in heat_map.rows)) for mark in head.marks}
+    if EMULATED in marks:
+        signs.append((EMULATED, [], _EMULATED))
+    if SYNTHETIC in marks:
+        signs.append((SYNTHETIC, [], _SYNTHETIC))
+    if any(mark.startswith(IMPORTED) for mark in marks):
+        signs.append((IMPORTED, [], "measured elsewhere; never taken together with what this lab measured"))
+    if heat_map.has_software_gpu:
+        signs.append((SOFTWARE_GPU, [], _SOFTWARE_GPU))
+    if heat_map.has_throttled:
+        signs.append((f"{THROTTLED} 2", [], _THROTTLED))
+    return signs + [(sign, [], meaning) for sign, meaning in heat_map.footnotes]
 
 
 def _verdicts(grid: Grid) -> list[tuple[str, str]]:
@@ -60,18 +95,12 @@ def _numbers(grid: Grid) -> list[tuple[str, str]]:
 def _caveats(grid: Grid) -> list[tuple[str, str]]:
     signs: list[tuple[str, str]] = []
     if any(column.emulated for column in grid.columns):
-        signs.append((EMULATED, "a host held to less memory or CPU, not a real device of that kind"))
+        signs.append((EMULATED, _EMULATED))
     if any(row.is_synthetic for row in grid.rows):
-        signs.append((SYNTHETIC, "true shapes, random values: right for size, memory and speed, meaningless as text"))
+        signs.append((SYNTHETIC, _SYNTHETIC))
     if any(runs_on_software_gpu(cell) for cells in grid.slots.values() for cell in cells):
-        signs.append((SOFTWARE_GPU, "WebGPU ran on the CPU: its speed says nothing about a GPU"))
+        signs.append((SOFTWARE_GPU, _SOFTWARE_GPU))
     if any(cell.throttled_runs for cells in grid.slots.values() for cell in cells):
-        signs.append(
-            (
-                f"{THROTTLED} 2",
-                "runs in which the device slowed down for heat: no figure counts them unless there are no others, "
-                "and being too slow then is not held against the model",
-            )
-        )
+        signs.append((f"{THROTTLED} 2", _THROTTLED))
     signs += [(note, f"Chrome was started with {' '.join(flags)}") for flags, note in grid.flag_notes.items()]
     return signs

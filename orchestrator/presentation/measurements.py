@@ -116,16 +116,6 @@ def memory_rows(report: AttemptReport) -> Iterator[Row]:
         yield "cgroup", peak, f"the kernel's count, {group.version}; limit {limit}, {kills}"
 
 
-def speeds(page: PageReport) -> list[float]:
-    """Speed of each repetition in order: decoded tokens, or inferences, in a second."""
-    decoded = [
-        (sample.tokens_out - sample.first_chunk_tokens) * 1000 / sample.decode_ms
-        for sample in page.generation_samples
-        if sample.decode_ms > 0 and sample.tokens_out > sample.first_chunk_tokens
-    ]
-    return decoded or [1000 / sample.latency_ms for sample in page.inference_samples if sample.latency_ms > 0]
-
-
 def sample_lines(page: PageReport) -> Iterator[str]:
     """The raw samples, one repetition a line for text, all in one for inferences."""
     for number, sample in enumerate(page.generation_samples, start=1):

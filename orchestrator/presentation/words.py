@@ -115,6 +115,16 @@ def seconds(value: float) -> str:
     return f"{int(value // 60)} min {int(value % 60):02d} s"
 
 
+def duration(total: float) -> str:
+    """In the two largest units that matter: `3 h 20 min`."""
+    whole = int(abs(total))
+    for unit, size, smaller, smaller_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
 def rate(value: float) -> str:
     return f"{significant(value)} tok/s"
 

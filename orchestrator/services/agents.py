@@ -99,7 +99,16 @@ class AgentRegistry:
         with self._store.write() as tx:
             now = self._clock()
             token = admit(tx)
-            tx.agents.put(Agent(request.agent_id, request.hostname, request.agent_version, digest_secret(token), now))
+            tx.agents.put(
+                Agent(
+                    request.agent_id,
+                    request.hostname,
+                    request.agent_version,
+                    digest_secret(token),
+                    now,
+                    metrics_address=request.metrics_address,
+                )
+            )
             for record in tx.devices.of_agent(request.agent_id):
                 if record.registration.id not in names:
                     reason = f"Agent {request.agent_id} no longer sees it: plug it in on {request.hostname}."

@@ -78,7 +78,7 @@ class AttemptLedger:
                 outcome = self._spoil(tx, run, attempt, report.fault, now, report)
             else:
                 outcomes.conclude(tx, run, attempt, report, now, self._health_interval)
-        self._tell(report.fault, outcome)
+        self._tell(report.fault, attempt, now, outcome)
         return ReportReceipt(counted=True, received_at=now)
 
     def renew_all(self) -> None:
@@ -115,7 +115,7 @@ class AttemptLedger:
             )
             tx.leases.end(lease.run_id, lease.number)
             outcome = self._spoil(tx, self._run(tx, lease.run_id), attempt, fault, now, None)
-        self._tell(fault, outcome)
+        self._tell(fault, attempt, now, outcome)
         return True
 
     def _spoil(
@@ -134,8 +134,9 @@ class AttemptLedger:
         device = tx.devices.get(device_id)
         return device is None or not is_online(device, now, self._times.silence)
 
-    def _tell(self, fault: Fault | None, outcome: outcomes.Outcome) -> None:
-        self._observer.attempt_ended(fault)
+    def _tell(self, fault: Fault | None, attempt: Attempt, now: datetime, outcome: outcomes.Outcome) -> None:
+        seconds = max(0.0, (now - attempt.leased_at).total_seconds())
+        self._observer.attempt_ended(fault, seconds, attempt.run_id)
         if outcome.quarantined:
             self._observer.device_quarantined(QuarantinedBy.COORDINATOR)
         self._wake({outcome.device_id, outcome.next_device_id})

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from orchestrator.contract.comparison import Arm, CellComparison, Change, Comparison, Varied
+from orchestrator.contract.comparison import Arm, CellComparison, Comparison
 from orchestrator.contract.matrix import Dimension
 from orchestrator.contract.views import ProblemField
+from orchestrator.contract.vocabulary import Change, Varied
 from orchestrator.domain.comparison import (
     FIGURES,
     arm_of,

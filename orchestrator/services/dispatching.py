@@ -102,7 +102,7 @@ class Dispatching:
             specs = self._specs(tx, leased)
         self._held_back = placement.held_back
         for run in leased:
-            self._observer.attempt_dispatched((now - run.created_at).total_seconds())
+            self._observer.attempt_dispatched((now - run.created_at).total_seconds(), run.id)
         return specs
 
     def _anything_waits(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from orchestrator.contract.events import Event
 from orchestrator.contract.vocabulary import Topic
-from orchestrator.domain.errors import FitmatrixError
+from orchestrator.domain.errors import FitmatrixError, UnavailableError
 from orchestrator.services.ports import Clock, Store
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,11 @@ class EventFeed:
         self._news.set()
 
     @property
+    def readers(self) -> int:
+        """How many follow it now."""
+        return len(self._readers)
+
+    @property
     def is_ending(self) -> bool:
         return self._stopping.is_set()
 
@@ -178,6 +183,9 @@ class EventFeed:
             if self._readers:
                 try:
                     self._read_on()
+                except UnavailableError as error:
+                    log.warning("events are not read: %s", error)
+                    self._stopping.wait(_POLL_SECONDS)
                 except Exception:
                     # The database may be away for a while; readers wait, and what they miss is still in it.
                     log.exception("events cannot be read")

@@ -17,6 +17,7 @@ from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import Pair
+from orchestrator.domain.priority import PriorityClass
 from orchestrator.domain.records import (
     Agent,
     Attempt,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.services.cancelling import WaitingRuns
     from orchestrator.services.estimates import Durations
     from orchestrator.services.events import Events
+    from orchestrator.services.histories import HealthSamples, PastRecords
     from orchestrator.services.importing import ImportRecords
     from orchestrator.services.submission import EarlierRuns
     from orchestrator.services.waiting import Standing
@@ -102,7 +104,6 @@ class Runs(Protocol):
         """Device and browser of each health run that is queued or running."""
         ...
 
-    def queued_by_device(self) -> dict[str, int]: ...
     def places_measured(self, run: Run) -> set[Pair]:
         """Where the run's job has runs of the same variant and backend, this one included, that are not given up."""
         ...
@@ -299,6 +300,22 @@ class RunTally:
     """Probes of devices and health runs say nothing of a model."""
 
 
+@dataclass(frozen=True)
+class QueueDepth:
+    """How many runs wait for a device."""
+
+    device_id: str
+    priority: PriorityClass
+    runs: int
+
+
+class RunTallies(Protocol):
+    """Runs counted as they change: reading costs the same however many there are."""
+
+    def runs(self) -> list[RunTally]: ...
+    def queued(self) -> list[QueueDepth]: ...
+
+
 class Transaction(Protocol):
     """One unit of work: everything in it becomes visible together, or nothing does."""
 
@@ -342,11 +359,16 @@ class Transaction(Protocol):
     def audit(self) -> Audit: ...
     @property
     def standing(self) -> "Standing": ...
+    @property
+    def past(self) -> "PastRecords": ...
+    @property
+    def health_samples(self) -> "HealthSamples": ...
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         """Becomes or stays the one active dispatcher until `expires_at`; False while another one is."""
         ...
 
-    def tally_runs(self) -> list[RunTally]: ...
+    @property
+    def run_tallies(self) -> RunTallies: ...
 
 
 class Store(Protocol):
@@ -392,6 +414,9 @@ class CourierError(Exception):
 class Observer(Protocol):
     """Hears what happened, after it was committed; telemetry is one."""
 
-    def attempt_dispatched(self, waited_seconds: float) -> None: ...
-    def attempt_ended(self, fault: Fault | None) -> None: ...
+    def attempt_dispatched(self, waited_seconds: float, run_id: str) -> None: ...
+    def attempt_ended(self, fault: Fault | None, seconds: float, run_id: str) -> None:
+        """`seconds` after its lease."""
+        ...
+
     def device_quarantined(self, by: QuarantinedBy) -> None: ...

@@ -1,5 +1,6 @@
 """What people and their tools ask for; nothing here changes anything."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,7 +40,7 @@ from orchestrator.domain.records import Attempt, DeviceRecord, Job, Run
 from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.services.agents import AgentTimes
 from orchestrator.services.paging import Page, cursor_of, paged
-from orchestrator.services.ports import Catalog, Clock, CurrentPlan, RunTally, Store, Transaction
+from orchestrator.services.ports import Catalog, Clock, CurrentPlan, Store, Transaction
 
 _STATES: Final[tuple[tuple[WaitCode | None, DeviceState], ...]] = (
     (WaitCode.OFFLINE, DeviceState.OFFLINE),
@@ -160,14 +161,19 @@ class Reading:
 
     def devices(self) -> list[DeviceView]:
         with self._store.read() as tx:
-            return self._device_views(tx, tx.devices.all())
+            return self.device_views(tx, tx.devices.all())
 
     def device_page(self, page: Page) -> Listing[DeviceView]:
         """By their ids."""
         with self._store.read() as tx:
             found = tx.devices.page(page.identifier(_DEVICES), page.limit + 1)
             devices = paged(found, page, _DEVICES, lambda device: (device.registration.id,))
-            return Listing(items=self._device_views(tx, devices.items), next=devices.next)
+            return Listing(items=self.device_views(tx, devices.items), next=devices.next)
+
+    @staticmethod
+    def device_cursor(device_id: str) -> str:
+        """Of the page that follows this device."""
+        return cursor_of(_DEVICES, device_id)
 
     def device_classes(self) -> list[DeviceClassView]:
         plan = self._plan()
@@ -189,7 +195,7 @@ class Reading:
             found = tx.devices.get(device_id)
             if found is None:
                 raise NotFoundError(f"there is no device {device_id}")
-            return self._device_views(tx, [found])[0]
+            return self.device_views(tx, [found])[0]
 
     def models(self, page: Page) -> Listing[VariantView]:
         """In the catalog's order."""
@@ -229,10 +235,6 @@ class Reading:
         cells.sort(key=lambda cell: (cell.model, cell.variant, cell.backend, cell.emulated, cell.device, cell.workload))
         return Matrix(generated_at=self._clock(), cells=cells)
 
-    def tally(self) -> list[RunTally]:
-        with self._store.read() as tx:
-            return tx.tally_runs()
-
     @staticmethod
     def _job_view(tx: Transaction, job: Job) -> JobView:
         cells, settled = tx.jobs.cells(job.id)
@@ -249,15 +251,17 @@ class Reading:
             left_out=list(job.left_out),
         )
 
-    def _device_views(self, tx: Transaction, devices: Sequence[DeviceRecord]) -> list[DeviceView]:
-        queued = tx.runs.queued_by_device()
+    def device_views(self, tx: Transaction, devices: Sequence[DeviceRecord]) -> list[DeviceView]:
+        queued: Counter[str] = Counter()
+        for depth in tx.run_tallies.queued():
+            queued[depth.device_id] += depth.runs
         leases = {lease.device_id: AttemptRef(run_id=lease.run_id, number=lease.number) for lease in tx.leases.all()}
         health_runs = tx.runs.health_runs_under_way()
         return [
             self._device_view(
                 device,
                 leases.get(device.registration.id),
-                queued.get(device.registration.id, 0),
+                queued[device.registration.id],
                 not health_runs.isdisjoint(pairs_of(device)),
             )
             for device in devices

@@ -12,30 +12,31 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic_core import from_json, to_json
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from orchestrator.contract.vocabulary import RunState, Verdict
-from orchestrator.services.ports import RunTally
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.store.audiences import AudienceRepository
 from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
+from orchestrator.store.health_history import HealthHistory
 from orchestrator.store.imports import ImportRepository
 from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
 from orchestrator.store.memory import Memory
+from orchestrator.store.past import PastReader
 from orchestrator.store.queue import QueueRepository, SubmitterRepository
 from orchestrator.store.repositories import (
-    OF_A_MODEL,
     AttemptRepository,
     JobRepository,
     RunRepository,
     VariantRepository,
 )
-from orchestrator.store.rows import LeadershipRow, RunRow
+from orchestrator.store.rows import LeadershipRow
+from orchestrator.store.run_tallies import TallyReader
 from orchestrator.store.standing import StandingReader
 from orchestrator.store.users import AccessRepository, AuditRepository
 from orchestrator.store.webhooks import WebhookRepository
@@ -144,6 +145,18 @@ class SqlTransaction:
     def standing(self) -> StandingReader:
         return StandingReader(self._session)
 
+    @cached_property
+    def run_tallies(self) -> TallyReader:
+        return TallyReader(self._session)
+
+    @cached_property
+    def past(self) -> PastReader:
+        return PastReader(self._session)
+
+    @cached_property
+    def health_samples(self) -> HealthHistory:
+        return HealthHistory(self._session, self._memory)
+
     def take_leadership(self, holder: str, now: datetime, expires_at: datetime) -> bool:
         row = self._session.get(LeadershipRow, "dispatcher")
         if row is None:
@@ -155,20 +168,6 @@ class SqlTransaction:
             update(LeadershipRow).where(LeadershipRow.role == "dispatcher").values(holder=holder, expires_at=expires_at)
         )
         return True
-
-    def tally_runs(self) -> list[RunTally]:
-        counted = (
-            select(RunRow.state, RunRow.verdict, RunRow.fault_code, OF_A_MODEL.label("of_a_model"))
-            # The run that was measured is counted; what took over its result is not.
-            .where(RunRow.reused_from.is_(None))
-            .subquery()
-        )
-        columns = (counted.c.state, counted.c.verdict, counted.c.fault_code, counted.c.of_a_model)
-        query = select(*columns, func.count()).group_by(*columns)
-        return [
-            RunTally(RunState(state), Verdict(verdict) if verdict else None, fault_code, runs, bool(of_a_model))
-            for state, verdict, fault_code, of_a_model, runs in self._session.execute(query)
-        ]
 
 
 class Database:
@@ -231,7 +230,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        with self._writing.session() as session:
+        with _answering(), self._writing.session() as session:
             tx = SqlTransaction(session, self._memory)
             yield tx
             committed = tx.write_notes()
@@ -244,7 +243,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
-        with self._reader.connect() as connection:
+        with _answering(), self._reader.connect() as connection:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN")  # the driver begins none by itself: see _create_sqlite_engine
             with Session(connection) as session:
@@ -257,6 +256,20 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A database that is away becomes an UnavailableError; what is wrong with a statement stays what it is."""
+    try:
+        yield
+    except OperationalError as error:
+        why = str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else "no answer"
+        # Without a statement it could not be connected to; SQLite says the same of a lock that was waited for in vain.
+        is_away = error.connection_invalidated or error.statement is None or "locked" in why
+        if not is_away:
+            raise
+        raise UnavailableError(f"the database does not answer ({why}): try again in a moment") from error
 
 
 def _create_engine(url: str) -> Engine:

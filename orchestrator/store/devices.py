@@ -12,6 +12,7 @@ from orchestrator.contract.vocabulary import AttemptState, Condition, DeviceKind
 from orchestrator.domain.records import Agent, DeviceRecord, Lease
 from orchestrator.services.ports import DeviceWord
 from orchestrator.store.events import ChangeNotes
+from orchestrator.store.health_history import HealthHistory
 from orchestrator.store.mapping import (
     DeviceFactsRead,
     agent_columns,
@@ -110,6 +111,7 @@ class DeviceRepository:
         self._session = session
         self._memory = memory
         self._notes = notes
+        self._history = HealthHistory(session, memory)
         self._read: dict[str, DeviceRecord] = {}
         """As this transaction has read and written them: only what differs is written."""
 
@@ -122,6 +124,8 @@ class DeviceRepository:
             known = self._session.execute(_CHANGED_DEVICE, {"of": identifier, **columns})
             if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
                 self._session.execute(insert(DEVICES), columns)
+        if device.health is not None and "health" in columns:
+            self._history.note({identifier: device.health}, device.last_seen_at)
         self._read[identifier] = device
 
     def get(self, device_id: str) -> DeviceRecord | None:
@@ -192,6 +196,7 @@ class DeviceRepository:
         changed = [{"of": name, "health": one, "health_at": now} for name, one in told.items() if known[name] != one]
         if changed:
             self._session.execute(_CHANGED_DEVICE, changed)
+        self._history.note(health, now)
 
     def _records(self, query: Select[Any], values: Mapping[str, Any] | None = None) -> Iterator[DeviceRecord]:
         rows = self._session.execute(query, values).all()

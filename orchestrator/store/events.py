@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.events import Event
 from orchestrator.contract.matrix import Cell
-from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, Topic
+from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, RunState, Topic
+from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
 from orchestrator.store.driver_insert import DriverInsert
 from orchestrator.store.rows import EventRow
+from orchestrator.store.run_tallies import TallyChanges, plain_key, queued_key, tally_key
 from orchestrator.store.webhooks import queue_notice
 
 _ENDED = {JobState.FINISHED: Notice.JOB_FINISHED, JobState.CANCELLED: Notice.JOB_CANCELLED}
@@ -35,6 +37,21 @@ class Committed:
 
     events: int
     deliveries: int
+    finished: tuple[Run, ...] = ()
+    """Runs of models that now have a result."""
+    flips: tuple[tuple[CellVerdict, CellVerdict], ...] = ()
+    """Of each settled cell that has another verdict: the one before and the one now."""
+
+
+@dataclass(frozen=True)
+class QueuedRun:
+    """What matters of a run that ends in the queue."""
+
+    id: str
+    job_id: str
+    device_id: str
+    priority: int
+    of_a_model: bool
 
 
 class ChangeNotes:
@@ -45,6 +62,9 @@ class ChangeNotes:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._tallies = TallyChanges(session)
+        self._finished: list[Run] = []
+        self._flips: list[tuple[CellVerdict, CellVerdict]] = []
         self._events: dict[tuple[Topic, str], dict[str, Any]] = {}
         self._notices: list[tuple[Notice, Callable[[], dict[str, Any]], tuple[str, ...]]] = []
 
@@ -54,14 +74,21 @@ class ChangeNotes:
         if notice is not None and before is JobState.ACTIVE and job.purpose is Purpose.MEASURE:
             self._notices.append((notice, lambda: _job_data(job) | {"runs": counts()}, tuple(job.spec.notify)))
 
-    def runs(self, runs: Iterable[Run]) -> None:
-        for run in runs:
-            self._note(Topic.RUN, run.id, run.state, job_id=run.job_id, device_id=run.device_id)
+    def run(self, run: Run, before: Run | None, priority: int) -> None:
+        """A run of a job with this priority that is new, or was as it was `before`."""
+        self._note(Topic.RUN, run.id, run.state, job_id=run.job_id, device_id=run.device_id)
+        of_a_model = run.purpose is Purpose.MEASURE and run.variant_id != PROBE.id
+        if of_a_model and before is not None and before.state is not run.state is RunState.FINISHED:
+            self._finished.append(run)
+        self._tallies.moved(tally_key(before, priority) if before else None, tally_key(run, priority))
 
-    def ended(self, runs: Iterable[tuple[str, str, str]], state: str) -> None:
-        """Runs that ended together: the ids of each, of its job and of its device."""
-        for run_id, job_id, device_id in runs:
-            self._note(Topic.RUN, run_id, state, job_id=job_id, device_id=device_id)
+    def ended(self, runs: Iterable[QueuedRun], state: RunState) -> None:
+        """Runs that ended together, in the queue."""
+        for run in runs:
+            self._note(Topic.RUN, run.id, state, job_id=run.job_id, device_id=run.device_id)
+            of_a_model = run.of_a_model
+            queued = queued_key(run.device_id, run.priority, of_a_model=of_a_model)
+            self._tallies.moved(queued, plain_key(state, of_a_model=of_a_model))
 
     def device(self, before: DeviceRecord | None, device: DeviceRecord) -> None:
         """Only a change of what it may be used for is an event: a heartbeat is none."""
@@ -78,7 +105,8 @@ class ChangeNotes:
 
     def cell(self, before: str | None, record: CellRecord) -> None:
         self._note(Topic.CELL, record.key, record.cell.verdict, device_id=record.cell.device)
-        if before not in (None, CellVerdict.UNSETTLED, record.cell.verdict):
+        if before is not None and before not in (CellVerdict.UNSETTLED, record.cell.verdict):
+            self._flips.append((CellVerdict(before), record.cell.verdict))
             data = _cell_data(record) | {"before": before}
             self._notices.append((Notice.CELL_CHANGED, lambda: data, ()))
 
@@ -97,8 +125,9 @@ class ChangeNotes:
             at = write_moment(now) if write_moment else now
             rows = [insertion.row(event | {"at": at}) for event in self._events.values()]
             connection.exec_driver_sql(insertion.statement, rows)
+        self._tallies.write()
         deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)
-        return Committed(len(self._events), deliveries)
+        return Committed(len(self._events), deliveries, tuple(self._finished), tuple(self._flips))
 
     def _note(
         self, topic: Topic, subject: str, state: str, *, job_id: str | None = None, device_id: str | None = None

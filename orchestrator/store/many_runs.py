@@ -12,9 +12,9 @@ from orchestrator.contract.vocabulary import Mark, Purpose, RunState, Verdict
 from orchestrator.domain.records import Run
 from orchestrator.domain.reuse import EarlierRun
 from orchestrator.store.driver_insert import DriverInsert
-from orchestrator.store.events import ChangeNotes
+from orchestrator.store.events import ChangeNotes, QueuedRun
 from orchestrator.store.mapping import dump_always, run_columns, to_run
-from orchestrator.store.rows import RUNS, JobRow, RunRow
+from orchestrator.store.rows import OF_A_MODEL, RUNS, JobRow, RunRow
 
 Item = TypeVar("Item")
 JobPlace = tuple[int, datetime]
@@ -33,10 +33,11 @@ class DraftedRuns(list[Run]):
         writer = _RowWriter(dialect)
         self.statement = writer.statement
         self.rows = [writer.row(run, *jobs[run.job_id]) for run in runs]
+        self.priorities = {job_id: priority for job_id, (priority, _) in jobs.items()}
 
 
-def insert_runs(session: Session, runs: Sequence[Run]) -> None:
-    """Adds runs of jobs that are there."""
+def insert_runs(session: Session, runs: Sequence[Run]) -> dict[str, int]:
+    """Adds runs of jobs that are there; returns the jobs' priorities."""
     connection = session.connection()
     if not isinstance(runs, DraftedRuns):
         query = select(JobRow.id, JobRow.priority, JobRow.created_at).where(JobRow.id.in_({run.job_id for run in runs}))
@@ -45,6 +46,7 @@ def insert_runs(session: Session, runs: Sequence[Run]) -> None:
     for rows in _chunks(runs.rows):
         # To the driver at once: SQLAlchemy would turn each value of each row into the database's words again.
         connection.exec_driver_sql(runs.statement, list(rows))
+    return runs.priorities
 
 
 class _RowWriter:
@@ -131,13 +133,15 @@ class WaitingRunRepository:
         return self._session.scalar(query) is not None
 
     def expire(self, now: datetime) -> list[str]:
-        return sorted({job_id for _, job_id, _ in self._end(RunState.EXPIRED, now, *_due(now))})
+        return sorted({run.job_id for run in self._end(RunState.EXPIRED, now, *_due(now))})
 
-    def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
-        """Ends queued runs; returns them, each with its job and its device."""
-        queued = select(RunRow.id, RunRow.job_id, RunRow.device_id).where(RunRow.state == RunState.QUEUED, *which)
-        ended = [(run_id, job_id, device_id) for run_id, job_id, device_id in self._session.execute(queued)]
-        for ids in _chunks([run_id for run_id, _, _ in ended]):
+    def _end(self, state: RunState, now: datetime, *which: ColumnElement[bool]) -> list[QueuedRun]:
+        """Ends queued runs, and returns them."""
+        queued = select(
+            RunRow.id, RunRow.job_id, RunRow.device_id, RunRow.priority, OF_A_MODEL.label("of_a_model")
+        ).where(RunRow.state == RunState.QUEUED, *which)
+        ended = [QueuedRun(*row) for row in self._session.execute(queued)]
+        for ids in _chunks([run.id for run in ended]):
             self._session.execute(update(RunRow).where(RunRow.id.in_(ids)).values(state=state, finished_at=now))
         self._notes.ended(ended, state)
         return ended

@@ -184,7 +184,9 @@ def agent_columns(agent: Agent) -> dict[str, Any]:
 
 
 def to_agent(row: AgentRow | Row[Any]) -> Agent:
-    return Agent(row.id, row.hostname, row.version, row.token_digest, row.last_seen_at, row.revoked_at)
+    return Agent(
+        row.id, row.hostname, row.version, row.token_digest, row.last_seen_at, row.revoked_at, row.metrics_address
+    )
 
 
 def device_columns(device: DeviceRecord, before: DeviceRecord | None = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Final, Generic, TypeVar
 
 from orchestrator.contract.catalog import Variant
+from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.job import JobSpec
 from orchestrator.store.mapping import DeviceFactsRead
 
@@ -37,3 +38,5 @@ class Memory:
         """By the job's id: what was asked for stays as it was."""
         self.facts: Remembered[DeviceFactsRead] = Remembered(_MANY)
         """By the device's id, of the revision that was read."""
+        self.samples: Remembered[DeviceHealth] = Remembered(_MANY)
+        """By the device's id, the last sample of its history. One that was undone is missing, and nothing else."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    Row,
     Select,
     and_,
     bindparam,
@@ -26,7 +27,6 @@ from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, RunState, Verdict
 from orchestrator.domain.placement import Pair
-from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Attempt, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import ENDED, UNFINISHED
 from orchestrator.store.events import ChangeNotes
@@ -42,14 +42,10 @@ from orchestrator.store.mapping import (
 )
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import chunks
-from orchestrator.store.rows import ATTEMPTS, JOBS, RUNS, VARIANTS, JobRow, RunRow
+from orchestrator.store.rows import ATTEMPTS, JOBS, OF_A_MODEL, RUNS, VARIANTS, JobRow, RunRow
 
 _UNFINISHED: Final[list[ColumnElement[Any]]] = [literal_column(f"'{state}'") for state in sorted(UNFINISHED)]
 """As constants: a list of parameters would be spelled out anew at each execution."""
-OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
-"""Probes of devices and health runs say nothing of a model."""
-
-
 Place = tuple[datetime, str]
 """Where in a list that is ordered by time and id an item stands."""
 
@@ -155,29 +151,33 @@ class RunRepository:
         self._notes = notes
         self._read: dict[str, Run] = {}
         """As this transaction has read and written them: only what differs is written."""
+        self._priorities: dict[str, int] = {}
+        """Of their jobs."""
 
     def add(self, runs: Sequence[Run]) -> None:
-        insert_runs(self._session, runs)
-        self._notes.runs(runs)
+        priorities = insert_runs(self._session, runs)
+        for run in runs:
+            self._notes.run(run, None, priorities[run.job_id])
 
     def draft(self, job: Job, runs: Sequence[Run]) -> DraftedRuns:
         return DraftedRuns(self._session.get_bind().dialect, runs, {job.id: (job.spec.priority, job.created_at)})
 
     def get(self, run_id: str) -> Run | None:
         row = self._session.execute(_RUN, {"of": run_id}).one_or_none()
-        if row is None:
-            return None
-        self._read[run_id] = to_run(row)
-        return self._read[run_id]
+        return None if row is None else self._note_read(row)
 
     def some(self, runs: Collection[str]) -> dict[str, Run]:
-        found = {
-            row.id: to_run(row)
+        return {
+            row.id: self._note_read(row)
             for chunk in chunks(runs)
             for row in self._session.execute(select(RUNS).where(RUNS.c.id.in_(chunk)))
         }
-        self._read |= found
-        return found
+
+    def _note_read(self, row: Row[Any]) -> Run:
+        run = to_run(row)
+        self._read[run.id] = run
+        self._priorities[run.id] = row.priority
+        return run
 
     def find(
         self,
@@ -216,20 +216,16 @@ class RunRepository:
 
     def update(self, *runs: Run) -> None:
         changes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        self.some([run.id for run in runs if run.id not in self._read])
         for run in runs:
-            columns = run_columns(run, self._read.get(run.id))
+            before = self._read[run.id]
+            self._notes.run(run, before, self._priorities[run.id])
+            columns = run_columns(run, before)
             self._read[run.id] = run
             if columns:
                 changes.setdefault(tuple(columns), []).append({"of": run.id, **columns})
         for alike in changes.values():
             self._session.execute(_CHANGED_RUN, alike)
-        self._notes.runs(runs)
-
-    def queued_by_device(self) -> dict[str, int]:
-        counted = (
-            select(RunRow.device_id, func.count()).where(RunRow.state == RunState.QUEUED).group_by(RunRow.device_id)
-        )
-        return dict(iter(self._session.execute(counted)))
 
     def health_runs_under_way(self) -> set[Pair]:
         health = RUNS.c.purpose == literal(str(Purpose.HEALTH), literal_execute=True)  # as ix_runs_health says it

@@ -15,9 +15,13 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    and_,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from orchestrator.contract.vocabulary import Purpose
+from orchestrator.domain.probing import PROBE
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -150,6 +154,23 @@ class RunRow(Base):
     browser_version: Mapped[str | None]
 
 
+class RunTallyRow(Base):
+    """How many runs there are of a kind; kept by every transaction that adds or changes runs."""
+
+    __tablename__ = "run_tallies"
+
+    state: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str] = mapped_column(primary_key=True)
+    """This and the fault's code are empty where there is none."""
+    fault_code: Mapped[str] = mapped_column(primary_key=True)
+    of_a_model: Mapped[bool] = mapped_column(primary_key=True)
+    """Probes of devices and health runs say nothing of a model."""
+    device_id: Mapped[str] = mapped_column(primary_key=True)
+    """This and the class of priority are told of queued runs alone, and empty for all others."""
+    priority_class: Mapped[str] = mapped_column(primary_key=True)
+    runs: Mapped[int] = mapped_column(BigInteger)
+
+
 class AttemptRow(Base):
     __tablename__ = "attempts"
 
@@ -188,6 +209,7 @@ class AgentRow(Base):
     token_digest: Mapped[str] = mapped_column(unique=True)
     last_seen_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    metrics_address: Mapped[str | None]
 
 
 class DeviceRow(Base):
@@ -223,6 +245,22 @@ class DeviceRow(Base):
     drained_at: Mapped[datetime | None]
     drained_by: Mapped[str | None]
     drain_note: Mapped[str | None] = mapped_column(PlainText(1_000))
+
+
+class HealthSampleRow(Base):
+    """How a device was in one minute of the last days."""
+
+    __tablename__ = "device_health_samples"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    device_id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True, index=True)
+    """The full minute."""
+    battery_level: Mapped[float | None]
+    battery_temperature_celsius: Mapped[float | None]
+    thermal_status: Mapped[str | None]
+    free_storage_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
 
 
 class CellRow(Base):
@@ -404,10 +442,15 @@ class ImportRow(Base):
 JOBS: Final = cast(Table, JobRow.__table__)
 VARIANTS: Final = cast(Table, VariantRow.__table__)
 RUNS: Final = cast(Table, RunRow.__table__)
+RUN_TALLIES: Final = cast(Table, RunTallyRow.__table__)
 ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
 LEASES: Final = cast(Table, LeaseRow.__table__)
 AGENTS: Final = cast(Table, AgentRow.__table__)
 DEVICES: Final = cast(Table, DeviceRow.__table__)
+HEALTH_SAMPLES: Final = cast(Table, HealthSampleRow.__table__)
 CELLS: Final = cast(Table, CellRow.__table__)
 SUBMITTERS: Final = cast(Table, SubmitterRow.__table__)
 """The tables that are worked with at every step of a run: without objects for their rows, which cost more."""
+
+OF_A_MODEL: Final = and_(RunRow.variant_id != PROBE.id, RunRow.purpose == Purpose.MEASURE)
+"""Probes of devices and health runs say nothing of a model."""

@@ -104,6 +104,10 @@ class WebhookRepository:
             select(func.min(DeliveryRow.due_at)).where(DeliveryRow.state == DeliveryState.PENDING)
         )
 
+    def pending(self) -> int:
+        query = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.state == DeliveryState.PENDING)
+        return self._session.scalar(query) or 0
+
     def postpone(self, webhook: str, until: datetime) -> None:
         self._session.execute(
             update(DeliveryRow)

@@ -1,21 +1,18 @@
 """Templates and the words they may use."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from orchestrator.contract.matrix import Cell, Figure
-from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
-from orchestrator.presentation import device_facts, measurements, probe_facts, run_facts, words
-from orchestrator.presentation.grid import build_grid
-from orchestrator.presentation.legend import legend
+from orchestrator.presentation import cell_facts, device_facts, heat_map, measurements, probe_facts, run_facts, words
+from orchestrator.presentation.legend import heat_legend
+from orchestrator.web.assets import asset_address
 
-Figures = list[tuple[str, str, str]]
-"""Name, value, and spread with the number of runs."""
+NAVIGATION: Final = (("/", "Matrix"), ("/jobs", "Jobs"), ("/devices", "Devices"))
+"""What the head of every page leads to."""
 
 
 def render(template: str, **context: Any) -> str:
@@ -26,33 +23,9 @@ def moment(value: datetime | None) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "–"
 
 
-def cell_figures(cell: Cell) -> Figures:
-    """The figures beside the key figure."""
-    wanted: list[tuple[str, Figure | None, Callable[[float], str]]] = [
-        ("first token", cell.ttft_seconds, words.seconds),
-        ("load", cell.load_seconds, words.seconds),
-        ("first inference", cell.first_inference_seconds, words.seconds),
-        ("memory", cell.peak_memory_bytes, words.byte_count),
-        ("WebGPU", cell.webgpu_bytes, words.byte_count),
-        ("WASM", cell.wasm_bytes, words.byte_count),
-        ("JS heap", cell.js_heap_bytes, words.byte_count),
-        ("download", cell.download_bytes, words.byte_count),
-        ("agreement", cell.agreement, words.significant),
-    ]
-    return [
-        (name, write(figure.median), f"p25 {write(figure.p25)}, p75 {write(figure.p75)}, n = {figure.n}")
-        for name, figure, write in wanted
-        if figure is not None
-    ]
-
-
-def speed_curve(page: PageReport) -> str:
-    """Points of a polyline in a box of 100 × 20, from zero to the fastest repetition; empty for fewer than three."""
-    speeds = measurements.speeds(page)
-    if len(speeds) < 3:
-        return ""
-    step, most = 100 / (len(speeds) - 1), max(speeds)
-    return " ".join(f"{index * step:.1f},{20 - 20 * speed / most:.1f}" for index, speed in enumerate(speeds))
+def _pair(word: str) -> tuple[str, str]:
+    """A choice that is shown as what it is."""
+    return word, word
 
 
 def outcome(run: RunView) -> str:
@@ -73,14 +46,23 @@ _environment: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters.update(plain=words.plain, moment=moment, byte_count=words.byte_count)
+_environment.filters.update(
+    plain=words.plain, moment=moment, byte_count=words.byte_count, seconds=words.seconds, pair=_pair
+)
 _environment.globals.update(
-    build_grid=build_grid,
-    legend=legend,
-    cell_lines=words.cell_lines,
-    cell_figures=cell_figures,
+    asset=asset_address,
+    heat_legend=heat_legend,
+    all_figures=cell_facts.all_figures,
+    key_figures=cell_facts.key_figures,
+    cell_facts=cell_facts.cell_facts,
     criteria_words=words.criteria_words,
+    percent=words.percent,
     percent_interval=words.percent_interval,
+    verdict_symbol=words.verdict_symbol,
+    verdict_words=words.verdict_words,
+    SYMBOLS=words.SYMBOLS,
+    VERDICT_WORDS=words.VERDICT_WORDS,
+    MIXED=heat_map.MIXED,
     outcome=outcome,
     figure_facts=run_facts.figure_facts,
     validation_words=run_facts.validation_words,
@@ -90,7 +72,6 @@ _environment.globals.update(
     load_rows=measurements.load_rows,
     memory_rows=measurements.memory_rows,
     sample_lines=measurements.sample_lines,
-    speed_curve=speed_curve,
     probe_facts=probe_facts.probe_facts,
     device_probe_facts=probe_facts.device_probe_facts,
     probe_summary=probe_facts.probe_summary,
@@ -113,4 +94,5 @@ _environment.globals.update(
     EMULATED=words.EMULATED,
     SYNTHETIC=words.SYNTHETIC,
     NO_RUN=words.NO_RUN,
+    NAVIGATION=NAVIGATION,
 )

@@ -15,6 +15,7 @@ from tests.bench import (
     fleet_capacity,
     isolation,
     load,
+    matrix_page,
     matrix_scale,
     overhead,
     plugging_in,
@@ -44,6 +45,7 @@ PLANS: Final[tuple[Plan, ...]] = (
     fleet_capacity.trials,
     submission.trials,
     fairness.trials,
+    matrix_page.trials,
     matrix_scale.trials,
 )
 

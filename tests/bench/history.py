@@ -50,7 +50,6 @@ AGENT: Final = "history"
 ENDS: Final = datetime(2026, 10, 1, tzinfo=UTC)
 _DAYS: Final = 90
 _RUNS_OF_JOB: Final = 1_000
-_JOBS_A_DAY: Final = 20
 _SEED: Final = 11
 _FIGURES: Final = {
     "download_bytes": 1.9e8,

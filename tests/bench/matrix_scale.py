@@ -52,23 +52,23 @@ class _Times:
 class MatrixScale:
     heavy = False
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, runs: int, least: dict[str, float]) -> None:
+        """`least`: what was measured with the fewest runs on the same occasion, to be compared with."""
         self._database = database
-        self.names = tuple(f"{group}/{database}/{runs}" for group in _GROUPS for runs in RUNS)
+        self._runs = runs
+        self._least = least
+        self.names = tuple(f"{group}/{database}/{runs}" for group in _GROUPS)
 
     def measure(self, lab: Lab, wanted: Sequence[str]) -> Iterator[Measurement]:
-        least: dict[str, float] = {}
-        for runs in RUNS:
-            names = {group: name for group in _GROUPS if (name := f"{group}/{self._database}/{runs}") in wanted}
-            if not names:
-                continue
-            with coordinator_with_past(self._database, runs) as (coordinator, agent):
-                times = _measured(coordinator, agent, with_scrapes=_SCRAPE in names)
-            for group, name in names.items():
-                made = _measurement(name, group, times, least.get(group))
-                least.setdefault(group, made.value)
-                lab.say(f"{name}: {made.value:.1f} ms; {made.note}")
-                yield made
+        names = {name.partition("/")[0]: name for name in wanted}
+        with coordinator_with_past(self._database, self._runs) as (coordinator, agent):
+            times = _measured(coordinator, agent, with_scrapes=_SCRAPE in names)
+        for group, name in names.items():
+            made = _measurement(name, group, times, self._least.get(group))
+            if self._runs == RUNS[0]:
+                self._least[group] = made.value
+            lab.say(f"{name}: {made.value:.1f} ms; {made.note}")
+            yield made
 
 
 def _measured(coordinator: RunningCoordinator, agent: HandAgent, *, with_scrapes: bool) -> _Times:
@@ -151,6 +151,9 @@ def _measurement(name: str, group: str, times: _Times, least: float | None) -> M
 
 def trials(_variants: dict[str, Variant]) -> tuple[list[Trial], list[LeftOut]]:
     missing = missing_postgres()
-    if missing is not None:
-        return [MatrixScale(SQLITE)], [LeftOut(f"{group}/{POSTGRESQL}", missing) for group in _GROUPS]
-    return [MatrixScale(SQLITE), MatrixScale(POSTGRESQL)], []
+    databases = [SQLITE] if missing else [SQLITE, POSTGRESQL]
+    made: list[Trial] = []
+    for database in databases:
+        least: dict[str, float] = {}
+        made += [MatrixScale(database, runs, least) for runs in RUNS]
+    return made, [LeftOut(f"{group}/{POSTGRESQL}", missing) for group in _GROUPS] if missing else []

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from orchestrator.client import Client, ProblemError
-from orchestrator.contract.comparison import Change
 from orchestrator.contract.device import Browser
 from orchestrator.contract.events import Event
 from orchestrator.contract.fault import Fault
-from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase, Topic
+from orchestrator.contract.vocabulary import Change, FaultCode, FaultOrigin, Phase, Topic
 from tests.integration.coordinator.lab import (
     ON_BOTH_DATABASES,
     VARIANT,

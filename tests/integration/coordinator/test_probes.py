@@ -110,7 +110,7 @@ def test_pages_show_what_a_probe_found(agent: HandAgent, qa: Submitter) -> None:
         assert words in run_page, words
     assert "fits when" not in run_page
     assert "none: it probes devices" in qa.text(f"/jobs/{job}")
-    assert "intel gen-12lp, wasm 4.2 GFLOP/s, webgpu 89.5 GFLOP/s" in qa.text("/")
+    assert "intel gen-12lp, wasm 4.2 GFLOP/s, webgpu 89.5 GFLOP/s" in qa.text("/devices")
 
 
 def test_the_command_line_probes_waits_and_shows(coordinator: RunningCoordinator, agent: HandAgent) -> None:

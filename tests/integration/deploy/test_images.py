@@ -86,6 +86,7 @@ def test_the_agents_image_starts_enrols_and_is_healthy(
             "FITMATRIX_AGENT_COORDINATOR": coordinator.url,
             "FITMATRIX_AGENT_DATA": str(tmp_path / "agent"),
             "FITMATRIX_AGENT_METRICS_PORT": port,
+            "FITMATRIX_AGENT_METRICS_HOST": "127.0.0.1",
         }
         with _started(stage, programs, **settings) as environment:
             wait_until(lambda: _is_healthy(stage, environment, {"9300": port}), what="a healthy agent", seconds=60)

@@ -73,6 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "GET /api/v1/tokens": ADMINS,
     "DELETE /api/v1/tokens/{name}": ADMINS,
     "GET /api/v1/agents": READERS,
+    "GET /api/v1/prometheus/agents": READERS,
     "POST /api/v1/agents/codes": ADMINS,
     "DELETE /api/v1/agents/{agent_id}": ADMINS,
     "GET /api/v1/audit": ADMINS,
@@ -84,14 +85,31 @@ ALLOWED: dict[str, set[str]] = {
     "GET /login": EVERYBODY,
     "POST /logout": EVERYBODY,
     "GET /": READERS,
+    "GET /cells/{key}": READERS,
+    "GET /cells/{key}/card": READERS,
+    "GET /jobs": READERS,
+    "GET /devices": READERS,
     "GET /runs/{run_id}": READERS,
     "GET /runs/{run_id}/artifacts/{sha256}": READERS,
     "GET /jobs/{job_id}": READERS,
     "GET /devices/{device_id}": READERS,
+    "GET /runs/{run_id}/attempts/{number}/charts/{name}": READERS,
+    "GET /devices/{device_id}/charts/{name}": READERS,
 }
 """A new route needs a row here; `POST /login` judges the token in its form, see test_web_login."""
-PAGES = {"GET /", "GET /runs/{run_id}", "GET /runs/{run_id}/artifacts/{sha256}", "GET /jobs/{job_id}",
-    "GET /devices/{device_id}"}  # fmt: skip
+FORMS: dict[str, set[str]] = {
+    "POST /runs/{run_id}/cancel": SUBMITTERS,
+    "POST /jobs/{job_id}/cancel": SUBMITTERS,
+    "POST /devices/{device_id}/reserve": SUBMITTERS,
+    "POST /devices/{device_id}/release": SUBMITTERS,
+    "POST /devices/{device_id}/drain": ADMINS,
+    "POST /devices/{device_id}/undrain": ADMINS,
+}
+"""Of the pages, for sessions; see also test_page_forms."""
+PAGES = {"GET /", "GET /cells/{key}", "GET /cells/{key}/card", "GET /jobs", "GET /devices",
+    "GET /runs/{run_id}", "GET /runs/{run_id}/artifacts/{sha256}", "GET /jobs/{job_id}",
+    "GET /devices/{device_id}", "GET /devices/{device_id}/charts/{name}",
+    "GET /runs/{run_id}/attempts/{number}/charts/{name}"}  # fmt: skip
 """Whoever is turned away gets the login page, with 401."""
 VALUES = {"sha256": DIGEST, "build_id": DIGEST, "number": "1", "agent_id": "roles-host", "name": "nobody.css"}
 BODIES: dict[str, Any] = {
@@ -151,7 +169,20 @@ def routes(app: FastAPI) -> set[str]:
 
 
 def test_every_route_has_its_row(app: FastAPI) -> None:
-    assert routes(app) - {"POST /login"} == set(ALLOWED)
+    assert routes(app) - {"POST /login"} == set(ALLOWED) | set(FORMS)
+
+
+@pytest.mark.parametrize("who", sorted(EVERYBODY))
+@pytest.mark.parametrize("route", sorted(FORMS))
+def test_whose_session_may_send_a_form(app: FastAPI, secrets: dict[str, str | None], route: str, who: str) -> None:
+    with closing(TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)) as browser:
+        entered = browser.post("/login", data={"token": secrets[who] or ""}).status_code == 303
+        assert entered is (who in READERS)
+        answer = browser.post(route.removeprefix("POST ").format_map(_Values()), data={"seconds": "600"})
+    if who in FORMS[route]:
+        assert answer.status_code == 404, answer.text  # there is no such thing, which nobody else learns
+    else:
+        assert answer.status_code == (403 if entered else 401), answer.text
 
 
 @pytest.mark.parametrize("who", sorted(EVERYBODY))

@@ -44,7 +44,7 @@ def test_a_taken_metrics_port_is_said(tmp_path: Path) -> None:
 
 def test_what_lies_on_disk_is_read_at_each_scrape() -> None:
     metrics, waiting = AgentMetrics(), [3]
-    metrics.observe(waiting=lambda: waiting[0], rejected=lambda: 1, cached=lambda: 7)
+    metrics.observe(waiting=lambda: waiting[0], rejected=lambda: 1, cached=lambda: 7, free=lambda: 9)
     assert 'fitmatrix_agent_spool_reports{state="waiting"} 3.0' in generate_latest(metrics.registry).decode()
     waiting[0] = 0
     scrape = generate_latest(metrics.registry).decode()

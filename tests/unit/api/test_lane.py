@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from starlette.types import Message, Scope
 
-from orchestrator.api.lane import MAX_BYTES, AgentLane
+from orchestrator.api.lane import MAX_BYTES, ROUTE, AgentLane
 from orchestrator.api.state import ApiState
+from orchestrator.contract.device import AttemptStart
 from orchestrator.domain.records import Agent
 from tests.unit.domain.builders import NOW
 
@@ -22,17 +23,19 @@ HEADERS = {"host": "127.0.0.1:8600", "authorization": "Bearer secret"}
 class Door:
     """A lane whose ledger notes what it is told, and the requests that one client makes through it."""
 
-    def __init__(self, *hosts: str) -> None:
-        self.started: list[tuple[str, str, int]] = []
+    def __init__(self, *, knows_hosts: bool = True) -> None:
+        self.started: list[tuple[str, str, int, str | None]] = []
         self.answered: list[Message] = []
         self.freshened = 0
+        self.scope: Scope = {}
+        """Of the newest request."""
         state = SimpleNamespace(
             authentication=SimpleNamespace(
                 is_stale=True, freshen=self._freshen, bearer={"secret": AGENT, "other": "a person"}.get
             ),
             ledger=SimpleNamespace(start=lambda *call: self.started.append(call)),
         )
-        self._lane = AgentLane(cast(ApiState, state), hosts or ["127.0.0.1", "localhost"])
+        self._lane = AgentLane(cast(ApiState, state), ["127.0.0.1", "localhost"] if knows_hosts else [])
 
     def _freshen(self) -> None:
         self.freshened += 1
@@ -49,6 +52,7 @@ class Door:
             "query_string": query,
             "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         }
+        self.scope = scope
         return asyncio.run(self._take(scope, body))
 
     async def _take(self, scope: Scope, body: bytes) -> bytes | None:
@@ -74,9 +78,18 @@ class Door:
 def test_what_an_agent_says_is_answered_without_the_application() -> None:
     door = Door()
     assert door.ask("POST", START) is None
-    assert door.started == [("lab", "r-1", 2)]
+    assert door.started == [("lab", "r-1", 2, None)]
+    assert door.scope[ROUTE] == "/api/v1/attempts/{run_id}/{number}/start"
     assert [message.get("status") for message in door.answered] == [200, None]
     assert door.freshened == 1
+
+
+def test_whose_start_it_is_is_passed_on() -> None:
+    door = Door()
+    body = AttemptStart(nonce="0123456789abcdef0123456789abcdef").model_dump_json().encode()
+    sent = {"content-type": "application/json", "content-length": str(len(body))}
+    assert door.ask("POST", START, sent, body) is None
+    assert door.started == [("lab", "r-1", 2, "0123456789abcdef0123456789abcdef")]
 
 
 @pytest.mark.parametrize(
@@ -133,4 +146,4 @@ def test_a_large_body_is_not_read() -> None:
 
 
 def test_any_host_is_good_where_any_is_allowed() -> None:
-    assert Door("*").ask("POST", START, {"host": "lab.example:8600"}) is None
+    assert Door(knows_hosts=False).ask("POST", START, {"host": "lab.example:8600"}) is None

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.contract.comparison import Change, Varied
 from orchestrator.contract.matrix import Dimension
-from orchestrator.contract.vocabulary import FaultCode, Phase, Verdict
+from orchestrator.contract.vocabulary import Change, FaultCode, Phase, Varied, Verdict
 from orchestrator.domain.comparison import arm_of, change_of, compare_figures, difference, exact_test, flip, paired_by
 from orchestrator.domain.tallies import CellTally, Result
 from tests.unit.domain.builders import NOW

@@ -1,92 +1,22 @@
 """The pages with hand-made data: what they say, and that nothing from outside becomes markup."""
 
-from collections.abc import Mapping
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from fastapi.responses import FileResponse, Response
 from fastapi.testclient import TestClient
 
-from orchestrator.contract.attempt import Artifact
-from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import (
-    DeviceView,
     Drain,
-    Explanation,
-    JobView,
-    Quarantine,
     Reservation,
-    RunDetail,
-    RunView,
 )
-from orchestrator.contract.vocabulary import DeviceState, Mark, Purpose, RunState
+from orchestrator.contract.vocabulary import Mark, Purpose, RunState
 from orchestrator.presentation.words import plain
-from orchestrator.web.router import create_static_router, create_web_router
+from orchestrator.web.assets import asset_address
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.domain.builders import adapter, device_probe
+from tests.unit.web.hand_made import HandMade, poison
 
 VOID = {"meta", "link", "img", "br", "input", "line", "circle"}
-
-
-class HandMade:
-    """What the pages ask for; tests change it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.the_matrix = matrix_samples.demo_matrix()
-        self.the_devices = [samples.device()]
-        self.the_runs = {
-            "run-1": samples.run_detail(),
-            "run-5": samples.classifying_run(),
-            "run-6": samples.probing_run(),
-            "run-7": samples.out_of_memory_run(),
-        }
-
-    def matrix(self) -> Matrix:
-        return self.the_matrix
-
-    def run(self, run_id: str) -> RunDetail | None:
-        return self.the_runs.get(run_id)
-
-    def waits_for(self, run_id: str) -> Explanation:
-        return samples.explanation(run_id=run_id)
-
-    def job(self, job_id: str) -> JobView | None:
-        return samples.job() if job_id == "job-1" else None
-
-    def runs(self, job_id: str) -> list[RunView]:
-        waiting = samples.run(id="run-9", state=RunState.QUEUED, verdict=None, finished_at=None)
-        return [samples.run(), waiting]
-
-    def devices(self) -> list[DeviceView]:
-        return self.the_devices
-
-    def device(self, device_id: str) -> DeviceView | None:
-        return next((one for one in self.the_devices if one.registration.id == device_id), None)
-
-    def runs_of_device(self, device_id: str) -> list[RunView]:
-        return [run for run in self.the_runs.values() if run.device_id == device_id]
-
-    def artifact(
-        self, sha256: str, asked_range: str | None, media_type: str, headers: Mapping[str, str]
-    ) -> Response | None:
-        path = self.folder / sha256
-        return FileResponse(path, media_type=media_type, headers=dict(headers)) if path.is_file() else None
-
-
-@pytest.fixture
-def reads(tmp_path: Path) -> HandMade:
-    return HandMade(tmp_path)
-
-
-@pytest.fixture
-def web(reads: HandMade) -> TestClient:
-    app = FastAPI()
-    app.include_router(create_web_router(reads))
-    app.include_router(create_static_router())
-    return TestClient(app)
 
 
 class Page(HTMLParser):
@@ -133,28 +63,12 @@ def page(web: TestClient, path: str, status: int = 200) -> Page:
     return read
 
 
-def poison(reads: HandMade) -> None:
-    poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
-    reads.the_matrix = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
-    name = samples.registration(name=samples.POISON)
-    quarantine = Quarantine(since=samples.NOW, reason=samples.POISON, next_health_run_at=None)
-    reads.the_devices = [
-        samples.device(
-            registration=name, state=DeviceState.OFFLINE, reason=samples.POISON, attempt=None, quarantine=quarantine
-        )
-    ]
-    report = samples.attempt_report(
-        page_url="javascript:alert(1)",
-        artifacts=[Artifact(name=samples.POISON, media_type="text/html", sha256=samples.SHA, bytes=1)],
-    )
-    attempts = [samples.attempt(report=report)]
-    reads.the_runs["run-1"] = samples.run_detail(device_name=samples.POISON, attempt_list=attempts)
-
-
 @pytest.mark.parametrize(
     "path",
     [
         "/",
+        "/jobs",
+        "/devices",
         "/runs/run-1",
         "/runs/run-5",
         "/runs/run-6",
@@ -175,14 +89,15 @@ def test_every_page_lives_under_a_strict_policy(web: TestClient, reads: HandMade
     assert response.headers["x-content-type-options"] == "nosniff"
     read = page(web, path, 404 if "none" in path else 200)
     assert read.all("style") == []
-    assert [script.get("src") for script in read.all("script")] == ["/static/live.js"]
+    scripts = [(script.get("src") or "").partition("?")[0] for script in read.all("script")]
+    assert scripts[:4] == [f"/static/{name}.js" for name in ("theme", "htmx", "idiomorph", "live")]
     attributes = [name for _, found in read.elements for name in found]
     assert not [name for name in attributes if name == "style" or name.startswith("on")]
     addresses = [found[name] or "" for _, found in read.elements for name in ("src", "href") if name in found]
-    assert all(address.startswith(("/", "http://localhost:")) for address in addresses)
+    assert all(address.startswith(("/", "#", "http://localhost:")) for address in addresses)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs/run-1", "/devices/this-machine"])
+@pytest.mark.parametrize("path", ["/", "/devices", "/runs/run-1", "/devices/this-machine"])
 def test_names_from_outside_are_text(web: TestClient, reads: HandMade, path: str) -> None:
     poison(reads)
     read = page(web, path)
@@ -203,26 +118,30 @@ def test_the_matrix_shows_verdict_figure_interval_and_marks(web: TestClient) -> 
         "◇ synthetic",
         "software GPU",
         "pp32/tg16",
-        "first token 612 ms",
         "Chrome was started with --enable-unsafe-webgpu",
+        "Throughout: fits when decode ≥ 5 tok/s",
     ):
         assert words in read.text, words
-    assert "/runs/run-2" in read.links()
+    assert len([link for link in read.links() if link and link.startswith("/cells/")]) == 10
 
 
 def test_the_matrix_is_a_table_for_screen_readers(web: TestClient) -> None:
     read = page(web, "/")
-    assert read.all("caption")
-    assert {header.get("scope") for header in read.all("th")} == {"col", "row", "rowgroup"}
+    (table,) = read.all("table")
+    assert (table["role"], table["aria-label"]) == ("grid", "build ↓ · device →")
+    assert {header.get("scope") for header in read.all("th")} == {"col", "row", None}
     assert all(meta.get("name") != "viewport" or meta.get("content") for meta in read.all("meta"))
 
 
 def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> None:
-    reads.the_matrix = matrix_samples.matrix()
-    reads.the_devices = []
-    read = page(web, "/")
-    assert "fitmatrix submit JOB.yaml --wait" in read.text
-    assert "fitmatrix up" in read.text
+    reads.matrix.shown = matrix_samples.matrix()
+    assert "fitmatrix submit JOB.yaml --wait" in page(web, "/").text
+
+
+def test_empty_lists_say_what_to_do(web: TestClient, reads: HandMade) -> None:
+    reads.the_devices, reads.the_jobs = [], []
+    assert "fitmatrix up" in page(web, "/devices").text
+    assert "fitmatrix submit JOB.yaml --wait" in page(web, "/jobs").text
 
 
 def test_a_run_shows_why_and_how_to_look_oneself(web: TestClient) -> None:
@@ -253,9 +172,8 @@ def test_a_run_shows_loads_labels_throttling_and_its_repetitions(web: TestClient
         "latencies in ms: 20, 20",
     ):
         assert words in read.text, words
-    (curve,) = read.all("polyline")
-    points = str(curve["points"]).split()
-    assert (len(points), points[0], points[-1]) == (20, "0.0,0.0", "100.0,4.0")
+    assert "1 20 ms 2 20 ms" in read.text, "the curve's table"
+    assert "20 25 ms" in read.text
 
 
 def test_a_probing_run_shows_what_it_found(web: TestClient) -> None:
@@ -268,7 +186,7 @@ def test_a_probing_run_shows_what_it_found(web: TestClient) -> None:
 def test_devices_show_what_their_last_probe_found(web: TestClient, reads: HandMade) -> None:
     poisoned = adapter(vendor=samples.POISON[:100], features=[samples.POISON])
     reads.the_devices = [samples.device(probes={"chromium": device_probe(adapter=poisoned)}), samples.device()]
-    read = page(web, "/")
+    read = page(web, "/devices")
     assert "not probed" in read.text
     assert "wasm 4.2 GFLOP/s, webgpu 89.5 GFLOP/s" in read.text
     assert "largest buffer 2 GiB" in read.text
@@ -282,7 +200,7 @@ def test_a_device_has_a_page_with_its_state_health_browsers_and_history(web: Tes
     reads.the_runs["run-8"] = health
     read = page(web, "/devices/lab.pixel")
     for words in (
-        "state quarantined",
+        "Pixel quarantined 3 runs wait for it",
         samples.SICK_REASON,
         "health run due",
         "3 in a row",
@@ -296,8 +214,8 @@ def test_a_device_has_a_page_with_its_state_health_browsers_and_history(web: Tes
     ):
         assert words in read.text, words
     assert "/runs/run-8" in read.links()
-    assert "/devices/lab.pixel" in page(web, "/").links()
-    assert "battery 83 %" in page(web, "/").text
+    assert "/devices/lab.pixel" in page(web, "/devices").links()
+    assert "battery 83 %" in page(web, "/devices").text
     run_page = page(web, "/runs/run-8")
     for words in ("shows whether the device works", "↓ throttled: the device slowed itself down"):
         assert words in run_page.text, words
@@ -313,7 +231,7 @@ def test_a_run_that_waits_has_a_page(web: TestClient, reads: HandMade) -> None:
         state=RunState.QUEUED, verdict=None, validation=None, finished_at=None, attempt_list=[]
     )
     text = page(web, "/runs/run-9").text
-    for words in ("queued", "What it waits for", "reserved: lab.pixel: ann has it until", "behind-others: 2 runs"):
+    for words in ("queued", "What it waits for", "reserved lab.pixel: ann has it until", "behind-others 2 runs"):
         assert words in text, words
     assert "What it waits for" not in page(web, "/runs/run-1").text
 
@@ -339,10 +257,29 @@ def test_a_device_says_who_has_it_and_what_the_lab_counts_it_among(web: TestClie
 
 def test_a_job_lists_its_runs(web: TestClient) -> None:
     read = page(web, "/jobs/job-1")
-    assert "2 of 2 settled" in read.text
+    assert "2 of 2 cells are settled" in read.text
     assert "5 finished" in read.text
     assert "the build has no WASM path" in read.text
     assert {"/runs/run-1", "/runs/run-9"} <= set(read.links())
+
+
+def test_jobs_are_listed(web: TestClient) -> None:
+    read = page(web, "/jobs")
+    assert "/jobs/job-1" in read.links()
+    assert "2 of 2 cells" in read.text
+
+
+@pytest.mark.parametrize("name", ["style.css", "htmx.js", "idiomorph.js", "uplot.js", "uplot.css"])
+def test_a_pages_files_are_kept_as_long_as_they_are_the_same_and_go_out_compressed(web: TestClient, name: str) -> None:
+    address = asset_address(name)
+    kept = web.get(address)
+    assert (kept.status_code, kept.headers["content-encoding"]) == (200, "gzip")
+    assert "immutable" in kept.headers["cache-control"]
+    assert web.get(address + "0").headers["cache-control"] == "no-cache"
+    plain_one = web.get(address, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain_one.headers
+    assert plain_one.content == kept.content
+    assert int(kept.headers["content-length"]) < len(kept.content)
 
 
 def test_what_is_not_there_is_said(web: TestClient) -> None:

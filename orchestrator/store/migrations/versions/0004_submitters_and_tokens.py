@@ -45,6 +45,19 @@ def upgrade() -> None:
     op.create_index("ix_deliveries_state_due_at", "deliveries", ["state", "due_at"], unique=False)
     op.create_index(op.f("ix_deliveries_webhook"), "deliveries", ["webhook"], unique=False)
     op.create_table(
+        "device_health_samples",
+        sa.Column("device_id", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("battery_level", sa.Double(), nullable=True),
+        sa.Column("battery_temperature_celsius", sa.Double(), nullable=True),
+        sa.Column("thermal_status", sa.String(length=200), nullable=True),
+        sa.Column("free_storage_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("latency_ms", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("device_id", "at", name=op.f("pk_device_health_samples")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_device_health_samples_at"), "device_health_samples", ["at"], unique=False)
+    op.create_table(
         "durations",
         sa.Column("variant_digest", sa.String(length=200), nullable=False),
         sa.Column("backend", sa.String(length=200), nullable=False),
@@ -142,6 +155,7 @@ def upgrade() -> None:
     op.add_column("devices", sa.Column("drained_by", sa.String(length=200), nullable=True))
     op.add_column("devices", sa.Column("drain_note", sa.String(length=1000), nullable=True))
     op.add_column("agents", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("agents", sa.Column("metrics_address", sa.String(length=200), nullable=True))
     op.add_column("jobs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("submitter", sa.String(length=200), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
@@ -176,7 +190,40 @@ def upgrade() -> None:
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
     _let_devices_be_found()
     op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
+    _count_runs()
     _let_cells_be_counted()
+
+
+def _count_runs() -> None:
+    """Once; from now on every transaction keeps the counts."""
+    op.create_table(
+        "run_tallies",
+        sa.Column("state", sa.String(length=200), nullable=False),
+        sa.Column("verdict", sa.String(length=200), nullable=False),
+        sa.Column("fault_code", sa.String(length=200), nullable=False),
+        sa.Column("of_a_model", sa.Boolean(), nullable=False),
+        sa.Column("device_id", sa.String(length=200), nullable=False),
+        sa.Column("priority_class", sa.String(length=200), nullable=False),
+        sa.Column("runs", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "state", "verdict", "fault_code", "of_a_model", "device_id", "priority_class", name=op.f("pk_run_tallies")
+        ),
+    )
+    op.execute("""
+        INSERT INTO run_tallies (state, verdict, fault_code, of_a_model, device_id, priority_class, runs)
+        SELECT state, verdict, fault_code, of_a_model, device_id, priority_class, count(*)
+        FROM (
+          SELECT state,
+            CASE WHEN state IN ('finished', 'inconclusive') THEN coalesce(verdict, '') ELSE '' END AS verdict,
+            CASE WHEN state IN ('finished', 'inconclusive') THEN coalesce(fault_code, '') ELSE '' END AS fault_code,
+            (variant_id <> 'probe' AND purpose = 'measure') AS of_a_model,
+            CASE WHEN state = 'queued' THEN device_id ELSE '' END AS device_id,
+            CASE WHEN state <> 'queued' THEN '' WHEN priority > 50 THEN 'high' WHEN priority < 50 THEN 'low'
+              ELSE 'normal' END AS priority_class
+          FROM runs WHERE reused_from IS NULL
+        ) AS kinds
+        GROUP BY state, verdict, fault_code, of_a_model, device_id, priority_class
+    """)
 
 
 def _let_devices_be_found() -> None:

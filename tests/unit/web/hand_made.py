@@ -1,0 +1,124 @@
+"""What the pages ask for, made by hand, and poisoned where a test wants that."""
+
+import hashlib
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from orchestrator.contract.attempt import Artifact
+from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, MatrixView
+from orchestrator.contract.views import Quarantine
+from orchestrator.contract.vocabulary import DeviceState, Verdict
+from orchestrator.domain.dimensions import check_dimensions, values_of
+from orchestrator.domain.matrix_layout import FIGURES, Entry, Layout, entry_of
+from orchestrator.domain.tallies import CellTally
+from orchestrator.services.matrix import MatrixQuery
+from orchestrator.web.matrix_form import CHOSEN_BY
+from orchestrator.web.matrix_pages import create_matrix_router
+from orchestrator.web.router import create_static_router
+from tests.unit.cli import matrix_samples, samples
+from tests.unit.web.hand_made_lab import HandMadeLab
+
+
+def keyed(cell: Cell) -> Cell:
+    """With a key of its own."""
+    return cell.model_copy(update={"key": hashlib.sha256(cell.model_dump_json().encode()).hexdigest()})
+
+
+def entry(cell: Cell) -> Entry:
+    """The cell with a tally that says the same."""
+    missed = {Verdict.FAILS: cell.runs - cell.successes} if cell.successes < cell.runs else {}
+    figures = {name: figure for name in FIGURES if (figure := getattr(cell, name)) is not None}
+    tally = CellTally(
+        runs=cell.runs,
+        successes=cell.successes,
+        unmarked=cell.runs,
+        verdicts=missed,
+        samples={name: [figure.median] * figure.n for name, figure in figures.items()},
+        last_run=cell.last_run,
+        last_at=cell.updated_at,
+    )
+    return entry_of(cell, tally)
+
+
+class HandMadeMatrix:
+    """Of the cells that a test gives it."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._views: dict[MatrixQuery, MatrixView] = {}
+        self.shown = matrix
+
+    @property
+    def shown(self) -> Matrix:
+        return self._shown
+
+    @shown.setter
+    def shown(self, matrix: Matrix) -> None:
+        self._shown = matrix
+        self.cells = [keyed(cell) for cell in matrix.cells]
+        self._views.clear()
+
+    def view(self, query: MatrixQuery) -> MatrixView:
+        if query not in self._views:
+            self._views[query] = self._lay_out(query)
+        return self._views[query]
+
+    def _lay_out(self, query: MatrixQuery) -> MatrixView:
+        check_dimensions(query.rows, "rows")
+        check_dimensions(query.columns, "columns")
+        entries = [one for one in map(entry, self.cells) if query.only.passes(one)]
+        layout = Layout(entries, query.rows, query.columns, lambda _cell: {})
+        layout.refresh(lambda some: [one.tally for one in some])
+        told = hashlib.sha256(repr((layout.slots(), query)).encode()).hexdigest()
+        return MatrixView(
+            version=told,
+            generated_at=samples.NOW,
+            rows_by=list(query.rows),
+            columns_by=list(query.columns),
+            rows=layout.rows,
+            columns=layout.columns,
+            slots=layout.slots(),
+        )
+
+    def values(self) -> dict[Dimension, set[str]]:
+        return {dimension: {values_of(cell)[dimension] for cell in self.cells} for dimension in CHOSEN_BY}
+
+    def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
+        found = [cell for cell in self.cells if cell.key.startswith(key)]
+        if not found:
+            return None
+        following = None if cursor else "older"
+        return CellDetail(cell=found[0], runs=[samples.run(id="run-1")][:limit], next=following)
+
+
+class HandMade(HandMadeLab):
+    """What the pages ask for; tests change it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.matrix = HandMadeMatrix(matrix_samples.demo_matrix())
+
+
+def hand_made_app(reads: HandMade) -> FastAPI:
+    app = FastAPI()
+    for router in (create_matrix_router(reads.matrix), *reads.routers(), create_static_router()):
+        app.include_router(router)
+    return app
+
+
+def poison(reads: HandMade) -> None:
+    poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
+    reads.matrix.shown = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
+    name = samples.registration(name=samples.POISON)
+    quarantine = Quarantine(since=samples.NOW, reason=samples.POISON, next_health_run_at=None)
+    reads.the_devices = [
+        samples.device(
+            registration=name, state=DeviceState.OFFLINE, reason=samples.POISON, attempt=None, quarantine=quarantine
+        )
+    ]
+    report = samples.attempt_report(
+        page_url="javascript:alert(1)",
+        artifacts=[Artifact(name=samples.POISON, media_type="text/html", sha256=samples.SHA, bytes=1)],
+    )
+    attempts = [samples.attempt(report=report)]
+    reads.the_runs["run-1"] = samples.run_detail(device_name=samples.POISON, attempt_list=attempts)
