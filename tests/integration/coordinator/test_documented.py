@@ -28,13 +28,6 @@ def shown(page: str, language: str) -> list[Block]:
 
 WAITS = {"--wait", "probe"}
 """What waits for devices is typed in test_ci.py and test_probes.py."""
-TYPED = [
-    command
-    for page in PAGES
-    for block in shown(page, "console")
-    for command in commands(block)
-    if command.program == "fitmatrix" and not WAITS & {*command.words}
-]
 AUDIENCES = [block.text for block in shown("audiences", "csv")]
 
 
@@ -68,9 +61,14 @@ def readers_directory(coordinator: RunningCoordinator, run_id: str, tmp_path_fac
     return directory
 
 
-@pytest.mark.parametrize("command", TYPED, ids=str)
-def test_it_does_what_the_page_says(
-    command: Command,
+def typed(page: str) -> list[Command]:
+    found = [command for block in shown(page, "console") for command in commands(block)]
+    return [command for command in found if command.program == "fitmatrix" and not WAITS & {*command.words}]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_can_be_typed_line_by_line(
+    page: str,
     coordinator: RunningCoordinator,
     run_id: str,
     readers_directory: Path,
@@ -83,12 +81,15 @@ def test_it_does_what_the_page_says(
             "DEVICE": client.devices()[0].registration.id,
             "21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9": client.fits_key().key_id,
         }
-    done = fitmatrix(*(meant.get(word, word) for word in command.words[1:]), server=coordinator.url)
-    assert done.exit_code == 0, done.output
-    if "--output" in command.words:
-        assert Path(command.words[command.words.index("--output") + 1]).stat().st_size > 0
-    else:
-        assert done.output or command.words[2] == "remove"
+    lines = typed(page)
+    assert lines
+    for command in lines:
+        done = fitmatrix(*(meant.get(word, word) for word in command.words[1:]), server=coordinator.url)
+        assert done.exit_code == 0, f"{command}\n{done.output}"
+        if "--output" in command.words:
+            assert Path(command.words[command.words.index("--output") + 1]).stat().st_size > 0
+        else:
+            assert done.output or command.words[2] == "remove", command
 
 
 @pytest.mark.parametrize("csv", AUDIENCES, ids=["classes", "facts"])

@@ -76,6 +76,7 @@ def readers_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FITMATRIX_CA", "")  # which --ca sets for the process: put back in the end
     (tmp_path / "Downloads").mkdir()
     return tmp_path
 
