@@ -8,6 +8,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from orchestrator.domain.tallies import CellTally, Result
 from orchestrator.models.catalog import load_catalog
 from orchestrator.store.database import Database
 from orchestrator.store.mapping import dump_always, job_columns
-from orchestrator.store.rows import ATTEMPTS, JOBS, RUNS, VARIANTS
+from orchestrator.store.rows import ATTEMPTS, JOBS, RUN_TALLIES, RUNS, VARIANTS
 from tests.bench.fleet.stage import POSTGRESQL
 from tests.integration.coordinator.lab import (
     VARIANT,
@@ -92,13 +93,32 @@ def fill(url: str, told: Past) -> int:
         jobs = -(-told.runs // _RUNS_OF_JOB)
         bulk.write(JOBS, [_job(number, told) for number in range(jobs)])
         counted = list(_cells(told, frozen))
-        bulk.write(RUNS, (row for cell in counted for row in cell.run_rows()))
+        ends: Counter[tuple[str, str, str]] = Counter()
+        bulk.write(RUNS, _tallied((row for cell in counted for row in cell.run_rows()), ends))
+        bulk.write(RUN_TALLIES, [_tally(*end, runs) for end, runs in ends.items()])
         bulk.write(ATTEMPTS, (row for cell in counted for row in cell.attempt_rows()))
     database = Database(url)
     with closing(database), database.write() as tx:
         for cell in counted:
             tx.cells.put(cell.record())
     return len(counted)
+
+
+def _tallied(rows: Iterable[dict[str, Any]], ends: Counter[tuple[str, str, str]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        ends[row["state"], row["verdict"] or "", row["fault_code"] or ""] += 1
+        yield row
+
+
+def _tally(state: str, verdict: str, fault_code: str, runs: int) -> dict[str, Any]:
+    told_of_queued = {"device_id": "", "priority_class": ""}
+    return {
+        "state": state,
+        "verdict": verdict,
+        "fault_code": fault_code,
+        "of_a_model": True,
+        "runs": runs,
+    } | told_of_queued
 
 
 @contextmanager
@@ -241,6 +261,7 @@ class _PastCell:
                 "fault": None,
                 "report": None,
                 "late_reports": 0,
+                "start_nonce": None,
             }
 
     def _figures(self) -> Iterator[dict[str, float]]:
