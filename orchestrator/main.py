@@ -18,7 +18,7 @@ from typing import IO, Final
 import uvicorn
 from fastapi import Depends, FastAPI
 
-from orchestrator.api.access import require_page_reader
+from orchestrator.api.access import require_page, require_page_reader
 from orchestrator.api.app import create_app
 from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
@@ -70,6 +70,7 @@ from orchestrator.signing import SigningError, SigningKey
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
+from orchestrator.web.audience_pages import create_audience_router
 from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.matrix_pages import create_matrix_router
 from orchestrator.web.reads import ServiceMatrixReads, ServiceReads
@@ -262,6 +263,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     )
     matrix_reads = ServiceMatrixReads(state.matrix)
     app.include_router(create_matrix_router(matrix_reads), dependencies=[Depends(require_page_reader)])
+    app.include_router(create_audience_router(state.audiences, require_page_reader, require_page(Role.SUBMITTER)))
     install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Protocol
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from orchestrator.domain.errors import FitmatrixError, LoginNeededError, TooManyRequestsError
+from orchestrator.web.forms import read_form
 from orchestrator.web.router import show_page
 
 _LARGEST_FORM_BYTES: Final = 8192
@@ -49,7 +49,7 @@ def create_login_router(door: Door) -> APIRouter:
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
-        form = await _read_form(request)
+        form = await read_form(request, _LARGEST_FORM_BYTES) or {}
         back = _own_path(form.get("back", "/"))
         try:
             secret, ends_at = await door.log_in(request, form.get("token", "").strip())
@@ -87,16 +87,6 @@ def install_login(app: FastAPI) -> None:
         asked = f"{request.url.path}?{request.url.query}".rstrip("?")
         back = asked if request.method == "GET" else "/"
         return show_page("login.html", HTTPStatus.UNAUTHORIZED, visitor=None, back=_own_path(back), said=said)
-
-
-async def _read_form(request: Request) -> dict[str, str]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_FORM_BYTES:
-            return {}
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _own_path(path: str) -> str:

@@ -8,11 +8,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.contract.page import PageReport
 from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
-from orchestrator.presentation import cell_facts, device_facts, heat_map, measurements, probe_facts, run_facts, words
+from orchestrator.presentation import (
+    cell_facts,
+    device_facts,
+    heat_map,
+    measurements,
+    probe_facts,
+    reach_curve,
+    run_facts,
+    words,
+)
 from orchestrator.presentation.legend import heat_legend
 from orchestrator.web.assets import asset_address
 
-NAVIGATION: Final = (("/", "Matrix"), ("/jobs", "Jobs"), ("/devices", "Devices"))
+NAVIGATION: Final = (
+    ("/", "Matrix"),
+    ("/audiences", "Audiences"),
+    ("/compare", "Compare"),
+    ("/jobs", "Jobs"),
+    ("/devices", "Devices"),
+)
 """What the head of every page leads to."""
 
 
@@ -99,4 +114,5 @@ _environment.globals.update(
     SYNTHETIC=words.SYNTHETIC,
     NO_RUN=words.NO_RUN,
     NAVIGATION=NAVIGATION,
+    CURVE=reach_curve,
 )
