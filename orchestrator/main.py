@@ -71,6 +71,7 @@ from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.telemetry import StateCollector, Telemetry
 from orchestrator.web.audience_pages import create_audience_router
+from orchestrator.web.compare_pages import create_compare_router
 from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.matrix_pages import create_matrix_router
 from orchestrator.web.reads import ServiceMatrixReads, ServiceReads
@@ -263,6 +264,9 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     )
     matrix_reads = ServiceMatrixReads(state.matrix)
     app.include_router(create_matrix_router(matrix_reads), dependencies=[Depends(require_page_reader)])
+    app.include_router(
+        create_compare_router(state.comparing.compare, matrix_reads.values), dependencies=[Depends(require_page_reader)]
+    )
     app.include_router(create_audience_router(state.audiences, require_page_reader, require_page(Role.SUBMITTER)))
     install_login(app)
     for thread in (feed, outbox, dispatcher):

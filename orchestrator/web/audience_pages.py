@@ -120,7 +120,7 @@ def _check(name: str, csv: str, *, was_read: bool) -> None:
     try:
         _NAME.validate_python(name)
     except ValidationError:
-        allowed = "1 to 100 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first and last"
+        allowed = "1 to 100 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first and last"
         problems.append(ProblemField(field="name", value=name[:200], allowed=allowed))
     try:
         _FILE.validate_python(csv)

@@ -110,15 +110,14 @@ def read_query(given: QueryParams) -> Asked:
     only = CellFilter(
         tuple(values),
         tuple((name.strip(), value.strip() if has_value else None) for name, has_value, value in labels),
-        _moment(given, "since"),
-        _moment(given, "until"),
+        read_moment(given.get("since", ""), "since"),
+        read_moment(given.get("until", ""), "until"),
     )
     return Asked(MatrixQuery(_names(given.get("rows")) or ROWS, _names(given.get("columns")) or COLUMNS, only), given)
 
 
 def build_form(asked: Asked, known: Values) -> MatrixForm:
     rows, columns = ",".join(asked.query.rows), ",".join(asked.query.columns)
-    filters = [_filter(dimension, known.get(dimension, ()), asked) for dimension in _ASKED_BY]
     own = {dimension.value for dimension in _ASKED_BY} | {"rows", "columns", "label", "since", "until", "density"}
     allowed = {dimension.value for dimension in CHOSEN_BY} - own
     others = [(name, value) for name, value in asked.given.multi_items() if value and name in allowed]
@@ -126,8 +125,7 @@ def build_form(asked: Asked, known: Values) -> MatrixForm:
         rows=_layouts(_ROWS_BY, rows),
         columns=_layouts(_COLUMNS_BY, columns if columns not in FACT_DIMENSIONS else ""),
         facts=[Choice(name, name.removeprefix(FACTS), name == columns) for name in FACT_DIMENSIONS],
-        # Where everything is of one kind there is nothing to choose.
-        filters=[one for one in filters if len(one.choices) > 1 or one.chosen],
+        filters=build_filters(asked.query.only, known),
         label=asked.given.get("label", ""),
         since=asked.given.get("since", ""),
         until=asked.given.get("until", ""),
@@ -137,8 +135,15 @@ def build_form(asked: Asked, known: Values) -> MatrixForm:
     )
 
 
-def _filter(dimension: Dimension, known: Collection[str], asked: Asked) -> Filter:
-    wanted = dict(asked.query.only.values).get(dimension, frozenset())
+def build_filters(only: CellFilter, known: Values, without: Collection[Dimension] = ()) -> list[Filter]:
+    """One for each dimension that a form offers; where everything is of one kind there is nothing to choose."""
+    offered = [dimension for dimension in _ASKED_BY if dimension not in without]
+    filters = [_filter(dimension, known.get(dimension, ()), only) for dimension in offered]
+    return [one for one in filters if len(one.choices) > 1 or one.chosen]
+
+
+def _filter(dimension: Dimension, known: Collection[str], only: CellFilter) -> Filter:
+    wanted = dict(only.values).get(dimension, frozenset())
     values = [value for value in sorted({*known, *wanted}) if value]
     return Filter(
         dimension.value,
@@ -164,9 +169,12 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name for part in (text or "").split(",") if (name := part.strip()))
 
 
-def _moment(given: QueryParams, name: str) -> datetime | None:
-    """A date, which begins at midnight UTC, or a moment of ISO 8601."""
-    text = given.get(name, "").strip()
+def read_moment(given: str, name: str) -> datetime | None:
+    """A date, which begins at midnight UTC, or a moment of ISO 8601; None where there is none.
+
+    Raises InvalidRequestError with the name of the field.
+    """
+    text = given.strip()
     if not text:
         return None
     try:

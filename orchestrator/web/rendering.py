@@ -10,6 +10,7 @@ from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
 from orchestrator.presentation import (
     cell_facts,
+    changes,
     device_facts,
     heat_map,
     measurements,
@@ -115,4 +116,6 @@ _environment.globals.update(
     NO_RUN=words.NO_RUN,
     NAVIGATION=NAVIGATION,
     CURVE=reach_curve,
+    CHANGE_SIGNS=changes.CHANGE_SIGNS,
+    VARIED_WORDS=changes.VARIED_WORDS,
 )

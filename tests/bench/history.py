@@ -242,6 +242,7 @@ class _PastCell:
                 "fault": None,
                 "report": None,
                 "late_reports": 0,
+                "start_nonce": None,
             }
 
     def _figures(self) -> Iterator[dict[str, float]]:
