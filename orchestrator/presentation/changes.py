@@ -52,6 +52,7 @@ class FigureRow:
 
 @dataclass(frozen=True)
 class PairView:
+    number: int
     change: Change
     title: str
     rest: str
@@ -84,7 +85,7 @@ class ChangesView:
 def build_changes(found: Comparison) -> ChangesView:
     a, b = _arm_names(found)
     same_in_all = _same_in_all(found.comparisons)
-    views = [_pair(one, (a, b), same_in_all) for one in found.comparisons]
+    views = [_pair(number, one, (a, b), same_in_all) for number, one in enumerate(found.comparisons, start=1)]
     return ChangesView(
         a=a,
         b=b,
@@ -142,7 +143,7 @@ def _same_in_all(pairs: Sequence[CellComparison]) -> dict[str, str]:
     return {name: value for name, value in first.items() if all(one.place[name] == value for one in pairs)}
 
 
-def _pair(one: CellComparison, names: tuple[str, str], same_in_all: Mapping[str, str]) -> PairView:
+def _pair(number: int, one: CellComparison, names: tuple[str, str], same_in_all: Mapping[str, str]) -> PairView:
     place = {name: plain(value) for name, value in one.place.items() if value and name not in same_in_all}
     # A build says which model it is of.
     if Dimension.VARIANT.value in place:
@@ -151,6 +152,7 @@ def _pair(one: CellComparison, names: tuple[str, str], same_in_all: Mapping[str,
     title = [place.pop(name.value) for name in _TITLE if name.value in place]
     rows = list(_figures(one.figures))
     return PairView(
+        number=number,
         change=one.change,
         title=" · ".join(title) or "everything measured",
         rest=" · ".join(f"{DIMENSION_WORDS[name]} {value}" for name, value in place.items()),

@@ -90,7 +90,7 @@ class Comparing:
     def _arm(self, only: CellFilter, dimensions: Sequence[Dimension]) -> dict[Place, list[Entry]]:
         found: dict[Place, list[Entry]] = {}
         for entry in self._matrix.measured(only):
-            found.setdefault(tuple(entry.values[dimension][0] for dimension in dimensions), []).append(entry)
+            found.setdefault(tuple(entry.values[dimension] for dimension in dimensions), []).append(entry)
         return found
 
 
