@@ -6,6 +6,7 @@ from typing import Final
 
 from orchestrator.contract.comparison import Arm, CellComparison, Change, Comparison, FigureChange, Varied
 from orchestrator.contract.matrix import Dimension
+from orchestrator.contract.vocabulary import Weights
 from orchestrator.presentation import words
 from orchestrator.presentation.cell_facts import FIGURES
 from orchestrator.presentation.heat_map import DIMENSION_WORDS, SHORT_KEY
@@ -55,6 +56,7 @@ class PairView:
     number: int
     change: Change
     title: str
+    mark: str
     rest: str
     sides: tuple[Side, Side]
     said: str
@@ -149,12 +151,14 @@ def _pair(number: int, one: CellComparison, names: tuple[str, str], same_in_all:
     if Dimension.VARIANT.value in place:
         for told in (Dimension.MODEL, Dimension.QUANTIZATION, Dimension.RUNTIME, Dimension.RUNTIME_VERSION):
             place.pop(told.value, None)
+    weights = place.pop(Dimension.WEIGHTS.value, "")
     title = [place.pop(name.value) for name in _TITLE if name.value in place]
     rows = list(_figures(one.figures))
     return PairView(
         number=number,
         change=one.change,
         title=" · ".join(title) or "everything measured",
+        mark=words.SYNTHETIC if weights == Weights.SYNTHETIC else "",
         rest=" · ".join(f"{DIMENSION_WORDS[name]} {value}" for name, value in place.items()),
         sides=(_side(names[0], one.a), _side(names[1], one.b)),
         said=change_words(one.change, *names),

@@ -22,6 +22,17 @@ Values = Mapping[Dimension, Collection[str]]
 CHOSEN_BY: Final = tuple(dimension for dimension in Dimension if dimension is not Dimension.TECHNIQUE)
 """What cells can be chosen by: of a technique a build may have several."""
 
+NOT_EXPORTED: Final = frozenset(
+    {
+        Dimension.FAMILY,
+        Dimension.SIZE_CLASS,
+        Dimension.QUANTIZATION,
+        Dimension.CRITERIA,
+        Dimension.BROWSER,
+        Dimension.FLAGS,
+    }
+)
+"""What the API's own filters leave out."""
 _MOST_VALUES: Final = 50
 _ASKED_BY: Final = (
     Dimension.MODEL,
@@ -91,6 +102,19 @@ class Asked:
         """The same filters with each cell by itself."""
         kept = {dimension.value for dimension in CHOSEN_BY} | {"label", "since", "until"}
         return [(name, value) for name, value in self.given.multi_items() if value and name in kept]
+
+    @property
+    def export_filters(self) -> list[tuple[str, str]]:
+        """As the API takes them: its moments have a time zone."""
+        moments = {"since": self.query.only.since, "until": self.query.only.until}
+        return [
+            (name, moment.isoformat() if (moment := moments.get(name)) else value) for name, value in self.drill_down
+        ]
+
+    @property
+    def not_exported(self) -> list[str]:
+        """Filters of this page that the API does not know, in words."""
+        return [DIMENSION_WORDS[name.value] for name, _ in self.query.only.values if name in NOT_EXPORTED]
 
     @property
     def compact(self) -> bool | None:

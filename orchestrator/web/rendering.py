@@ -82,6 +82,7 @@ _environment.globals.update(
     SYMBOLS=words.SYMBOLS,
     VERDICT_WORDS=words.VERDICT_WORDS,
     MIXED=heat_map.MIXED,
+    IMPORTED=heat_map.IMPORTED,
     outcome=outcome,
     figure_facts=run_facts.figure_facts,
     validation_words=run_facts.validation_words,
