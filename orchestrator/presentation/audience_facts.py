@@ -142,7 +142,7 @@ def _best(index: int, choice: SegmentChoice, variants: Sequence[VariantCoverage]
             marks = tuple(_marks(one.weights, segment.emulated))
             return Best(name, share, one.variant, CellVerdict.FITS, _segment(segment).where, marks)
     if not tried:
-        return Best(name, share, None, None, "not measured: no device of the lab stands for them", ())
+        return Best(name, share, None, None, "nothing was measured for them", ())
     # What is not settled may still turn out to fit.
     unsettled = any(segment.verdict is CellVerdict.UNSETTLED for _, segment in tried)
     said = "none is known to fit yet" if unsettled else f"none of {_counted(len(tried), 'variant')} fits"

@@ -88,10 +88,20 @@ ALLOWED: dict[str, set[str]] = {
     "GET /runs/{run_id}/artifacts/{sha256}": READERS,
     "GET /jobs/{job_id}": READERS,
     "GET /devices/{device_id}": READERS,
+    "GET /jobs": READERS,
+    "GET /devices": READERS,
+    "GET /cells/{key}": READERS,
+    "GET /cells/{key}/card": READERS,
+    "GET /compare": READERS,
+    "GET /audiences": READERS,
+    "POST /audiences": SUBMITTERS,
+    "GET /audiences/{name}": READERS,
+    "POST /audiences/{name}/remove": SUBMITTERS,
 }
 """A new route needs a row here; `POST /login` judges the token in its form, see test_web_login."""
 PAGES = {"GET /", "GET /runs/{run_id}", "GET /runs/{run_id}/artifacts/{sha256}", "GET /jobs/{job_id}",
-    "GET /devices/{device_id}"}  # fmt: skip
+    "GET /devices/{device_id}", "GET /jobs", "GET /devices", "GET /cells/{key}", "GET /cells/{key}/card",
+    "GET /compare", "GET /audiences", "POST /audiences", "GET /audiences/{name}", "POST /audiences/{name}/remove"}  # fmt: skip
 """Whoever is turned away gets the login page, with 401."""
 VALUES = {"sha256": DIGEST, "build_id": DIGEST, "number": "1", "agent_id": "roles-host", "name": "nobody.css"}
 BODIES: dict[str, Any] = {
