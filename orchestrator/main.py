@@ -19,7 +19,7 @@ from typing import IO, Final
 import uvicorn
 from fastapi import Depends, FastAPI
 
-from orchestrator.api.access import require_page_reader
+from orchestrator.api.access import require_page, require_page_reader
 from orchestrator.api.app import create_app
 from orchestrator.api.rates import RateLimits
 from orchestrator.api.state import ApiState
@@ -78,6 +78,8 @@ from orchestrator.telemetry.counting import CountedPoster, Telemetry
 from orchestrator.telemetry.exposition import Exposition
 from orchestrator.telemetry.lab import LabCollector
 from orchestrator.telemetry.requests import RequestMeter
+from orchestrator.web.audience_pages import create_audience_router
+from orchestrator.web.compare_pages import create_compare_router
 from orchestrator.web.device_pages import create_device_router
 from orchestrator.web.job_pages import create_job_router
 from orchestrator.web.lab_reads import LabReads
@@ -283,13 +285,16 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     app.include_router(create_login_router(BrowserDoor(state)))
     desk = BrowserDesk(state)
     reads = LabReads(reading, waiting, Histories(database, _now, lab_plan), state.blobs)
+    matrix_reads = ServiceMatrixReads(state.matrix)
     for router in (
-        create_matrix_router(ServiceMatrixReads(state.matrix)),
+        create_matrix_router(matrix_reads),
+        create_compare_router(state.comparing.compare, matrix_reads.values),
         create_job_router(reads, state.cancelling, desk),
         create_run_router(reads, desk),
         create_device_router(reads, state.custody, desk),
     ):
         app.include_router(router, dependencies=[Depends(require_page_reader)])
+    app.include_router(create_audience_router(state.audiences, require_page_reader, require_page(Role.SUBMITTER)))
     install_login(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()

@@ -89,13 +89,18 @@ async def require_anyone(request: Request, state: State, credentials: Credential
         await require(Role.READER)(request, state, credentials, who)
 
 
-async def require_page_reader(request: Request, state: State, credentials: Credentials, who: Identity) -> None:
-    """Lets readers in; everybody else is asked to log in. Raises LoginNeededError."""
-    try:
-        await require(Role.READER)(request, state, credentials, who)
-    except (UnauthorizedError, ForbiddenError) as error:
-        shows_something = _shows_something(request, credentials)
-        raise LoginNeededError(str(error), was_wrong=shows_something) from error
+@cache
+def require_page(role: Role) -> Callable[..., Awaitable[Caller]]:
+    """Like `require`, for pages: whoever is not let in is asked to log in. Raises LoginNeededError."""
+
+    async def person(request: Request, state: State, credentials: Credentials, who: Identity) -> Caller:
+        try:
+            return await require(role)(request, state, credentials, who)
+        except (UnauthorizedError, ForbiddenError) as error:
+            shows_something = _shows_something(request, credentials)
+            raise LoginNeededError(str(error), was_wrong=shows_something) from error
+
+    return person
 
 
 async def is_still_let_in(state: ApiState, caller: Caller) -> bool:
@@ -106,6 +111,7 @@ async def is_still_let_in(state: ApiState, caller: Caller) -> bool:
 
 
 require_user = require(Role.READER)
+require_page_reader = require_page(Role.READER)
 CallingUser = Annotated[Caller, Depends(require_user)]
 CallingSubmitter = Annotated[Caller, Depends(require(Role.SUBMITTER))]
 CallingAdmin = Annotated[Caller, Depends(require(Role.ADMIN))]

@@ -36,11 +36,7 @@ def read_audience(text: str, classes: Collection[str]) -> tuple[AudienceSegment,
 
     Raises InvalidRequestError naming every row and column that is wrong.
     """
-    rows = [
-        (number, [value.strip() for value in row])
-        for number, row in enumerate(csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=False), start=1)
-        if any(value.strip() for value in row)
-    ]
+    rows = _rows(text)
     if not rows:
         raise _refused([_wrong("row 1", "", "a header such as `class,share`")])
     header = [name.lower() if name.lower() in (_CLASS, _SHARE) else name for name in rows[0][1]]
@@ -74,6 +70,24 @@ def read_audience(text: str, classes: Collection[str]) -> tuple[AudienceSegment,
     if problems:
         raise _refused(problems)
     return tuple(segments)
+
+
+def _rows(text: str) -> list[tuple[int, list[str]]]:
+    """The lines that are not empty, with their numbers, whatever ends them."""
+    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=None), strict=False)
+    found: list[tuple[int, list[str]]] = []
+    number = 0
+    try:
+        for number, row in enumerate(lines, start=1):
+            values = [value.strip() for value in row]
+            if "\0" in "".join(values):
+                raise _refused([_wrong(f"row {number}", ",".join(values), "text without NUL characters")])
+            if any(values):
+                found.append((number, values))
+    except csv.Error as error:
+        allowed = f"lines of a CSV file; this one has a {error}"
+        raise _refused([_wrong(f"row {number + 1}", "", allowed)]) from error
+    return found
 
 
 def _check_header(header: Sequence[str]) -> None:

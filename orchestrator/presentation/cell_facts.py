@@ -10,7 +10,7 @@ from orchestrator.presentation.words import plain
 Figures = list[tuple[str, str, str]]
 """Name, value, and spread with the number of runs."""
 
-_FIGURES: Final[list[tuple[str, str, Callable[[float], str]]]] = [
+FIGURES: Final[list[tuple[str, str, Callable[[float], str]]]] = [
     ("decode_tokens_per_second", "decode", words.rate),
     ("ttft_seconds", "first token", words.seconds),
     ("prefill_tokens_per_second", "prefill", words.rate),
@@ -33,7 +33,7 @@ _KEY_FIGURES: Final = 6
 def all_figures(cell: Cell) -> Figures:
     """Each with its quartiles and the runs that it is over."""
     found: list[tuple[str, Figure | None, Callable[[float], str]]] = [
-        (name, getattr(cell, field), write) for field, name, write in _FIGURES
+        (name, getattr(cell, field), write) for field, name, write in FIGURES
     ]
     return [
         (name, write(figure.median), f"{write(figure.p25)} to {write(figure.p75)}, n = {figure.n}")

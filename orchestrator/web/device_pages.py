@@ -128,7 +128,7 @@ def create_device_router(reads: DeviceReads, custodian: Custodian, desk: Desk) -
         own = f"/devices/{quote(device_id)}"
         try:
             caller = await desk.require(request, role)
-            form = await read_form(request)
+            form = await read_form(request) or {}
             await run_in_threadpool(do, caller, form)
         except FitmatrixError as error:
             return refused(error, own)

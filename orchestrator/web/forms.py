@@ -41,17 +41,17 @@ class Desk(Protocol):
         ...
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    """The first value of each field; nothing where it is larger than any of our forms."""
+async def read_form(request: Request, most_bytes: int = _LARGEST_FORM_BYTES) -> dict[str, str] | None:
+    """The first value of each field, those left empty among them; None where it is more than the form sends."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LARGEST_FORM_BYTES:
-            return {}
+        if len(body) > most_bytes:
+            return None
     try:
-        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
     except ValueError:
-        return {}
+        return None
     return {name: values[0] for name, values in fields.items()}
 
 

@@ -47,7 +47,7 @@ def create_login_router(door: Door) -> APIRouter:
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
-        form = await read_form(request)
+        form = await read_form(request) or {}
         back = _own_path(form.get("back", "/"))
         try:
             secret, ends_at = await door.log_in(request, form.get("token", "").strip())

@@ -22,6 +22,17 @@ Values = Mapping[Dimension, Collection[str]]
 CHOSEN_BY: Final = tuple(dimension for dimension in Dimension if dimension is not Dimension.TECHNIQUE)
 """What cells can be chosen by: of a technique a build may have several."""
 
+NOT_EXPORTED: Final = frozenset(
+    {
+        Dimension.FAMILY,
+        Dimension.SIZE_CLASS,
+        Dimension.QUANTIZATION,
+        Dimension.CRITERIA,
+        Dimension.BROWSER,
+        Dimension.FLAGS,
+    }
+)
+"""What the API's own filters leave out."""
 _MOST_VALUES: Final = 50
 _ASKED_BY: Final = (
     Dimension.MODEL,
@@ -93,6 +104,19 @@ class Asked:
         return [(name, value) for name, value in self.given.multi_items() if value and name in kept]
 
     @property
+    def export_filters(self) -> list[tuple[str, str]]:
+        """As the API takes them: its moments have a time zone."""
+        moments = {"since": self.query.only.since, "until": self.query.only.until}
+        return [
+            (name, moment.isoformat() if (moment := moments.get(name)) else value) for name, value in self.drill_down
+        ]
+
+    @property
+    def not_exported(self) -> list[str]:
+        """Filters of this page that the API does not know, in words."""
+        return [DIMENSION_WORDS[name.value] for name, _ in self.query.only.values if name in NOT_EXPORTED]
+
+    @property
     def compact(self) -> bool | None:
         return {"compact": True, "roomy": False}.get(self.given.get("density", ""))
 
@@ -110,15 +134,14 @@ def read_query(given: QueryParams) -> Asked:
     only = CellFilter(
         tuple(values),
         tuple((name.strip(), value.strip() if has_value else None) for name, has_value, value in labels),
-        _moment(given, "since"),
-        _moment(given, "until"),
+        read_moment(given.get("since", ""), "since"),
+        read_moment(given.get("until", ""), "until"),
     )
     return Asked(MatrixQuery(_names(given.get("rows")) or ROWS, _names(given.get("columns")) or COLUMNS, only), given)
 
 
 def build_form(asked: Asked, known: Values) -> MatrixForm:
     rows, columns = ",".join(asked.query.rows), ",".join(asked.query.columns)
-    filters = [_filter(dimension, known.get(dimension, ()), asked) for dimension in _ASKED_BY]
     own = {dimension.value for dimension in _ASKED_BY} | {"rows", "columns", "label", "since", "until", "density"}
     allowed = {dimension.value for dimension in CHOSEN_BY} - own
     others = [(name, value) for name, value in asked.given.multi_items() if value and name in allowed]
@@ -126,8 +149,7 @@ def build_form(asked: Asked, known: Values) -> MatrixForm:
         rows=_layouts(_ROWS_BY, rows),
         columns=_layouts(_COLUMNS_BY, columns if columns not in FACT_DIMENSIONS else ""),
         facts=[Choice(name, name.removeprefix(FACTS), name == columns) for name in FACT_DIMENSIONS],
-        # Where everything is of one kind there is nothing to choose.
-        filters=[one for one in filters if len(one.choices) > 1 or one.chosen],
+        filters=build_filters(asked.query.only, known),
         label=asked.given.get("label", ""),
         since=asked.given.get("since", ""),
         until=asked.given.get("until", ""),
@@ -137,8 +159,15 @@ def build_form(asked: Asked, known: Values) -> MatrixForm:
     )
 
 
-def _filter(dimension: Dimension, known: Collection[str], asked: Asked) -> Filter:
-    wanted = dict(asked.query.only.values).get(dimension, frozenset())
+def build_filters(only: CellFilter, known: Values, without: Collection[Dimension] = ()) -> list[Filter]:
+    """One for each dimension that a form offers; where everything is of one kind there is nothing to choose."""
+    offered = [dimension for dimension in _ASKED_BY if dimension not in without]
+    filters = [_filter(dimension, known.get(dimension, ()), only) for dimension in offered]
+    return [one for one in filters if len(one.choices) > 1 or one.chosen]
+
+
+def _filter(dimension: Dimension, known: Collection[str], only: CellFilter) -> Filter:
+    wanted = dict(only.values).get(dimension, frozenset())
     values = [value for value in sorted({*known, *wanted}) if value]
     return Filter(
         dimension.value,
@@ -164,9 +193,12 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name for part in (text or "").split(",") if (name := part.strip()))
 
 
-def _moment(given: QueryParams, name: str) -> datetime | None:
-    """A date, which begins at midnight UTC, or a moment of ISO 8601."""
-    text = given.get(name, "").strip()
+def read_moment(given: str, name: str) -> datetime | None:
+    """A date, which begins at midnight UTC, or a moment of ISO 8601; None where there is none.
+
+    Raises InvalidRequestError with the name of the field.
+    """
+    text = given.strip()
     if not text:
         return None
     try:

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from http import HTTPStatus
 from threading import Lock
 from typing import Annotated, Final, Protocol
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
@@ -18,6 +19,14 @@ from orchestrator.web.router import missing, send_page, show_page
 
 _RUNS_OF_CARD: Final = 1
 _MOST_KEPT: Final = 8
+_EXPORTS: Final = (
+    ("csv", "CSV"),
+    ("parquet", "Parquet"),
+    ("markdown", "Markdown"),
+    ("html", "HTML"),
+    ("junit", "JUnit"),
+    ("fits", "fits.json, signed"),
+)
 
 
 class MatrixReads(Protocol):
@@ -70,7 +79,15 @@ def create_matrix_router(reads: MatrixReads) -> APIRouter:
         if page is None:
             found = build_heat_map(view, asked.drill_down, asked.compact)
             form = build_form(asked, reads.values())
-            page = render("matrix.html", map=found, form=form, version=view.version, error=None)
+            page = render(
+                "matrix.html",
+                map=found,
+                form=form,
+                version=view.version,
+                error=None,
+                exports=_export_addresses(asked),
+                not_exported=asked.not_exported,
+            )
             pages.put((str(request.query_params), view.version), page)
         return send_page(page)
 
@@ -86,3 +103,11 @@ def create_matrix_router(reads: MatrixReads) -> APIRouter:
         return missing("cell", key) if detail is None else show_page("card.html", detail=detail, cell=detail.cell)
 
     return router
+
+
+def _export_addresses(asked: Asked) -> list[tuple[str, str]]:
+    """With the names of the formats."""
+    return [
+        (f"/api/v1/matrix/export?{urlencode([('format', value), *asked.export_filters])}", name)
+        for value, name in _EXPORTS
+    ]

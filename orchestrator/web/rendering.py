@@ -7,11 +7,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
-from orchestrator.presentation import cell_facts, device_facts, heat_map, measurements, probe_facts, run_facts, words
+from orchestrator.presentation import (
+    cell_facts,
+    changes,
+    device_facts,
+    heat_map,
+    measurements,
+    probe_facts,
+    reach_curve,
+    run_facts,
+    words,
+)
 from orchestrator.presentation.legend import heat_legend
 from orchestrator.web.assets import asset_address
 
-NAVIGATION: Final = (("/", "Matrix"), ("/jobs", "Jobs"), ("/devices", "Devices"))
+NAVIGATION: Final = (
+    ("/", "Matrix"),
+    ("/audiences", "Audiences"),
+    ("/compare", "Compare"),
+    ("/jobs", "Jobs"),
+    ("/devices", "Devices"),
+)
 """What the head of every page leads to."""
 
 
@@ -63,6 +79,7 @@ _environment.globals.update(
     SYMBOLS=words.SYMBOLS,
     VERDICT_WORDS=words.VERDICT_WORDS,
     MIXED=heat_map.MIXED,
+    IMPORTED=heat_map.IMPORTED,
     outcome=outcome,
     figure_facts=run_facts.figure_facts,
     validation_words=run_facts.validation_words,
@@ -95,4 +112,7 @@ _environment.globals.update(
     SYNTHETIC=words.SYNTHETIC,
     NO_RUN=words.NO_RUN,
     NAVIGATION=NAVIGATION,
+    CURVE=reach_curve,
+    CHANGE_SIGNS=changes.CHANGE_SIGNS,
+    VARIED_WORDS=changes.VARIED_WORDS,
 )

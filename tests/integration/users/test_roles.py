@@ -95,6 +95,11 @@ ALLOWED: dict[str, set[str]] = {
     "GET /devices/{device_id}": READERS,
     "GET /runs/{run_id}/attempts/{number}/charts/{name}": READERS,
     "GET /devices/{device_id}/charts/{name}": READERS,
+    "GET /compare": READERS,
+    "GET /audiences": READERS,
+    "POST /audiences": SUBMITTERS,
+    "GET /audiences/{name}": READERS,
+    "POST /audiences/{name}/remove": SUBMITTERS,
 }
 """A new route needs a row here; `POST /login` judges the token in its form, see test_web_login."""
 FORMS: dict[str, set[str]] = {
@@ -109,7 +114,9 @@ FORMS: dict[str, set[str]] = {
 PAGES = {"GET /", "GET /cells/{key}", "GET /cells/{key}/card", "GET /jobs", "GET /devices",
     "GET /runs/{run_id}", "GET /runs/{run_id}/artifacts/{sha256}", "GET /jobs/{job_id}",
     "GET /devices/{device_id}", "GET /devices/{device_id}/charts/{name}",
-    "GET /runs/{run_id}/attempts/{number}/charts/{name}"}  # fmt: skip
+    "GET /runs/{run_id}/attempts/{number}/charts/{name}",
+    "GET /compare", "GET /audiences", "POST /audiences", "GET /audiences/{name}",
+    "POST /audiences/{name}/remove"}  # fmt: skip
 """Whoever is turned away gets the login page, with 401."""
 VALUES = {"sha256": DIGEST, "build_id": DIGEST, "number": "1", "agent_id": "roles-host", "name": "nobody.css"}
 BODIES: dict[str, Any] = {

@@ -5,7 +5,12 @@ import pytest
 from tests.unit.web.hand_made import HandMade, poison
 from tests.web_browser import WebBrowser, each_state
 
-_PAGES = ("/", "/jobs", "/jobs/job-1", "/runs/run-1", "/runs/run-7", "/devices", "/devices/this-machine", "/runs/none")
+_PAGES = (
+    *("/", "/jobs", "/jobs/job-1", "/runs/run-1", "/runs/run-7", "/devices", "/devices/this-machine", "/runs/none"),
+    *("/audiences", "/audiences/our-site", "/audiences/our-site?emulated=true"),
+    *("/compare", "/compare?vary=backend", "/compare?vary=time", "/compare?vary=device&a=this-machine&b=low-end-a"),
+    "/compare?vary=backend&a=webgpu&b=webgpu",
+)
 
 
 @pytest.mark.parametrize("page", _PAGES)
@@ -13,7 +18,7 @@ def test_a_page_is_accessible_and_fits_the_screen(browser: WebBrowser, address: 
     assert each_state(lambda size, scheme: browser.open(address + page, size, scheme=scheme), browser) == []
 
 
-@pytest.mark.parametrize("page", ["/", "/devices", "/runs/run-1", "/devices/this-machine"])
+@pytest.mark.parametrize("page", ["/", "/devices", "/runs/run-1", "/devices/this-machine", "/audiences/our-site"])
 def test_a_poisoned_page_is_as_accessible(browser: WebBrowser, address: str, reads: HandMade, page: str) -> None:
     poison(reads)
     assert each_state(lambda size, scheme: browser.open(address + page, size, scheme=scheme), browser) == []

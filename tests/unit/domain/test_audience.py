@@ -76,6 +76,22 @@ def test_a_mistake_is_named_by_row_and_column(text: str, field: str, allowed: st
     assert any(one.field == field and allowed in one.allowed for one in caught.value.fields), caught.value.fields
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [("os,share\nand\0roid,1\n", "row 2"), ('os,share\n\n"' + "x" * 140_000 + '",1\n', "row 3")],
+)
+def test_what_no_table_holds_is_refused(text: str, field: str) -> None:
+    with pytest.raises(InvalidRequestError, match="nothing was stored") as caught:
+        read_audience(text, [])
+    assert [one.field for one in caught.value.fields] == [field]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_any_system_ends_them(end: str) -> None:
+    (one, other) = read_audience(f"os,share{end}android,60{end}ios,40{end}", [])
+    assert (one.name, other.share) == ("os android", 0.4)
+
+
 def test_every_mistake_is_named_at_once() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         read_audience("class,share\nmid phone,40\nlow-end phone,x\n", CLASSES)

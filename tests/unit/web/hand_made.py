@@ -2,22 +2,28 @@
 
 import hashlib
 from pathlib import Path
+from typing import cast
 
 from fastapi import FastAPI
 
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, MatrixView
 from orchestrator.contract.views import Quarantine
-from orchestrator.contract.vocabulary import DeviceState, Verdict
+from orchestrator.contract.vocabulary import DeviceState, Role, Verdict
 from orchestrator.domain.dimensions import check_dimensions, values_of
 from orchestrator.domain.matrix_layout import FIGURES, Entry, Layout, entry_of
+from orchestrator.domain.records import Caller
 from orchestrator.domain.tallies import CellTally
-from orchestrator.services.matrix import MatrixQuery
+from orchestrator.services.comparing import Comparing
+from orchestrator.services.matrix import CellFilter, MatrixQuery, MatrixReading
+from orchestrator.web.audience_pages import create_audience_router
+from orchestrator.web.compare_pages import create_compare_router
 from orchestrator.web.matrix_form import CHOSEN_BY
 from orchestrator.web.matrix_pages import create_matrix_router
 from orchestrator.web.router import create_static_router
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.web.hand_made_lab import HandMadeLab
+from tests.unit.web.readers import CSV, HandMadeAudiences
 
 
 def keyed(cell: Cell) -> Cell:
@@ -80,6 +86,9 @@ class HandMadeMatrix:
             slots=layout.slots(),
         )
 
+    def measured(self, only: CellFilter) -> list[Entry]:
+        return [one for one in map(entry, self.cells) if only.passes(one)]
+
     def values(self) -> dict[Dimension, set[str]]:
         return {dimension: {values_of(cell)[dimension] for cell in self.cells} for dimension in CHOSEN_BY}
 
@@ -97,18 +106,27 @@ class HandMade(HandMadeLab):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.matrix = HandMadeMatrix(matrix_samples.demo_matrix())
+        self.audiences = HandMadeAudiences(self.matrix.cells, ["desktop", "low-end", "flagship"])
+        self.audiences.put("our-site", CSV, Caller("wendy", Role.SUBMITTER))
 
 
 def hand_made_app(reads: HandMade) -> FastAPI:
     app = FastAPI()
     for router in (create_matrix_router(reads.matrix), *reads.routers(), create_static_router()):
         app.include_router(router)
+    comparing = Comparing(cast("MatrixReading", reads.matrix))
+    app.include_router(create_compare_router(comparing.compare, reads.matrix.values))
+    app.include_router(create_audience_router(reads.audiences, reads.audiences.caller, reads.audiences.caller))
     return app
 
 
 def poison(reads: HandMade) -> None:
     poisoned = dict.fromkeys(("model", "variant", "workload", "device_name", "browser"), samples.POISON)
     reads.matrix.shown = matrix_samples.matrix(matrix_samples.cell(**poisoned, chrome_flags=[samples.POISON]))
+    reads.audiences.cells = [matrix_samples.cell(**poisoned, device_class=samples.POISON)]
+    reads.audiences.classes = [samples.POISON]
+    poisoned_file = '"' + samples.POISON.replace('"', '""') + '"'
+    reads.audiences.put("our-site", f"class,share\n{poisoned_file},60\n", Caller(samples.POISON, Role.SUBMITTER))
     name = samples.registration(name=samples.POISON)
     quarantine = Quarantine(since=samples.NOW, reason=samples.POISON, next_health_run_at=None)
     reads.the_devices = [

@@ -1,10 +1,14 @@
 """The pages with hand-made data: what they say, and that nothing from outside becomes markup."""
 
+import inspect
 from html.parser import HTMLParser
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
 
+from orchestrator.api.exports import ExportFormat
+from orchestrator.api.matrix import cell_filter
 from orchestrator.contract.views import (
     Drain,
     Reservation,
@@ -12,6 +16,7 @@ from orchestrator.contract.views import (
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.assets import asset_address
+from orchestrator.web.matrix_form import CHOSEN_BY, NOT_EXPORTED
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.domain.builders import adapter, device_probe
 from tests.unit.web.hand_made import HandMade, poison
@@ -69,6 +74,11 @@ def page(web: TestClient, path: str, status: int = 200) -> Page:
         "/",
         "/jobs",
         "/devices",
+        "/audiences",
+        "/audiences/our-site",
+        "/audiences/none",
+        "/compare",
+        "/compare?vary=backend&a=webgpu&b=wasm",
         "/runs/run-1",
         "/runs/run-5",
         "/runs/run-6",
@@ -94,10 +104,10 @@ def test_every_page_lives_under_a_strict_policy(web: TestClient, reads: HandMade
     attributes = [name for _, found in read.elements for name in found]
     assert not [name for name in attributes if name == "style" or name.startswith("on")]
     addresses = [found[name] or "" for _, found in read.elements for name in ("src", "href") if name in found]
-    assert all(address.startswith(("/", "#", "http://localhost:")) for address in addresses)
+    assert all(address.startswith(("/", "?", "#", "http://localhost:")) for address in addresses)
 
 
-@pytest.mark.parametrize("path", ["/", "/devices", "/runs/run-1", "/devices/this-machine"])
+@pytest.mark.parametrize("path", ["/", "/devices", "/runs/run-1", "/devices/this-machine", "/audiences/our-site"])
 def test_names_from_outside_are_text(web: TestClient, reads: HandMade, path: str) -> None:
     poison(reads)
     read = page(web, path)
@@ -131,6 +141,46 @@ def test_the_matrix_is_a_table_for_screen_readers(web: TestClient) -> None:
     assert (table["role"], table["aria-label"]) == ("grid", "build ↓ · device →")
     assert {header.get("scope") for header in read.all("th")} == {"col", "row", None}
     assert all(meta.get("name") != "viewport" or meta.get("content") for meta in read.all("meta"))
+
+
+def test_the_matrix_leads_to_its_exports_with_the_filters_of_the_page(web: TestClient) -> None:
+    def exports(query: str) -> list[str]:
+        links = page(web, f"/?{query}").links()
+        return [link for link in links if link and link.startswith("/api/v1/matrix/export?")]
+
+    assert exports("")[0] == "/api/v1/matrix/export?format=csv"
+    formats = [dict(parse_qsl(urlsplit(address).query))["format"] for address in exports("")]
+    assert set(formats) == set(ExportFormat)
+    filtered = exports(
+        "backend=wasm&origin=physical&label=suite%3Dnightly&since=2026-01-02&rows=family&density=compact"
+    )
+    assert parse_qsl(urlsplit(filtered[0]).query) == [
+        ("format", "csv"),
+        ("backend", "wasm"),
+        ("origin", "physical"),
+        ("label", "suite=nightly"),
+        ("since", "2026-01-02T00:00:00+00:00"),
+    ]
+    refused = page(web, "/?family=Smol&quantization=q8")
+    assert exports("family=Smol&quantization=q8") == []
+    assert "Exports know no filter by family or number format" in refused.text
+
+
+def test_what_the_exports_leave_out_is_known() -> None:
+    known = set(inspect.signature(cell_filter).parameters)
+    assert {name for name in CHOSEN_BY if name not in known} == NOT_EXPORTED
+
+
+def test_an_imported_cell_has_no_runs_here(web: TestClient, reads: HandMade) -> None:
+    reads.matrix.shown = matrix_samples.matrix(
+        matrix_samples.cell(imported_from="field-2026", last_run="", device="field-2026.phone")
+    )
+    assert "⇩ imported from field-2026" in page(web, "/").text
+    read = page(web, f"/cells/{reads.matrix.cells[0].key}")
+    assert "this lab did not measure it" in read.text
+    assert "An imported cell has no runs here" in read.text
+    assert not [link for link in read.links() if link and link.startswith(("/runs/", "/devices/"))]
+    assert "⇩ imported from field-2026" in page(web, f"/cells/{reads.matrix.cells[0].key}/card").text
 
 
 def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> None:
