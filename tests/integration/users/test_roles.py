@@ -101,7 +101,8 @@ ALLOWED: dict[str, set[str]] = {
 """A new route needs a row here; `POST /login` judges the token in its form, see test_web_login."""
 PAGES = {"GET /", "GET /runs/{run_id}", "GET /runs/{run_id}/artifacts/{sha256}", "GET /jobs/{job_id}",
     "GET /devices/{device_id}", "GET /jobs", "GET /devices", "GET /cells/{key}", "GET /cells/{key}/card",
-    "GET /compare", "GET /audiences", "POST /audiences", "GET /audiences/{name}", "POST /audiences/{name}/remove"}  # fmt: skip
+    "GET /compare", "GET /audiences", "POST /audiences", "GET /audiences/{name}",
+    "POST /audiences/{name}/remove"}  # fmt: skip
 """Whoever is turned away gets the login page, with 401."""
 VALUES = {"sha256": DIGEST, "build_id": DIGEST, "number": "1", "agent_id": "roles-host", "name": "nobody.css"}
 BODIES: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Two matrices on one page."""
 
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,12 +13,18 @@ from tests.unit.cli import matrix_samples, samples
 from tests.unit.web.hand_made import HandMade
 from tests.unit.web.test_pages import Page, page
 
-FITS = {"runs": 9, "successes": 9}
-FAILS = {"verdict": CellVerdict.FAILS, "runs": 9, "successes": 0, "probability": 0.05, "interval": (0.0, 0.24)}
+FITS: dict[str, Any] = {"runs": 9, "successes": 9}
+FAILS: dict[str, Any] = {
+    "verdict": CellVerdict.FAILS,
+    "runs": 9,
+    "successes": 0,
+    "probability": 0.05,
+    "interval": (0.0, 0.24),
+}
 ASKED = "/compare?vary=browser_version&a=156&b=157"
 
 
-def both(before: dict[str, object], after: dict[str, object], **common: object) -> list[Cell]:
+def both(before: dict[str, Any], after: dict[str, Any], **common: Any) -> list[Cell]:
     return [
         matrix_samples.cell(**common, browser="chrome 156.0.1", **before),
         matrix_samples.cell(**common, browser="chrome 157.0.2", **after),
