@@ -80,7 +80,7 @@ def test_labels_lie_on_no_other_label_and_inside_the_chart() -> None:
     assert curve is not None
     shown = [point for point in curve.points if point.label]
     assert 0 < len(shown) < 30
-    lines = {}
+    lines: dict[str, tuple[float, float, float]] = {}
     for point in shown:
         width = 6.6 * len(point.label)
         left = point.label_x - {"start": 0.0, "end": width, "middle": width / 2}[point.anchor]
