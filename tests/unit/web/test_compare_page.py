@@ -13,8 +13,14 @@ from tests.unit.cli import matrix_samples, samples
 from tests.unit.web.hand_made import HandMade
 from tests.unit.web.test_pages import Page, page
 
-FITS = {"runs": 9, "successes": 9}
-FAILS = {"verdict": CellVerdict.FAILS, "runs": 9, "successes": 0, "probability": 0.05, "interval": (0.0, 0.24)}
+FITS: dict[str, Any] = {"runs": 9, "successes": 9}
+FAILS: dict[str, Any] = {
+    "verdict": CellVerdict.FAILS,
+    "runs": 9,
+    "successes": 0,
+    "probability": 0.05,
+    "interval": (0.0, 0.24),
+}
 ASKED = "/compare?vary=browser_version&a=156&b=157"
 
 

@@ -151,9 +151,7 @@ def test_the_matrix_leads_to_its_exports_with_the_filters_of_the_page(web: TestC
     assert exports("")[0] == "/api/v1/matrix/export?format=csv"
     formats = [dict(parse_qsl(urlsplit(address).query))["format"] for address in exports("")]
     assert set(formats) == set(ExportFormat)
-    filtered = exports(
-        "backend=wasm&origin=physical&label=suite%3Dnightly&since=2026-01-02&rows=family&density=compact"
-    )
+    filtered = exports("backend=wasm&origin=physical&label=suite%3Dnightly&since=2026-01-02&rows=family")
     assert parse_qsl(urlsplit(filtered[0]).query) == [
         ("format", "csv"),
         ("backend", "wasm"),
@@ -161,9 +159,9 @@ def test_the_matrix_leads_to_its_exports_with_the_filters_of_the_page(web: TestC
         ("label", "suite=nightly"),
         ("since", "2026-01-02T00:00:00+00:00"),
     ]
-    refused = page(web, "/?family=Smol&quantization=q8")
-    assert exports("family=Smol&quantization=q8") == []
-    assert "Exports know no filter by family or number format" in refused.text
+    refused = page(web, "/?quantization=q8&size_class=tiny")
+    assert exports("quantization=q8&size_class=tiny") == []
+    assert "Exports know no filter by size class or number format" in refused.text
 
 
 def test_what_the_exports_leave_out_is_known() -> None:
