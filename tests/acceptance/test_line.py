@@ -133,9 +133,9 @@ def test_bytes_that_are_not_the_models_never_reach_a_device(lab: Lab, qa: Submit
     blob.unlink()
     blob.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     try:
-        job = qa.submit(variants=[GEMMA_BIN], backends=["webgpu"], devices='name == "plain desk"', workload=SHORT)
         for cached in (lab.directory / "agent").rglob(file["sha256"]):
             cached.unlink()
+        job = qa.submit(variants=[GEMMA_BIN], backends=["webgpu"], devices='name == "plain desk"', workload=SHORT)
         (run,) = finished(qa, job)
     finally:
         blob.unlink()
