@@ -69,7 +69,8 @@ def test_a_phone_is_measured_when_it_is_plugged_in_and_when_it_returns(
             phone_in(qa, "idle")
             measured(qa)
             phone.unplug()
-            assert "plug it in" in phone_in(qa, "offline")["reason"]
+            # At first it may be said of the command that was under way.
+            wait_until(lambda: "plug it in" in phone_in(qa, "offline")["reason"], 60, "word of what to do")
             phone.plug()
             phone_in(qa, "idle")
             measured(qa)
