@@ -535,3 +535,17 @@ IMPORT: Final[dict[str, Any]] = {
     "runs": 5,
     "left_out": 0,
 }
+FITS_DOCUMENT: Final[dict[str, Any]] = {
+    "format": "fitmatrix.fits/1",
+    "generated_at": "2026-11-21T12:00:09Z",
+    "generator": "fitmatrix 0.1.0",
+    "source": "https://lab.example",
+    "cells": [],
+    "signature": {
+        "algorithm": "Ed25519",
+        "canonicalization": "RFC 8785",
+        "key_id": FITS_KEY["key_id"],
+        "public_key": FITS_KEY["public_key"],
+        "value": "5VZDAMNgrHKQhuLMgG6CioSHfx64u+ySQ4f7Zq2eCKw=",
+    },
+}

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import Response as Plain
 
 from orchestrator.api.access import State, require_user
-from orchestrator.api.examples import FITS_KEY, answered
+from orchestrator.api.examples import FITS_DOCUMENT, FITS_KEY, answered
 from orchestrator.api.matrix import Only
 from orchestrator.api.problems import RESPONSES
 from orchestrator.contract.fits import FitsKey
@@ -51,7 +51,7 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-
             "description": "The file, named in `Content-Disposition`.",
             "content": {
                 **{kind.partition(";")[0]: {"schema": {"type": "string"}} for kind, _, _ in _WRITERS.values()},
-                "application/json": {"schema": {"type": "object"}},
+                "application/json": {"schema": {"type": "object"}, "example": FITS_DOCUMENT},
             },
         }
     },

@@ -57,7 +57,8 @@ class CellRepository:
         if key not in self._verdicts:
             self._verdicts[key] = self._session.scalar(_VERDICT, {"of": key})
         before = self._verdicts[key]
-        self._notes.cell(before, record)
+        # What others have measured and bring in again is no change of ours.
+        self._notes.cell(before if cell.imported_from is None else None, record)
         self._verdicts[key] = cell.verdict
         columns = {
             "variant_id": cell.variant,
