@@ -90,7 +90,7 @@ def test_sustained_work_has_a_cell_of_its_own_with_a_throttling_ratio(agent: Han
     assert round(sustained["throttling_ratio"]["median"], 6) == 0.6
     page = qa.text(f"/runs/{spec.run_id}")
     assert "keeps 60 % of its speed" in page
-    assert "<polyline" in page
+    assert "/charts/next-token" in page
     assert "repetition 20:" in page
 
 
