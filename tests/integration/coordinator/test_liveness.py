@@ -49,7 +49,9 @@ def test_a_heartbeat_without_news_writes_its_agents_row_alone(inner: InnerLab, w
     inner.beat(*names)
     assert written.take() == ["UPDATE agents"]
     inner.beat(*names, health=health)
-    assert written.take() == ["UPDATE agents", "UPDATE devices", "INSERT device_health_samples"], "health that was not known"
+    assert written.take() == ["UPDATE agents", "UPDATE devices", "INSERT device_health_samples"], (
+        "health that was not known"
+    )
     for _ in range(5):
         inner.now += TIMES.heartbeat
         inner.beat(*names, health=health.model_copy(update={"battery_level": 0.6}))
