@@ -272,7 +272,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         | ({"artifacts": artifacts.check} if artifacts else {}),
         feed=feed,
         webhooks=webhooks,
-        audiences=Audiences(database, _now, lab_plan),
+        audiences=Audiences(database, matrix, _now, lab_plan),
         imports=Imports(database, _now, size_class),
         access_holds=access_holds,
         authentication=authentication,

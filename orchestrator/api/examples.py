@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document; a test validates each against its model."""
+"""Examples for the OpenAPI document: data, one for each message; a test validates each against its model."""
 
 from typing import Any, Final
 

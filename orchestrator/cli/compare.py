@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=epilog(
             "fitmatrix compare browser_version 156 157",
-            "fitmatrix compare quantization q4f16 q8 --only backend=webgpu",
+            "fitmatrix compare backend wasm webgpu --only origin=physical",
             "fitmatrix compare time 2026-11-01T00:00:00Z",
             exits=ANSWERED,
         )

@@ -11,6 +11,7 @@ from orchestrator.domain.errors import ConflictError, InvalidRequestError, NotFo
 from orchestrator.domain.expression import as_context
 from orchestrator.domain.records import Caller, DeviceRecord
 from orchestrator.domain.selector import Selector
+from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.ports import Clock, CurrentPlan, Store
 
 MOST_AUDIENCES: Final = 200
@@ -30,8 +31,9 @@ class AudienceRecords(Protocol):
 
 
 class Audiences:
-    def __init__(self, store: Store, clock: Clock, plan: CurrentPlan) -> None:
+    def __init__(self, store: Store, matrix: MatrixReading, clock: Clock, plan: CurrentPlan) -> None:
         self._store = store
+        self._matrix = matrix
         self._clock = clock
         self._plan = plan
 
@@ -66,9 +68,8 @@ class Audiences:
         audience = self._get(name)
         with self._store.read() as tx:
             devices = tx.devices.all()
-            cells = [record.cell for record in tx.cells.all()]
         visitors = self._visitors(audience, devices)
-        coverages = cover(visitors, [cell for cell in cells if _is_wanted(cell, emulated, synthetic)])
+        coverages = cover(visitors, [cell for cell in self._matrix.cells() if _is_wanted(cell, emulated, synthetic)])
         return Coverage(audience=_view(audience), variants=coverages, choices=choose(visitors, coverages))
 
     def _get(self, name: str) -> Audience:

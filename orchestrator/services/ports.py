@@ -1,4 +1,4 @@
-"""What the use cases need from the outside, as Protocols that `main` fills in."""
+"""What the use cases need from the outside, as Protocols that `main` fills in: all of one transaction, so together."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager

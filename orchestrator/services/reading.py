@@ -9,7 +9,6 @@ from typing import Final
 from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.device import AttemptRef
 from orchestrator.contract.events import Event
-from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.views import (
     AttemptView,
     DeviceView,
@@ -228,12 +227,6 @@ class Reading:
                 )
             events = tx.events.after(after, page.limit)
         return Listing(items=events, next=cursor_of(_EVENTS, str(events[-1].id if events else after)))
-
-    def matrix(self) -> Matrix:
-        with self._store.read() as tx:
-            cells = [record.cell for record in tx.cells.all()]
-        cells.sort(key=lambda cell: (cell.model, cell.variant, cell.backend, cell.emulated, cell.device, cell.workload))
-        return Matrix(generated_at=self._clock(), cells=cells)
 
     @staticmethod
     def _job_view(tx: Transaction, job: Job) -> JobView:

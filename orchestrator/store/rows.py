@@ -1,4 +1,6 @@
-"""The tables. What is queried is a column; the rest is JSON as the contract writes it."""
+"""The tables, all in one place, since they refer to each other. What is queried is a column; the rest is JSON as the
+contract writes it.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, Final, cast
