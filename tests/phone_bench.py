@@ -16,6 +16,7 @@ from agents.devices.adb import Adb, AdbSettings
 from agents.devices.android import AndroidDevice, open_android
 from tests.phone.adb import AdbServer
 from tests.phone.simulated import SimulatedPhone
+from tests.processes import commands
 from tests.workbench import ROOT, Workbench, new_workbench
 
 APPIUM_HOME: Final = ROOT / ".cache" / "appium"
@@ -55,7 +56,7 @@ class PhoneBench:
     def chromedrivers(self) -> list[psutil.Process]:
         """Those of this bench."""
         profile = f"--user-data-dir={self.bench.scratch / 'profile'}"
-        return [process for process in psutil.process_iter() if profile in _command(process)]
+        return [process for process, command in commands(psutil.process_iter()) if profile in command]
 
     def leftovers(self) -> list[str]:
         """What is left of attempts that have ended, Appium itself apart; in words."""
@@ -95,10 +96,3 @@ def phone_bench(**phone: Any) -> Iterator[PhoneBench]:
                 device.close()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

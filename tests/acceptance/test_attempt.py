@@ -26,12 +26,12 @@ from agents.devices.desktop import DesktopDevice
 from agents.devices.protocol import Device
 from agents.leftovers import processes_of, sweep
 from agents.page_server import PageServer
-from agents.probes.memory import role_of
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.catalog import ModelFile, Variant
 from orchestrator.contract.device import Browser
 from orchestrator.contract.job import FeatureExtractionWorkload, Timeouts
 from orchestrator.contract.vocabulary import Backend, FaultCode, FaultOrigin, Phase, Task, Weights
+from tests.processes import end_role
 
 PAGE = Path(__file__).parent / "test_attempt_page"
 PAGE_FILES = {name: PAGE / name for name in ("index.html", "page.mjs", "worker.mjs")}
@@ -275,12 +275,7 @@ def test_a_pages_memory_is_measured_while_it_waits(attempts: Attempts, devices: 
 
 
 def test_a_crashed_tab_is_a_crash(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
-    def crash_renderers() -> None:
-        for process in processes_of(attempts.scratch):
-            if role_of("\0".join(process.cmdline())) == "renderer":
-                process.send_signal(signal.SIGSEGV)
-
-    thread = attempts.while_running(crash_renderers)
+    thread = attempts.while_running(lambda: end_role(attempts.scratch, "renderer", signal.SIGSEGV))
     outcome = attempts.run("hang", devices["this machine"])
     thread.join()
     fault = outcome.report.fault
@@ -291,12 +286,7 @@ def test_a_crashed_tab_is_a_crash(attempts: Attempts, devices: dict[str, Desktop
 
 
 def test_a_killed_browser_is_a_crash(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
-    def kill_browser() -> None:
-        for process in processes_of(attempts.scratch):
-            if role_of("\0".join(process.cmdline())) == "browser" and "chromedriver" not in process.name():
-                process.kill()
-
-    thread = attempts.while_running(kill_browser)
+    thread = attempts.while_running(lambda: end_role(attempts.scratch, "browser"))
     fault = attempts.run("hang", devices["this machine"]).report.fault
     thread.join()
     assert fault is not None

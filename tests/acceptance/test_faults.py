@@ -19,13 +19,12 @@ import onnx
 import pytest
 
 from agents import page_server
-from agents.leftovers import processes_of
 from agents.probes.cdp import CdpConnection, CdpError
-from agents.probes.memory import role_of
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import Timeouts
 from orchestrator.contract.vocabulary import Backend, FaultCode, FaultOrigin, Phase, Verdict
+from tests.processes import end_role
 from tests.waiting import wait_until
 from tests.workbench import Tried, Workbench, built, new_workbench
 
@@ -247,9 +246,7 @@ def test_a_full_storage(bench: Workbench, failing: Callable[..., Tried], way: st
 
 def kill_the_gpu_process(bench: Workbench) -> None:
     wait_until(page_says(bench, ("warmup", "measure")), RESERVE_SECONDS, "the model to run")
-    for process in processes_of(bench.scratch):
-        if role_of("\0".join(process.cmdline())) == "gpu-process":
-            process.kill()
+    end_role(bench.scratch, "gpu-process")
 
 
 def test_a_killed_gpu_process_loses_the_device(bench: Workbench) -> None:

@@ -20,6 +20,7 @@ from tests.integration.coordinator.lab import RunningCoordinator
 from tests.phone.adb import AdbServer
 from tests.phone.simulated import SimulatedPhone
 from tests.phone_bench import APPIUM_HOME, provide_appium
+from tests.processes import commands
 from tests.waiting import wait_until
 from tests.workbench import CACHE, built
 
@@ -66,15 +67,8 @@ class Bench:
 
     def processes(self) -> list[str]:
         """What works with this bench's data directory."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                command = " ".join(process.cmdline())
-            except psutil.Error:
-                continue
-            if str(self.data) in command:
-                found.append(command)
-        return found
+        lines = [" ".join(command) for _, command in commands(psutil.process_iter())]
+        return [line for line in lines if str(self.data) in line]
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.chaos.diary import Diary
-from tests.chaos.lab import ChaosLab
+from tests.chaos.lab import LEASE_SECONDS, ChaosLab
 from tests.chaos.orders import Cancellation, Hold
 from tests.chaos.people import SUBMITTERS
-from tests.integration.coordinator.lab import LEASE_SECONDS
 
 Harm = Callable[[ChaosLab, random.Random, Diary], None]
 

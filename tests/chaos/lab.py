@@ -27,6 +27,9 @@ _ENDINGS: Final = {
     Ending.LAB_FAULT: 0.03,
 }
 _REBOOT_SECONDS: Final = 10.0
+LEASE_SECONDS: Final = 3.0
+"""Short, so that much happens in minutes."""
+_TIMES: Final = {"lease_seconds": f"{LEASE_SECONDS:g}", "heartbeat_seconds": "1"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class ChaosLab:
         data = self._scratch / name
         pretend_all_built(data)
         coordinator = RunningCoordinator(
-            data, database_url=self.database_url, broker_url=self._broker.url, health_variant=VARIANT
+            data, database_url=self.database_url, broker_url=self._broker.url, health_variant=VARIANT, **_TIMES
         )
         coordinator.log = self._scratch / f"{name}.log"
         return coordinator

@@ -23,12 +23,12 @@ from tests.chaos.diary import Diary, wall_clock
 from tests.chaos.evidence import Evidence, gather, messages, story
 from tests.chaos.harm import HARMS, Tormentor
 from tests.chaos.invariants import violations
-from tests.chaos.lab import ChaosLab, Shape
+from tests.chaos.lab import LEASE_SECONDS, ChaosLab, Shape
 from tests.chaos.people import SUBMITTERS, People
 from tests.chaos.promises import withdrawn
 from tests.chaos.violation import Violation
 from tests.chaos.watch import Watch
-from tests.integration.coordinator.lab import FORCED, LABELLED, LEASE_SECONDS, VARIANT
+from tests.integration.coordinator.lab import FORCED, LABELLED, VARIANT
 from tests.postgres import running_postgres
 
 _BACK_SECONDS: Final = 200.0

@@ -22,6 +22,7 @@ from orchestrator.contract.vocabulary import DeviceState, JobState
 from tests.acceptance.hosts.network import Network, demand
 from tests.certificates import Authority, Certificate
 from tests.postgres import find_postgres
+from tests.processes import named
 from tests.waiting import wait_until
 from tests.workbench import ROOT
 
@@ -231,8 +232,7 @@ class AgentHost(HostProcess):
 
     def browsers(self) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
-            started = self.running.children(recursive=True)
-            return [process for process in started if "chrom" in process.name()]
+            return named(self.running.children(recursive=True), "chrom")
         return []
 
     def part_bytes(self, sha256: str) -> int:

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import psutil
 import pytest
 
 from orchestrator.client import Client, Unreachable, Untrusted
@@ -12,6 +11,7 @@ from orchestrator.contract.vocabulary import AttemptState, FaultCode, RunState, 
 from tests.acceptance.hosts.lab import LEASE_SECONDS, AgentHost, HostsLab
 from tests.acceptance.lab import MINILM, TINY
 from tests.certificates import Authority
+from tests.processes import commands
 from tests.waiting import wait_until
 from tests.workbench import SHORT
 
@@ -198,7 +198,7 @@ def test_a_host_whose_clock_is_ten_minutes_ahead_measures_like_any_other(hosts: 
 def test_no_secret_is_in_a_log_or_on_a_command_line(hosts: HostsLab) -> None:
     hosts.wait_idle()
     processes = [hosts.database, hosts.broker, hosts.coordinator, *hosts.agents]
-    lines = [" ".join(psutil.Process(pid).cmdline()) for pid in hosts.network.processes()]
+    lines = [" ".join(command) for _, command in commands(hosts.network.processes())]
     assert len(lines) >= len(processes) + len(hosts.agents)
     for text in [*lines, *(process.said() for process in processes)]:
         for secret in (hosts.token, hosts.broker.password, hosts.database.password):

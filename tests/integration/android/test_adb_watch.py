@@ -12,6 +12,7 @@ from agents.devices.adb_watch import AdbState, AdbWatch
 from agents.faults import DeviceUnreachableError
 from tests.phone.adb import AdbServer
 from tests.phone.simulated import SimulatedPhone
+from tests.processes import commands
 from tests.waiting import wait_until
 
 
@@ -80,7 +81,7 @@ def _free_port() -> int:
 
 def _servers(port: int) -> list[psutil.Process]:
     wanted = ["-P", str(port), "nodaemon", "server"]
-    return [child for child in psutil.Process().children() if child.cmdline()[1:] == wanted]
+    return [child for child, command in commands(psutil.Process().children()) if command[1:] == wanted]
 
 
 def test_a_server_of_its_own_is_started_replaced_and_ended(

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ from orchestrator.contract.vocabulary import Phase
 from orchestrator.contract.wire import CONTRACT_VERSION, device_queue, private_keys
 from orchestrator.models.definition import load_definitions
 from orchestrator.models.manifest import Manifest, write_manifest
+from orchestrator.store.database import Database
 from tests.unit.domain.builders import device, page_report
 from tests.waiting import wait_until
 
@@ -56,7 +57,8 @@ _PRETENDED: dict[str, Validation] = {
         reference_source="a reference",
     ),
 }
-LEASE_SECONDS = 3.0
+ANSWER_SECONDS: Final = 60.0
+"""Longest time for which an answer or a message is waited for, on a machine that does much else."""
 PLAIN: Final = False
 """As a client's `verify`, of one that speaks plain HTTP: reading the authorities would take it longer than a test."""
 ON_BOTH_DATABASES = pytest.mark.parametrize(
@@ -96,7 +98,11 @@ def free_port() -> int:
 
 
 class RunningCoordinator:
-    """`fitmatrix coordinator` with short leases, and further settings by their names."""
+    """`fitmatrix coordinator`, with settings by their names.
+
+    Its leases are as long as in a lab: what a test takes from one step to the next must not matter. A test of their end
+    lets them run out.
+    """
 
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
@@ -109,8 +115,7 @@ class RunningCoordinator:
 
     @property
     def _environment(self) -> dict[str, str]:
-        settings = {"lease_seconds": str(LEASE_SECONDS), "heartbeat_seconds": "1"} | self.settings
-        return os.environ | {f"FITMATRIX_{name.upper()}": value for name, value in settings.items()}
+        return os.environ | {f"FITMATRIX_{name.upper()}": value for name, value in self.settings.items()}
 
     def start(self) -> None:
         command = [sys.executable, "-m", "orchestrator.cli.main", "coordinator"]
@@ -123,7 +128,7 @@ class RunningCoordinator:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._ready, 60, "a ready coordinator")
+        wait_until(self._ready, ANSWER_SECONDS, "a ready coordinator")
 
     def fail_to_start(self, *flags: str) -> tuple[int, str]:
         """Exit code and what it said, in one line of words."""
@@ -132,7 +137,7 @@ class RunningCoordinator:
             [*command, "--port", str(self.port), "--data", str(self.data), *flags],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=ANSWER_SECONDS,
             check=False,
             env=self._environment,
         )
@@ -150,18 +155,24 @@ class RunningCoordinator:
         """As the kernel does it: no clean-up of any kind."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=ANSWER_SECONDS)
 
     def stop(self) -> int:
         if self._process is None:
             return 0
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=20)
+        return self._process.wait(timeout=ANSWER_SECONDS)
 
     @property
     def database_url(self) -> str:
         return self.settings.get("database_url", f"sqlite:///{self.data / 'fitmatrix.db'}")
+
+    def let_leases_run_out(self, device_id: str) -> None:
+        """As if its agent had said nothing for so long; the next sweep ends them."""
+        with closing(Database(self.database_url)) as database, database.write() as tx:
+            held = tx.leases.of_devices([device_id]).values()
+            tx.leases.renew(list(held), datetime(2000, 1, 1, tzinfo=UTC))
 
     @property
     def broker(self) -> redis.Redis:
@@ -187,10 +198,11 @@ class HandAgent:
     def __init__(self, coordinator: RunningCoordinator, *devices: DeviceRegistration, agent_id: str = "lab") -> None:
         self.devices = devices or (device(f"{agent_id}.desk"),)
         self.agent_id = agent_id
-        self._client = httpx.Client(base_url=f"{coordinator.url}/api/v1", timeout=10, verify=PLAIN)
+        self._client = httpx.Client(base_url=f"{coordinator.url}/api/v1", timeout=ANSWER_SECONDS, verify=PLAIN)
         self.answer: EnrolAnswer | None = None
         self.says: dict[str, Any] = {}
         """Fields of the status that every heartbeat gives of every device: condition, reason, health."""
+        self._received: set[tuple[str, int]] = set()
 
     def close(self) -> None:
         self._client.close()
@@ -228,8 +240,11 @@ class HandAgent:
     def device_id(self) -> str:
         return self.devices[0].id
 
-    def receive(self, device_id: str | None = None, seconds: float = 15) -> AttemptSpec:
-        """The next message of a device's queue, the first device's by default; keeps the agent alive meanwhile."""
+    def receive(self, device_id: str | None = None, seconds: float = ANSWER_SECONDS) -> AttemptSpec:
+        """The next attempt of a device's queue, the first device's by default; keeps the agent alive meanwhile.
+
+        Each attempt once: what has not been started for a while is sent again.
+        """
         device_id = device_id or self.device_id
         if self.answer is None:
             raise AssertionError("enrol first")
@@ -237,18 +252,23 @@ class HandAgent:
         with Connection(self.answer.broker_url, transport_options=own) as connection:  # type: ignore[no-untyped-call]  # kombu has no types
             queue = connection.SimpleQueue(device_queue(device_id))
 
-            def message() -> Any:
+            def message() -> AttemptSpec | None:
                 self.beat()
                 try:
                     received = queue.get(block=True, timeout=0.5)
                 except queue.Empty:
                     return None
                 received.ack()
-                return received.payload
+                spec = AttemptSpec.model_validate(received.payload[0][0])
+                name = spec.run_id, spec.number
+                if name in self._received:
+                    return None
+                self._received.add(name)
+                return spec
 
-            payload = wait_until(message, seconds, f"a message for {device_id}")
+            spec = wait_until(message, seconds, f"a message for {device_id}")
             queue.close()
-        return AttemptSpec.model_validate(payload[0][0])
+        return spec
 
     def take(self) -> AttemptSpec:
         """Receives and starts an attempt, dropping stale messages as an agent does."""
@@ -283,7 +303,7 @@ class Submitter:
     """What QA sends and asks."""
 
     def __init__(self, coordinator: RunningCoordinator, devices: str = "true") -> None:
-        self._client = httpx.Client(base_url=coordinator.url, timeout=10, verify=PLAIN)
+        self._client = httpx.Client(base_url=coordinator.url, timeout=ANSWER_SECONDS, verify=PLAIN)
         self._devices = devices
 
     def close(self) -> None:

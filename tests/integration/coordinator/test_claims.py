@@ -74,7 +74,7 @@ def test_a_device_moves_when_its_agent_says_that_it_is_gone(agent: HandAgent, qa
 
 
 def test_a_device_moves_from_a_silent_agent_when_its_lease_has_ended(
-    agent: HandAgent, qa: Submitter, claim: Claim
+    coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter, claim: Claim
 ) -> None:
     qa.submit()
     spec = agent.take()
@@ -84,6 +84,7 @@ def test_a_device_moves_from_a_silent_agent_when_its_lease_has_ended(
     said = refusals(waiting)[agent.device_id]
     assert f"Agent {agent.agent_id} may still be running {spec.run_id}" in said
     assert "enrol again then" in said
+    coordinator.let_leases_run_out(agent.device_id)
     wait_until(lambda: refusals(claim()) == {}, what="the end of the lease")
     assert owner(qa, agent) != agent.agent_id
     assert agent.report(spec).status_code == 409, "what the former agent says of it counts no more"

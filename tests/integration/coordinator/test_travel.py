@@ -101,10 +101,13 @@ def test_infrastructure_faults_get_another_attempt_and_never_a_cell(agent: HandA
     assert qa.cells(agent.device_id) == []
 
 
-def test_a_silent_device_loses_its_lease_and_its_late_report_is_evidence(agent: HandAgent, qa: Submitter) -> None:
+def test_a_silent_device_loses_its_lease_and_its_late_report_is_evidence(
+    coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter
+) -> None:
     job = qa.submit()
     first = agent.receive()
     agent.start(first)
+    coordinator.let_leases_run_out(agent.device_id)
     second = agent.receive()  # the heartbeats meanwhile do not name the first attempt
     assert (second.run_id, second.number) == (first.run_id, 2)
     assert [ref.number for ref in agent.beat(first).fenced] == [1]
@@ -121,7 +124,7 @@ def test_a_silent_device_loses_its_lease_and_its_late_report_is_evidence(agent: 
     assert len(qa.runs(job)) == 1
 
 
-def test_heartbeats_keep_a_lease_far_beyond_its_length(agent: HandAgent, qa: Submitter) -> None:
+def test_heartbeats_that_name_an_attempt_renew_its_lease(agent: HandAgent, qa: Submitter) -> None:
     qa.submit()
     spec = agent.receive()
     agent.start(spec)
