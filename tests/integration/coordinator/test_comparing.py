@@ -120,7 +120,6 @@ def test_runs_of_two_variants_take_turns_on_a_device(agent: HandAgent, qa: Submi
     for _ in range(6):
         spec = agent.take()
         order.append(spec.variant.id)
-        agent.report(spec)
-    assert order[0::2] == [order[0]] * 3
-    assert order[1::2] == [order[1]] * 3
-    assert {*order} == {*variants}
+        assert agent.report(spec).json()["counted"] is True
+    # Which of two of one size is first is up to the database, each time anew.
+    assert [{*order[turn : turn + 2]} for turn in (0, 2, 4)] == [{*variants}] * 3
