@@ -100,6 +100,7 @@ class SimulatedAgent:
         self._listening = asyncio.Event()
         self._enrol_wanted = False
         self._enrolled_at = 0.0
+        self._is_killed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -124,6 +125,7 @@ class SimulatedAgent:
 
     async def kill(self) -> None:
         """As the kernel does it: nothing is said to anybody."""
+        self._is_killed = True
         # Until they have ended: `asyncio.wait_for`, which the broker's client uses, may swallow a cancellation (it does
         # before Python 3.12 when what it waits for ends at that very moment).
         while self._tasks:
@@ -257,6 +259,8 @@ class SimulatedAgent:
         self._counters.dropped += 1
 
     def _receive(self, payload: Any, at: float) -> None:
+        if self._is_killed:
+            return  # a task that has swallowed its cancellation: what came at that moment is lost with the agent
         try:
             spec = AttemptSpec.model_validate(payload)
         except ValidationError:
