@@ -294,7 +294,7 @@ def test_a_killed_browser_is_a_crash(attempts: Attempts, devices: dict[str, Desk
 
 
 def test_a_page_that_never_reports_is_a_timeout(attempts: Attempts, devices: dict[str, DesktopDevice]) -> None:
-    outcome = attempts.run("hang", devices["this machine"], silence=0.5)
+    outcome = attempts.run("hang", devices["this machine"], silence=3)
     fault = outcome.report.fault
     assert fault is not None
     assert (fault.code, fault.origin, fault.transient) == (FaultCode.TIMEOUT, FaultOrigin.PAGE, False)

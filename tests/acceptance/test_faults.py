@@ -216,7 +216,7 @@ def test_a_runtime_that_fails(
 
 
 def test_a_promise_that_never_settles(failing: Callable[..., Tried]) -> None:
-    fault = fault_of(failing("never-settles", "plain desk", Timeouts(whole=60, silence=2)))
+    fault = fault_of(failing("never-settles", "plain desk", Timeouts(whole=60, silence=6)))
     assert (fault.code, fault.origin, fault.phase) == (FaultCode.TIMEOUT, PAGE, Phase.DOWNLOAD)
     assert any(text.startswith("last page event: phase download") for text in fault.evidence)
 

@@ -10,7 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-_END_SECONDS = 10.0
+_END_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
 
 
@@ -61,7 +62,7 @@ class AdbServer:
             self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def adb(self, *arguments: str, seconds: float = 10) -> str:
+    def adb(self, *arguments: str, seconds: float = _ANSWER_SECONDS) -> str:
         """The standard output of one adb command. Raises AdbError with what adb said."""
         done = self.run(*arguments, seconds=seconds)
         if done.returncode != 0:
@@ -69,7 +70,7 @@ class AdbServer:
             raise AdbError(f"adb {' '.join(arguments)} ended with {done.returncode}: {said}")
         return done.stdout
 
-    def run(self, *arguments: str, seconds: float = 10) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = _ANSWER_SECONDS) -> subprocess.CompletedProcess[str]:
         """One adb command with its exit status. Raises AdbError when it does not end in time."""
         try:
             return subprocess.run(

@@ -55,7 +55,7 @@ def test_a_quarantined_device_takes_nothing(lab: Lab) -> None:
 
 
 def test_a_stopped_worker_process_is_replaced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.worker_process._SILENT_SECONDS", 3.0)
+    monkeypatch.setattr("agents.worker_process._SILENT_SECONDS", 10.0)
     lab.start()
     lab.send("run-1", behaviour="wait")
     os.kill(lab.running("run-1")["pid"], signal.SIGSTOP)

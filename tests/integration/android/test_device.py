@@ -128,21 +128,22 @@ def test_a_phone_in_another_state_is_explained(
 def test_a_hung_shell_holds_nothing_up(
     device: AndroidDevice, phone: SimulatedPhone, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.devices.android_health._CLOCK_SECONDS", 0.5)
-    monkeypatch.setattr("agents.probes.logcat._MARK_SECONDS", 0.5)
-    monkeypatch.setattr("agents.probes.android_energy._ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(Adb.shell, "__kwdefaults__", {"seconds": 0.5})
-    recorders = device.recorders()
-    phone.hang_shell()
-    for recorder in recorders:
-        recorder.start()
-    with pytest.raises(DeviceUnreachableError, match="did not answer within"):
-        device.health()
-    with pytest.raises(DeviceUnreachableError):
-        device.prepare(journal, _PORT)
-    for recorder in recorders:
-        recorder.stop()
-        recorder.write(tmp_path)
+    with monkeypatch.context() as impatient:
+        impatient.setattr("agents.devices.android_health._CLOCK_SECONDS", 0.5)
+        impatient.setattr("agents.probes.logcat._MARK_SECONDS", 0.5)
+        impatient.setattr("agents.probes.android_energy._ANSWER_SECONDS", 0.5)
+        impatient.setattr(Adb.shell, "__kwdefaults__", {"seconds": 0.5})
+        recorders = device.recorders()
+        phone.hang_shell()
+        for recorder in recorders:
+            recorder.start()
+        with pytest.raises(DeviceUnreachableError, match="did not answer within"):
+            device.health()
+        with pytest.raises(DeviceUnreachableError):
+            device.prepare(journal, _PORT)
+        for recorder in recorders:
+            recorder.stop()
+            recorder.write(tmp_path)
     phone.hang_shell(False)
     assert device.restore(journal) == []
 
