@@ -165,7 +165,7 @@ class BenchDevice(DesktopDevice):
         return [littered] if littered is not None else []
 
 
-PATIENCE = Patience(between=0.1, answer=3.0, hang=9.0, overtime=3.0, put_back=[0.3])
+PATIENCE = Patience(between=0.1, answer=3.0, hang=6.0, overtime=2.0, put_back=[0.3])
 """Short where a test waits for it to end, long where it must not end while a busy machine takes a nap."""
 
 
