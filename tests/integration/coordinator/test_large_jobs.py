@@ -6,13 +6,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.coordinator.lab import (
-    ON_BOTH_DATABASES,
-    HandAgent,
-    RunningCoordinator,
-    Submitter,
-    device,
-)
+from tests.integration.coordinator.lab import ON_BOTH_DATABASES, HandAgent, RunningCoordinator, Submitter
+from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 
 pytestmark = ON_BOTH_DATABASES
