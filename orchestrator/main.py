@@ -43,7 +43,8 @@ from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Caller
 from orchestrator.exposure import check_certificate, check_tokens, exposures
 from orchestrator.lab_file import LabFile, LabFileError
-from orchestrator.models.catalog import load_catalog
+from orchestrator.large_jobs import SubmissionDesk, SubmissionProcess
+from orchestrator.models.catalog import CatalogOnDisk
 from orchestrator.models.definition import CatalogError, size_class
 from orchestrator.object_storage import ObjectStorage, StorageError
 from orchestrator.pages import PACKAGED_BUILD, PageBuilds, PagesMissingError
@@ -73,6 +74,7 @@ from orchestrator.settings import CoordinatorSettings, StartupError
 from orchestrator.signing import SigningError, SigningKey
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
+from orchestrator.submission_process import Place
 from orchestrator.telemetry.cells import CellText
 from orchestrator.telemetry.counting import CountedPoster, Telemetry
 from orchestrator.telemetry.exposition import Exposition
@@ -99,16 +101,6 @@ _COLLECT_AFTER: Final = (10_000, 20, 20)
 _TURN_SECONDS: Final = 0.0002
 """How long a thread may go on while others wait. A request takes a dozen turns: by Python's own 5 ms it would wait for
 a large job's expansion a dozen times as long as it works."""
-
-
-class DirectoryCatalog:
-    """The catalog as it is on disk now: a variant built while the coordinator runs is seen at once."""
-
-    def __init__(self, data: Path) -> None:
-        self._data = data
-
-    def variants(self) -> Mapping[str, Variant]:
-        return load_catalog(self._data).variants
 
 
 def serve(settings: CoordinatorSettings) -> None:
@@ -158,7 +150,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     """The whole coordinator but for its socket; `stack` stops what was started."""
     blobs = BlobStore(settings.data / "blobs")
     page_builds = PageBuilds(settings.data / "page-builds", blobs)
-    catalog = DirectoryCatalog(settings.data)
+    catalog = CatalogOnDisk(settings.data)
     artifacts = _artifact_store(settings.blobs_url)
     try:
         rates = RateLimits(settings.write_limit, settings.failure_limit)
@@ -168,7 +160,8 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         ) from error
     try:
         lab_plan = LabFile(settings.lab) if settings.lab else LabPlan
-        database = Database(settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}")
+        database_url = settings.database_url or f"sqlite:///{settings.data / 'fitmatrix.db'}"
+        database = Database(database_url)
         stack.callback(database.close)
         database.migrate()
         check_tokens(settings, _administrators(database))
@@ -251,8 +244,12 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
             authentication.freshen()
         return authentication.is_still_let_in(caller)
 
+    submission = Submission(database, catalog, _now, wake, lab_plan)
+    submission_process = SubmissionProcess(Place(database_url, settings.data, settings.lab), database)
+    stack.callback(submission_process.stop)
+
     state = ApiState(
-        submission=Submission(database, catalog, _now, wake, lab_plan),
+        submission=SubmissionDesk(submission, submission_process, database, catalog, wake),
         cancelling=Cancelling(database, _now, wake),
         custody=custody,
         waiting=waiting,

@@ -13,6 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agents.attempt import AttemptOutcome, run_attempt
 from agents.attempt_page import AttemptPage
 from agents.compressed_files import SUFFIX, CompressedFiles, loaded_with
@@ -24,7 +26,7 @@ from orchestrator.blobs import BlobStore
 from orchestrator.contract.attempt import AttemptReport, AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.job import Criteria, Timeouts, Workload, Workloads
-from orchestrator.contract.page import PageReport, PageSpec
+from orchestrator.contract.page import GenerationSample, PageReport, PageSpec
 from orchestrator.contract.vocabulary import Backend
 from orchestrator.domain.judgement import Judgement, judge
 from orchestrator.models.build import build_variants
@@ -250,3 +252,11 @@ class Workbench:
 def new_workbench(devices: str = DEVICES) -> Workbench:
     """A workbench in a short-named temporary directory, which Chromium's sockets need."""
     return Workbench(Path(tempfile.mkdtemp(prefix="fm-")), devices)
+
+
+def assert_times_of_chunks(sample: GenerationSample, chunks: int) -> None:
+    """Each in its turn, from the first to the last of what was measured."""
+    assert len(sample.chunk_ms) == chunks
+    assert sample.chunk_ms == sorted(sample.chunk_ms)
+    assert sample.chunk_ms[0] == pytest.approx(sample.ttft_ms, abs=0.01)
+    assert sample.chunk_ms[-1] - sample.chunk_ms[0] == pytest.approx(sample.decode_ms, abs=0.01)

@@ -25,7 +25,7 @@ from orchestrator.services.importing import Imports
 from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.observing import Observing
 from orchestrator.services.reading import Reading
-from orchestrator.services.submission import Submission
+from orchestrator.services.submission import TakesJobs
 from orchestrator.services.users import Users
 from orchestrator.services.waiting import Waiting
 from orchestrator.services.webhooks import Webhooks
@@ -34,7 +34,7 @@ from orchestrator.signing import SigningKey
 
 @dataclass(frozen=True)
 class ApiState:
-    submission: Submission
+    submission: TakesJobs
     cancelling: Cancelling
     reading: Reading
     matrix: MatrixReading

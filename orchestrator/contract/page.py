@@ -1,6 +1,6 @@
 """What a model page reads and what it says. TypeScript types are generated from this module."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, JsonValue
 
@@ -86,6 +86,10 @@ class PageEnvironment(Message):
     adapter: GpuAdapter | None = None
 
 
+MOST_CHUNKS: Final = 1_000
+"""Of one generation, whose times are kept."""
+
+
 class GenerationSample(Message):
     """One generation.
 
@@ -100,6 +104,8 @@ class GenerationSample(Message):
     decode_ms: Milliseconds
     source: Annotated[str, Field(pattern=r"^(clock|runtime)$")] = "clock"
     """`clock`: the page timed its callbacks; `runtime`: the runtime's own benchmark counters."""
+    chunk_ms: list[Milliseconds] = Field(default_factory=list, max_length=MOST_CHUNKS)
+    """When each chunk came, from the start of the generation, of so many at most; empty where `source` is `runtime`."""
 
 
 class InferenceSample(Message):

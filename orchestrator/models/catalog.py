@@ -1,6 +1,7 @@
 """The model catalog: every variant the files define, with the files of those that have been built."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,16 @@ def load_catalog(data_dir: Path, directory: Path = CATALOG_DIRECTORY) -> Catalog
             variant = variant.model_copy(update={"files": manifest.files, "validation": manifest.validation})
         variants[variant.id] = variant
     return Catalog(variants)
+
+
+class CatalogOnDisk:
+    """The catalog as it is now, whenever it is asked: a variant built while the coordinator runs is seen at once."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    def variants(self) -> Mapping[str, Variant]:
+        return load_catalog(self._data).variants
 
 
 def built_manifest(data_dir: Path, blobs: BlobStore, variant: str, recipe_digest: str) -> Manifest | None:

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from orchestrator.contract.device import DeviceHealth
-from orchestrator.contract.page import PageReport
+from orchestrator.contract.page import GenerationSample, PageReport
 from orchestrator.presentation.evidence import MemoryOverTime, thinned
 from orchestrator.presentation.words import byte_count, percent, plain, seconds, significant
 
 _MOST_POINTS: Final = 2_000
 _TABLE_ROWS: Final = 24
+_SHOWN_REPETITIONS: Final = 5
 
 Value = float | None
 
@@ -42,7 +44,7 @@ class Chart:
     unit: str
     """`bytes`, `seconds`, `share` or `celsius`."""
     across: str
-    """What the points are ordered by: `seconds`, `repetition` or `time`."""
+    """What the points are ordered by: `seconds`, `repetition`, `chunk` or `time`."""
     x: Sequence[float]
     """For `time` in seconds since 1970."""
     series: Sequence[Series]
@@ -86,7 +88,7 @@ class Chart:
         match self.across:
             case "time":
                 return f"{datetime.fromtimestamp(x, UTC):%m-%d %H:%M} UTC"
-            case "repetition":
+            case "repetition" | "chunk":
                 return f"{x:g}"
             case _:
                 return f"{significant(x)} s"
@@ -117,10 +119,25 @@ def repetition_charts(page: PageReport) -> list[Chart]:
         charts.append(
             _by_repetition("next-token", "Time of each further token, mean of a repetition", "each further token", each)
         )
+        charts += _chunk_charts(generations)
     if page.inference_samples:
         latencies = [sample.latency_ms / 1000 for sample in page.inference_samples]
         charts.append(_by_repetition("latency", "Latency of each inference", "latency", latencies))
     return charts
+
+
+def _chunk_charts(generations: Sequence[GenerationSample]) -> list[Chart]:
+    """From chunk to chunk of a few repetitions: what stutters is seen here. Nothing where no chunk was timed."""
+    timed = [(number, sample.chunk_ms) for number, sample in enumerate(generations, 1) if len(sample.chunk_ms) > 1]
+    if not timed:
+        return []
+    shown = [timed[index] for index in thinned(range(len(timed)), _SHOWN_REPETITIONS)]
+    most = max(len(times) for _, times in shown)
+    series = []
+    for number, times in shown:
+        gaps: list[Value] = [(later - earlier) / 1000 for earlier, later in pairwise(times)]
+        series.append(Series(f"repetition {number}", gaps + [None] * (most - len(times))))
+    return [Chart("chunks", "From one chunk to the next", "seconds", "chunk", range(2, most + 1), series)]
 
 
 def health_charts(history: Sequence[DeviceHealth]) -> list[Chart]:

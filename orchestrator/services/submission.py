@@ -29,6 +29,13 @@ class EarlierRuns(Protocol):
     def get(self, run_ids: Sequence[str]) -> dict[str, Run]: ...
 
 
+class TakesJobs(Protocol):
+    """What `Submission` does, wherever it is done."""
+
+    def submit(self, spec: JobSpec, submitter: str, idempotency_key: str | None = None) -> tuple[Job, bool]: ...
+    def preview(self, spec: JobSpec) -> JobPreview: ...
+
+
 @dataclass(frozen=True)
 class _Plan:
     """A job's runs, before any of them is written."""

@@ -1,7 +1,7 @@
 """The engine, transactions and migrations."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -234,12 +234,20 @@ class Database:
             tx = SqlTransaction(session, self._memory)
             yield tx
             committed = tx.write_notes()
-        for listener in self._listeners:
-            listener(committed)
+        self.announce(committed)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Keeps the writers of this process out while another writes on its behalf."""
+        return self._writing.turn()
 
     def listen(self, listener: Callable[[Committed], None]) -> None:
         """Calls it after every commit of this process, on the thread that committed; it must not wait."""
         self._listeners.append(listener)
+
+    def announce(self, committed: Committed) -> None:
+        """Tells the listeners of a commit, also of one that another process made on behalf of this one."""
+        for listener in self._listeners:
+            listener(committed)
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:

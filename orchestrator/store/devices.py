@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, case, delete, exists, insert, literal, select, tuple_, update
+from sqlalchemy import Row, Select, bindparam, case, delete, exists, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.device import DeviceHealth, DeviceProbe, DeviceRegistration
@@ -137,6 +137,9 @@ class DeviceRepository:
             for chunk in chunks(devices)
             for record in self._records(_DEVICE.where(DEVICES.c.id.in_(chunk)))
         }
+
+    def count(self) -> int:
+        return self._session.scalar(select(func.count()).select_from(DEVICES)) or 0
 
     def all(self) -> list[DeviceRecord]:
         return list(self._records(_DEVICE.order_by(DEVICES.c.id)))

@@ -110,6 +110,18 @@ class Writing:
             self._leave()
         shared.wait()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Nobody of this process writes meanwhile: for another process that writes on its behalf."""
+        self._turn.take()
+        try:
+            shared, self._open = self._open, None
+            if shared is not None:
+                shared.end()
+            yield
+        finally:
+            self._turn.pass_on()
+
     def _begin(self) -> _SharedCommit:
         connection = self._engine.connect()
         try:

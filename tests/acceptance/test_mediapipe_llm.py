@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.contract.job import Workload
 from orchestrator.contract.vocabulary import Backend, Verdict
-from tests.workbench import Tried, Workbench, built, new_workbench, workload_of
+from tests.workbench import Tried, Workbench, assert_times_of_chunks, built, new_workbench, workload_of
 
 WEBGPU = Backend.WEBGPU
 
@@ -31,6 +31,7 @@ def test_a_bin_says_what_an_independent_implementation_says(bench: Workbench, va
     for sample in page.generation_samples:
         # One callback brings three tokens.
         assert (sample.tokens_in, sample.tokens_out, sample.first_chunk_tokens) == (100, 9, 3)
+        assert_times_of_chunks(sample, 3)
     assert page.gpu_memory is not None
     # The weights themselves are in the ledger: 345 thousand of them.
     bits = 8 if variant.endswith("int8") else 4
@@ -70,6 +71,7 @@ def test_a_task_runs_and_says_each_token(bench: Workbench) -> None:
     assert first == second
     for sample in tried.completed.generation_samples:
         assert (sample.tokens_in, sample.tokens_out, sample.first_chunk_tokens) == (40, 8, 1)
+        assert_times_of_chunks(sample, 8)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from orchestrator.contract.catalog import EmbeddingValidation, LabelValidation, 
 from orchestrator.contract.page import PageReport
 from orchestrator.contract.vocabulary import Backend, FaultCode, Phase
 from orchestrator.domain.validation import cosine
-from tests.workbench import Tried, Workbench, built, new_workbench, workload_of
+from tests.workbench import Tried, Workbench, assert_times_of_chunks, built, new_workbench, workload_of
 
 FLAWLESS_TOKENS = 31
 """The longest pass that ONNX Runtime's WebGPU attention gets right on the software adapter of these tests.
@@ -122,6 +122,7 @@ def test_a_dtype_generates_what_its_reference_says(bench: Workbench, name: str, 
     assert page.validation.texts[0] == page.validation.texts[1] != ""
     (sample,) = page.generation_samples
     assert (sample.tokens_in, sample.tokens_out, sample.first_chunk_tokens) == (16, 8, 1)
+    assert_times_of_chunks(sample, 8)
 
 
 def test_garbage_of_a_kernel_that_the_gpu_cannot_run_is_caught(bench: Workbench) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.contract.catalog import TextValidation, Variant
 from orchestrator.contract.vocabulary import Backend, FaultCode
-from tests.workbench import Workbench, built, new_workbench, workload_of
+from tests.workbench import Workbench, assert_times_of_chunks, built, new_workbench, workload_of
 
 WRONG_TOKEN = 1_000
 
@@ -37,6 +37,7 @@ def test_a_gguf_file_runs_as_it_is(bench: Workbench, smollm2: Variant) -> None:
         assert (sample.tokens_in, sample.tokens_out, sample.first_chunk_tokens) == (16, 8, 1)
         assert sample.ttft_ms > 0
         assert sample.decode_ms > 0
+        assert_times_of_chunks(sample, 8)
     validation, reference = reference_of(smollm2)
     assert page.validation is not None
     assert len(page.validation.texts) == 2

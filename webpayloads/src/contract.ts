@@ -144,6 +144,10 @@ export interface GpuAdapter {
  * decode speed is (tokens_out − first_chunk_tokens) / decode_ms.
  */
 export interface GenerationSample {
+  /**
+   * @maxItems 1000
+   */
+  chunk_ms?: number[];
   decode_ms: number;
   first_chunk_tokens?: number;
   source?: string;

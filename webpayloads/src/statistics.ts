@@ -1,6 +1,14 @@
 /** Figures for the person who watches the page; the coordinator computes its own from the raw samples. */
 import type { GenerationSample, InferenceSample } from './contract';
 
+/** Of one generation, as the contract has it. */
+const MOST_CHUNKS = 1000;
+
+/** When each chunk came, in ms from `start`; of so many as the contract takes, to the clock's own resolution. */
+export function chunkTimes(start: number, times: readonly number[]): number[] {
+  return times.slice(0, MOST_CHUNKS).map((at) => Math.round((at - start) * 1000) / 1000);
+}
+
 export function median(values: readonly number[]): number | null {
   const sorted = [...values].sort((a, b) => a - b);
   const upper = sorted[sorted.length >> 1];

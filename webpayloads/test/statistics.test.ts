@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { bytes, duration } from '../src/format';
-import { cosine, generationFigures, inferenceFigures, leadingAgreement, median } from '../src/statistics';
+import { chunkTimes, cosine, generationFigures, inferenceFigures, leadingAgreement, median } from '../src/statistics';
 
 test.each([
   [[], null],
@@ -10,6 +10,11 @@ test.each([
   [[4, 1, 3, 2], 2.5],
 ])('median of %j is %j', (values, expected) => {
   expect(median(values)).toBe(expected);
+});
+
+test('chunks have the times since the start, of so many as the contract takes', () => {
+  expect(chunkTimes(10, [12.5, 20, 20.000_4])).toEqual([2.5, 10, 10]);
+  expect(chunkTimes(0, Array.from({ length: 1_001 }, (_, at) => at))).toHaveLength(1_000);
 });
 
 test('decode speed leaves out what came with the first chunk', () => {

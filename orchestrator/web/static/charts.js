@@ -49,7 +49,7 @@
     const line = resolved("--line");
     const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui, sans-serif" };
     const isTime = told.across === "time";
-    const across = { seconds: (value) => `${short(value)} s`, repetition: (value) => `${short(value)}` }[told.across];
+    const across = { seconds: (value) => `${short(value)} s`, repetition: (value) => short(value), chunk: (value) => short(value) }[told.across];
     const few = told.x.length <= 60;
     return {
       width,
@@ -59,7 +59,7 @@
       legend: { live: true, markers: { dash: (_, index) => (index === 1 ? "solid" : index % 2 ? "dotted" : "dashed") } },
       scales: { x: { time: isTime }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), (most ?? 1) * 1.05 || 1] } },
       axes: [
-        isTime ? { ...axis, values: (_, ticks) => ticks.map((tick) => moment(tick, false)) } : { ...axis, values: (_, ticks) => ticks.map(across), incrs: told.across === "repetition" ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },
+        isTime ? { ...axis, values: (_, ticks) => ticks.map((tick) => moment(tick, false)) } : { ...axis, values: (_, ticks) => ticks.map(across), incrs: told.across === "repetition" || told.across === "chunk" ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },
         { ...axis, size: 68, values: (_, ticks) => ticks.map((value) => words(told.unit, value)) },
       ],
       series: [

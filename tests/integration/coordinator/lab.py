@@ -165,6 +165,12 @@ class RunningCoordinator:
         return self._process.wait(timeout=ANSWER_SECONDS)
 
     @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise AssertionError("start it first")
+        return self._process.pid
+
+    @property
     def database_url(self) -> str:
         return self.settings.get("database_url", f"sqlite:///{self.data / 'fitmatrix.db'}")
 

@@ -268,7 +268,9 @@ def page_report(**changes: Any) -> PageReport:
         "load_ms": 2310,
         "generation_samples": [
             GenerationSample(tokens_in=32, tokens_out=16, ttft_ms=612, decode_ms=1327),
-            GenerationSample(tokens_in=32, tokens_out=16, ttft_ms=640, decode_ms=1400),
+            GenerationSample(
+                tokens_in=32, tokens_out=16, ttft_ms=640, decode_ms=1400, chunk_ms=[640.0 + 280 * at for at in range(6)]
+            ),
         ],
         "gpu_memory": GpuMemory(peak_bytes=48_000_000, live_bytes=0, largest_buffer_bytes=28_000_000, buffers=210),
         "wasm_peak_bytes": 420_000_000,

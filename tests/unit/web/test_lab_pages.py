@@ -225,11 +225,15 @@ def test_a_run_draws_its_phases_and_curves(web: TestClient, reads: HandMade) -> 
     for words in ("24 of 100 points", "renderer", "model/m.onnx 200 5 MB finished", "3 more are not shown"):
         assert words in read.text, words
     charts = [str(found["data-chart"]) for _, found in read.elements if "data-chart" in found]
-    assert charts == [f"/runs/run-1/attempts/1/charts/{name}" for name in ("memory", "first-token", "next-token")]
+    names = ("memory", "first-token", "next-token", "chunks")
+    assert charts == [f"/runs/run-1/attempts/1/charts/{name}" for name in names]
     told = web.get(charts[0]).json()
     assert (told["unit"], told["across"], len(told["x"])) == ("bytes", "seconds", 100)
     assert [one["name"] for one in told["series"]] == ["all processes", "renderer", "browser"]
     assert all(len(one["values"]) == 100 for one in told["series"])
+    told = web.get(charts[3]).json()
+    assert (told["unit"], told["across"], told["x"]) == ("seconds", "chunk", [2, 3, 4, 5, 6])
+    assert told["series"] == [{"name": "repetition 2", "values": [pytest.approx(0.28)] * 5}]
     assert web.get(charts[1]).json()["series"][0]["values"] == [0.612, 0.64]
 
 

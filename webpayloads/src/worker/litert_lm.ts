@@ -62,6 +62,7 @@ class LiteRtLm implements RuntimeAdapter {
         ttft_ms: answer.ttftMs,
         decode_ms: answer.decodeMs,
         source: 'runtime',
+        chunk_ms: [],
       },
     };
   }

@@ -9,6 +9,7 @@ import { maxTokensOf } from '../options';
 import type { Sample } from '../messages';
 import { fill } from '../prompt';
 import type { Hooks, Ready, RuntimeAdapter, Validation, Workload } from '../runtime';
+import { chunkTimes } from '../statistics';
 import { modelOf, type Model } from './mediapipe_files';
 import { serve } from './serve';
 
@@ -103,6 +104,10 @@ class MediaPipeLlm implements RuntimeAdapter {
         ttft_ms: first.at - start,
         decode_ms: last.at - first.at,
         source: 'clock',
+        chunk_ms: chunkTimes(
+          start,
+          chunks.map((chunk) => chunk.at),
+        ),
       },
     };
   }

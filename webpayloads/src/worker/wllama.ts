@@ -9,6 +9,7 @@ import { maxTokensOf } from '../options';
 import type { Sample } from '../messages';
 import { words } from '../prompt';
 import type { Hooks, Ready, RuntimeAdapter, Validation, Workload } from '../runtime';
+import { chunkTimes } from '../statistics';
 import type { ModelFiles } from './model_files';
 import { serve } from './serve';
 
@@ -126,6 +127,10 @@ class WllamaAdapter implements RuntimeAdapter {
         ttft_ms: first.at - start,
         decode_ms: last.at - first.at,
         source: 'clock',
+        chunk_ms: chunkTimes(
+          start,
+          pieces.map((piece) => piece.at),
+        ),
       },
     };
   }

@@ -10,6 +10,7 @@ import type { TextGenerationWorkload, TextValidation, ValidationOutput } from '.
 import { PageFault } from '../../errors';
 import type { Sample } from '../../messages';
 import { words } from '../../prompt';
+import { chunkTimes } from '../../statistics';
 import { Context, newCache, presentOf } from './cache';
 import { encode, encoded, floats, type Loaded } from './library';
 import { argmax, countNonFinite } from './logits';
@@ -77,6 +78,7 @@ export class Generation {
         ttft_ms: first - start,
         decode_ms: last - first,
         source: 'clock',
+        chunk_ms: chunkTimes(start, clock.times),
       };
       return { kind: 'generation', sample };
     };
