@@ -29,6 +29,14 @@ def named(processes: Iterable[psutil.Process], part: str) -> list[psutil.Process
     return found
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Also one that its parent has not asked for."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def end_role(scratch: Path, role: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
     """Ends what has this role in the browser of the attempt in this directory: 'browser' itself, 'renderer', …"""
     living = processes_of(scratch)

@@ -4,13 +4,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import psutil
 
 from tests.chaos.diary import Diary
 from tests.chaos.lab import LEASE_SECONDS, ChaosLab
 from tests.chaos.orders import Cancellation, Hold
 from tests.chaos.people import SUBMITTERS
+from tests.processes import commands
 
 Harm = Callable[[ChaosLab, random.Random, Diary], None]
 
@@ -57,6 +61,17 @@ def restart_coordinator(lab: ChaosLab, chance: random.Random, diary: Diary) -> N
     with diary.note("coordinator restarted", f"the one at {victim.port}"):
         victim.stop()
         lab.revive(victim)
+
+
+def kill_submission_process(lab: ChaosLab, chance: random.Random, diary: Diary) -> None:
+    """One of those that take large jobs in, perhaps in the middle of one."""
+    for coordinator in chance.sample(lab.coordinators, len(lab.coordinators)):
+        with suppress(psutil.NoSuchProcess):
+            for process, command in commands(psutil.Process(coordinator.pid).children()):
+                if any("submission_process" in word for word in command):
+                    with diary.note("submission process killed", f"of the coordinator at {coordinator.port}"):
+                        process.kill()
+                    return
 
 
 def restart_postgres(lab: ChaosLab, chance: random.Random, diary: Diary) -> None:
@@ -129,6 +144,7 @@ def _hold(
 HARMS: Final[dict[str, tuple[float, Sequence[tuple[int, Harm]]]]] = {
     "agents": (2.0, [(2, kill_agent), (3, kill_worker)]),
     "coordinators": (8.0, [(4, kill_coordinator), (1, kill_both_coordinators), (1, restart_coordinator)]),
+    "large jobs": (4.0, [(1, kill_submission_process)]),
     "database": (14.0, [(1, restart_postgres)]),
     "broker": (4.0, [(2, restart_broker), (2, flush_broker), (2, delay_messages)]),
     "work": (3.0, [(9, cancel_run), (1, cancel_job)]),

@@ -49,10 +49,20 @@ class Shape:
     """Longest time after it in which there may be no less to do than before."""
     pace: float
     """Multiplies the pauses between harms."""
+    large_job_every: int
+    """One of so many jobs is taken in by a process of its own; with 0 none is."""
 
 
 SHORT: Final = Shape(
-    runs=100, agents=4, devices_per_agent=3, sharing=2, run_seconds=0.6, harm_seconds=20, patience_seconds=60, pace=0.6
+    runs=100,
+    agents=4,
+    devices_per_agent=3,
+    sharing=2,
+    run_seconds=0.6,
+    harm_seconds=20,
+    patience_seconds=60,
+    pace=0.6,
+    large_job_every=0,
 )
 LONG: Final = Shape(
     runs=2_000,
@@ -63,6 +73,7 @@ LONG: Final = Shape(
     harm_seconds=360,
     patience_seconds=90,
     pace=1.0,
+    large_job_every=8,
 )
 
 

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ _STALE: Final = 100
 _SUBMITTING: Final = 0.6
 """Share of the time of harm in which jobs come."""
 _AUTO: Final = 0
+_LARGE_RUNS: Final = 2_000
 _TOLD: Final = 3
 """Violations whose runs' stories are told."""
 
@@ -67,7 +68,7 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
         engine = create_engine(lab.database_url, pool_pre_ping=True)
         watch = Watch(engine.execution_options(isolation_level="REPEATABLE READ"))
         copyist = Copyist(lab.broker_url, random.Random(f"{seed}/copies"), _COPIED_SHARE, 2 * LEASE_SECONDS)
-        submitter = _Submitter(lab.people, shape, seed)
+        submitter = _Submitter(lab.people, shape, seed, lab.fleet.device_ids)
         tormentors = [Tormentor(name, lab, diary, seed) for name in HARMS]
         began = time.monotonic()
         for thread in (watch, copyist, submitter, *tormentors):
@@ -101,12 +102,13 @@ def torment(seed: int, shape: Shape, scratch: Path) -> Account:
 class _Submitter(threading.Thread):
     """Submits jobs now and then, each until it is told that it was taken; some of them a second time."""
 
-    def __init__(self, people: People, shape: Shape, seed: int) -> None:
+    def __init__(self, people: People, shape: Shape, seed: int, devices: Sequence[str]) -> None:
         super().__init__(name="submitter", daemon=True)
         self.jobs: set[str] = set()
         self.keys = 0
         self.error: BaseException | None = None
         self._people = people
+        self._devices = devices
         self._shape = shape
         self._chance = random.Random(f"{seed}/jobs")
 
@@ -146,6 +148,9 @@ class _Submitter(threading.Thread):
     def _job(self, submitted: int) -> dict[str, Any]:
         """Not much larger than what is left to submit."""
         devices = self._shape.agents * self._shape.devices_per_agent
+        every = self._shape.large_job_every
+        if every and self.keys % every == 0:
+            return self._large_job(submitted, devices)
         agent = self._chance.randrange(-1 if self._shape.runs - submitted > 3 * devices else 0, self._shape.agents)
         return {
             "name": f"chaos after {submitted}",
@@ -154,6 +159,17 @@ class _Submitter(threading.Thread):
             "repeats": self._chance.choice([1, 2, 3, _AUTO]) or "auto",
             "priority": self._chance.choice([20, 50, 80]),
             "devices": "true" if agent < 0 else f'id.startsWith("fleet-{agent:03d}.")',
+        }
+
+    def _large_job(self, submitted: int, devices: int) -> dict[str, Any]:
+        """For one device: that it could have so many runs, were it for all, is what makes it large."""
+        device = self._chance.choice(self._devices)
+        return {
+            "name": f"large after {submitted}",
+            "variants": [VARIANT, FORCED, LABELLED],
+            "backends": ["wasm"],
+            "repeats": _LARGE_RUNS // (3 * devices) + 1,
+            "devices": f'id == "{device}"',
         }
 
 

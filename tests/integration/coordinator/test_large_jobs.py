@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from tests.integration.coordinator.lab import ON_BOTH_DATABASES, HandAgent, RunningCoordinator, Submitter
+from tests.processes import commands, has_ended
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 
@@ -31,11 +32,8 @@ def large(coordinator: RunningCoordinator, fleet: HandAgent) -> Iterator[Submitt
 
 
 def helper(coordinator: RunningCoordinator) -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process(coordinator.pid).children()
-        if any("submission_process" in word for word in child.cmdline())
-    ]
+    children = commands(psutil.Process(coordinator.pid).children())
+    return [child for child, command in children if any("submission_process" in word for word in command)]
 
 
 def test_a_large_job_is_there_whole_and_its_devices_begin(
@@ -84,7 +82,7 @@ def test_the_process_ends_with_a_coordinator_that_is_killed(
     assert large.preview(repeats=REPEATS)["runs"] == DEVICES * REPEATS
     (process,) = helper(coordinator)
     coordinator.kill()
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, what="its end")
+    wait_until(lambda: has_ended(process), what="its end")
     coordinator.start()
     fleet.beat()
     assert httpx.get(f"{coordinator.url}/readyz").status_code == 200
