@@ -119,8 +119,11 @@ def _panels() -> Iterator[Panel]:
     )
     yield lines(
         "Verdicts that changed",
-        "Settled cells that came to another verdict.",
-        [over_time("sum by (before, to) (increase(fitmatrix_cell_flips_total[1h]))", "{{before}} → {{to}}")],
+        "Settled cells that came to another verdict, and regressions: those that do not fit any more.",
+        [
+            over_time("sum by (before, to) (increase(fitmatrix_cell_flips_total[1h]))", "{{before}} → {{to}}"),
+            over_time("sum by (to) (increase(fitmatrix_regressions_total[1h]))", "regressed to {{to}}"),
+        ],
         width=8,
     )
     yield _newest_cells()

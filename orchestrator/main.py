@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import IO, Final
 
 import uvicorn
@@ -75,7 +76,6 @@ from orchestrator.signing import SigningError, SigningKey
 from orchestrator.store.database import Database, DatabaseError
 from orchestrator.store.events import Committed
 from orchestrator.submission_process import Place
-from orchestrator.telemetry.cells import CellText
 from orchestrator.telemetry.counting import CountedPoster, Telemetry
 from orchestrator.telemetry.exposition import Exposition
 from orchestrator.telemetry.lab import LabCollector
@@ -219,19 +219,22 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
 
     matrix = MatrixReading(database, _now, lab_plan)
     observing = Observing(database, reading, _now)
+    exposition = Exposition(telemetry.registry, matrix)
     telemetry.registry.register(LabCollector(observing.figures, lambda: feed.readers, settings.data))
 
     def committed(changes: Committed) -> None:
         for run in changes.finished:
             telemetry.run_finished(run)
-        for before, to in changes.flips:
-            telemetry.cell_flipped(before, to)
         if changes.events:
             feed.notify()
         if changes.deliveries:
             outbox.notify()
 
     database.listen(committed)
+
+    def tell_last_runs() -> None:
+        for run in observing.last_runs(matrix.cells()):
+            telemetry.run_finished(run)
 
     def dispatcher_runs() -> None:
         if not dispatcher.is_alive:
@@ -264,8 +267,13 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         artifacts=artifacts or blobs,
         page_builds=page_builds,
         observing=observing,
-        metrics=Exposition(telemetry.registry, CellText(matrix)).answer,
-        checks={"database": database.check, "broker": courier.check, "dispatcher": dispatcher_runs}
+        metrics=exposition.answer,
+        checks={
+            "database": database.check,
+            "broker": courier.check,
+            "dispatcher": dispatcher_runs,
+            "matrix": exposition.check,
+        }
         | ({"artifacts": artifacts.check} if artifacts else {}),
         feed=feed,
         webhooks=webhooks,
@@ -296,6 +304,9 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
     for thread in (feed, outbox, dispatcher):
         thread.start()
         stack.callback(thread.stop)
+    preparing = Thread(target=exposition.prepare, args=([tell_last_runs],), name="first-scrape", daemon=True)
+    preparing.start()
+    stack.callback(preparing.join)
     return app
 
 

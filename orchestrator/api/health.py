@@ -18,7 +18,7 @@ def healthz() -> Health:
 
 @router.get("/readyz", summary="Is everything it needs there", responses={503: {"model": Health}})
 def readyz(state: State, response: Response) -> Health:
-    """Database, broker and dispatcher, each with `ok` or what is wrong."""
+    """Database, broker, dispatcher and the matrix, each with `ok` or what is wrong."""
     checks: dict[str, str] = {}
     for name, check in state.checks.items():
         try:
@@ -35,6 +35,6 @@ def readyz(state: State, response: Response) -> Health:
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 def metrics(state: State, request: Request) -> Response:
-    """In Prometheus' text format, or in OpenMetrics' for who accepts that: with the run behind an observation."""
+    """In the format that the client likes best: Prometheus' text, OpenMetrics, or protobuf with native histograms."""
     text, media_type = state.metrics(request.headers.get("accept", ""))
     return Response(text, headers={"Content-Type": media_type})

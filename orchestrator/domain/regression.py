@@ -6,7 +6,7 @@ from typing import Final
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import CellVerdict
 
-_NOT_FITTING: Final = frozenset(CellVerdict) - {CellVerdict.FITS, CellVerdict.UNSETTLED}
+NOT_FITTING: Final = frozenset(CellVerdict) - {CellVerdict.FITS, CellVerdict.UNSETTLED}
 
 
 def regressed_from(cell: Cell, before: CellVerdict, alike: Callable[[], Iterable[Cell]]) -> Cell | None:
@@ -15,7 +15,7 @@ def regressed_from(cell: Cell, before: CellVerdict, alike: Callable[[], Iterable
     `before` is the verdict that `cell` had until now, `alike` gives all cells of its variant and device. A cell is
     compared with itself, then with the newest settled one of an earlier version of the same browser.
     """
-    if cell.verdict not in _NOT_FITTING or before in _NOT_FITTING:
+    if cell.verdict not in NOT_FITTING or before in NOT_FITTING:
         return None
     if before is CellVerdict.FITS:
         return cell

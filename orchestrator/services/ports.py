@@ -14,7 +14,16 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
-from orchestrator.contract.vocabulary import Condition, DeviceKind, JobState, Purpose, RunState, Verdict
+from orchestrator.contract.vocabulary import (
+    Backend,
+    CellVerdict,
+    Condition,
+    DeviceKind,
+    JobState,
+    Purpose,
+    RunState,
+    Verdict,
+)
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.priority import PriorityClass
@@ -310,6 +319,24 @@ class QueueDepth:
     runs: int
 
 
+@dataclass(frozen=True)
+class VerdictChange:
+    """How often cells of a kind came from one verdict to another, over all time."""
+
+    before: CellVerdict
+    to: CellVerdict
+    backend: Backend
+    emulated: bool
+    is_regression: bool
+    """Else a flip; a regression is counted beside the flip that it may be."""
+    changes: int
+    last_at: datetime
+
+
+class VerdictChanges(Protocol):
+    def all(self) -> list[VerdictChange]: ...
+
+
 class RunTallies(Protocol):
     """Runs counted as they change: reading costs the same however many there are."""
 
@@ -370,6 +397,8 @@ class Transaction(Protocol):
 
     @property
     def run_tallies(self) -> RunTallies: ...
+    @property
+    def verdict_changes(self) -> VerdictChanges: ...
 
 
 class Store(Protocol):

@@ -39,6 +39,7 @@ from orchestrator.store.rows import LeadershipRow
 from orchestrator.store.run_tallies import TallyReader
 from orchestrator.store.standing import StandingReader
 from orchestrator.store.users import AccessRepository, AuditRepository
+from orchestrator.store.verdict_changes import VerdictChangeReader
 from orchestrator.store.webhooks import WebhookRepository
 from orchestrator.store.writing import Writing
 
@@ -148,6 +149,10 @@ class SqlTransaction:
     @cached_property
     def run_tallies(self) -> TallyReader:
         return TallyReader(self._session)
+
+    @cached_property
+    def verdict_changes(self) -> VerdictChangeReader:
+        return VerdictChangeReader(self._session)
 
     @cached_property
     def past(self) -> PastReader:

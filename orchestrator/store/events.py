@@ -17,6 +17,7 @@ from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
 from orchestrator.store.driver_insert import DriverInsert
 from orchestrator.store.rows import EventRow
 from orchestrator.store.run_tallies import TallyChanges, plain_key, queued_key, tally_key
+from orchestrator.store.verdict_changes import VerdictChanges
 from orchestrator.store.webhooks import queue_notice
 
 _ENDED = {JobState.FINISHED: Notice.JOB_FINISHED, JobState.CANCELLED: Notice.JOB_CANCELLED}
@@ -39,8 +40,6 @@ class Committed:
     deliveries: int
     finished: tuple[Run, ...] = ()
     """Runs of models that now have a result."""
-    flips: tuple[tuple[CellVerdict, CellVerdict], ...] = ()
-    """Of each settled cell that has another verdict: the one before and the one now."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class ChangeNotes:
         self._session = session
         self._tallies = TallyChanges(session)
         self._finished: list[Run] = []
-        self._flips: list[tuple[CellVerdict, CellVerdict]] = []
+        self._verdicts = VerdictChanges(session)
         self._events: dict[tuple[Topic, str], dict[str, Any]] = {}
         self._notices: list[tuple[Notice, Callable[[], dict[str, Any]], tuple[str, ...]]] = []
 
@@ -106,12 +105,13 @@ class ChangeNotes:
     def cell(self, before: str | None, record: CellRecord) -> None:
         self._note(Topic.CELL, record.key, record.cell.verdict, device_id=record.cell.device)
         if before is not None and before not in (CellVerdict.UNSETTLED, record.cell.verdict):
-            self._flips.append((CellVerdict(before), record.cell.verdict))
+            self._verdicts.flipped(before, record.cell)
             data = _cell_data(record) | {"before": before}
             self._notices.append((Notice.CELL_CHANGED, lambda: data, ()))
 
     def regression(self, record: CellRecord, since: Cell) -> None:
         self._note(Topic.REGRESSION, record.key, record.cell.verdict, device_id=record.cell.device)
+        self._verdicts.regressed(record.cell)
         data = _cell_data(record) | {"fault": record.cell.fault, "since": {"key": since.key, "browser": since.browser}}
         self._notices.append((Notice.CELL_REGRESSED, lambda: data, ()))
 
@@ -126,8 +126,9 @@ class ChangeNotes:
             rows = [insertion.row(event | {"at": at}) for event in self._events.values()]
             connection.exec_driver_sql(insertion.statement, rows)
         self._tallies.write()
+        self._verdicts.write(now)
         deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)
-        return Committed(len(self._events), deliveries, tuple(self._finished), tuple(self._flips))
+        return Committed(len(self._events), deliveries, tuple(self._finished))
 
     def _note(
         self, topic: Topic, subject: str, state: str, *, job_id: str | None = None, device_id: str | None = None

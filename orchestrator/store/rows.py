@@ -173,6 +173,21 @@ class RunTallyRow(Base):
     runs: Mapped[int] = mapped_column(BigInteger)
 
 
+class VerdictChangeRow(Base):
+    """How often cells came from one verdict to another; kept by every transaction that changes a cell."""
+
+    __tablename__ = "verdict_changes"
+
+    before: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str] = mapped_column(primary_key=True)
+    backend: Mapped[str] = mapped_column(primary_key=True)
+    emulated: Mapped[bool] = mapped_column(primary_key=True)
+    is_regression: Mapped[bool] = mapped_column(primary_key=True)
+    """A regression is counted beside the flip that it may be."""
+    changes: Mapped[int] = mapped_column(BigInteger)
+    last_at: Mapped[datetime]
+
+
 class AttemptRow(Base):
     __tablename__ = "attempts"
 
@@ -445,6 +460,7 @@ JOBS: Final = cast(Table, JobRow.__table__)
 VARIANTS: Final = cast(Table, VariantRow.__table__)
 RUNS: Final = cast(Table, RunRow.__table__)
 RUN_TALLIES: Final = cast(Table, RunTallyRow.__table__)
+VERDICT_CHANGES: Final = cast(Table, VerdictChangeRow.__table__)
 ATTEMPTS: Final = cast(Table, AttemptRow.__table__)
 LEASES: Final = cast(Table, LeaseRow.__table__)
 AGENTS: Final = cast(Table, AgentRow.__table__)

@@ -1,22 +1,23 @@
-"""The cells as text, each written once for as long as it stays the same: a scrape costs what has changed since."""
+"""The cells as a scrape tells them, each written once for as long as it stays the same: it costs what has changed."""
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from orchestrator.contract.matrix import Cell, Figure
 from orchestrator.contract.vocabulary import CellVerdict
-from orchestrator.telemetry.labels import written
+from orchestrator.telemetry.forms import Form
 
 CELL_ID_LENGTH: Final = 16
 """Of a cell's key, which is a digest of four times as many digits: as many as tell cells apart."""
 
-_CELLS_OF_BLOCK: Final = 128
+_CELLS_OF_BLOCK: Final = 64
 
-Sample = tuple[str, float]
-"""Further labels as they are written, and the value."""
+Sample = tuple[Mapping[str, str], float]
+"""Further labels, and the value."""
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class CellSource(Protocol):
@@ -38,25 +39,30 @@ class _Family:
     samples: Callable[[Cell], Iterable[Sample]]
 
 
-class CellText:
+class CellFamilies:
     """What a scrape says of the cells. Cells of other labs are left out: they are no measurements of this one."""
 
-    def __init__(self, source: CellSource) -> None:
+    def __init__(self, source: CellSource, form: Form) -> None:
         self._source = source
+        self._form = form
         self._lock = threading.Lock()
         self._version: str | None = None
         self._known: dict[str, tuple[Cell, _Block]] = {}
         self._blocks: list[_Block] = []
-        self._text = b""
+        self._sums: bytes = b""
 
-    def render(self) -> bytes:
-        """Families as both text formats have them, without an end of file."""
+    def render(self) -> list[bytes]:
+        """All families, in pieces that belong one after the other."""
         with self._lock:
             version = self._source.version()
             if version != self._version:
                 self._take_in([cell for cell in self._source.cells() if cell.imported_from is None])
                 self._version = version
-            return self._text
+            pieces: list[bytes] = []
+            for index, family in enumerate(FAMILIES):
+                told = (block.samples(index) for block in self._blocks)
+                pieces += self._form.family(family.name, family.meaning, told)
+            return [*pieces, self._sums]
 
     def _take_in(self, cells: Sequence[Cell]) -> None:
         for cell in cells:
@@ -69,84 +75,84 @@ class CellText:
         if len(self._known) != len(cells):
             for key in self._known.keys() - {cell.key for cell in cells}:
                 self._known.pop(key)[1].drop(key)
-        parts: list[bytes] = []
-        for index, family in enumerate(FAMILIES):
-            parts.append(_heading(family.name, family.meaning).encode())
-            parts += [block.text(index) for block in self._blocks]
-        self._text = b"".join([*parts, *(line.encode() for line in _sums(cells))])
+        self._sums = b"".join(_sums(self._form, cells))
 
     def _add(self, cell: Cell) -> None:
         if not self._blocks or self._blocks[-1].is_full:
-            self._blocks.append(_Block())
+            self._blocks.append(_Block(self._form))
         self._blocks[-1].put(cell)
         self._known[cell.key] = cell, self._blocks[-1]
 
 
 class _Block:
-    """Some hundred cells, whose text is put together anew when one of them has changed."""
+    """Some cells, which are written anew together when one of them has changed."""
 
-    def __init__(self) -> None:
-        self._lines: dict[str, tuple[str, ...]] = {}
-        self._texts: list[bytes] | None = None
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._cells: dict[str, Cell] = {}
+        self._written: list[bytes] | None = None
 
     @property
     def is_full(self) -> bool:
-        return len(self._lines) >= _CELLS_OF_BLOCK
+        return len(self._cells) >= _CELLS_OF_BLOCK
 
     def put(self, cell: Cell) -> None:
-        self._lines[cell.key] = _lines(cell)
-        self._texts = None
+        self._cells[cell.key] = cell
+        self._written = None
 
     def drop(self, key: str) -> None:
-        del self._lines[key]
-        self._texts = None
+        del self._cells[key]
+        self._written = None
 
-    def text(self, index: int) -> bytes:
+    def samples(self, index: int) -> bytes:
         """Of one family."""
-        if self._texts is None:
-            of_families = zip(*self._lines.values(), strict=True) if self._lines else ((),) * len(FAMILIES)
-            self._texts = ["".join(lines).encode() for lines in of_families]
-        return self._texts[index]
+        if self._written is None:
+            families: list[list[bytes]] = [[] for _ in FAMILIES]
+            for cell in self._cells.values():
+                labels = self._form.labels(_labels(cell))
+                for family, samples in zip(FAMILIES, families, strict=True):
+                    samples += [
+                        self._form.sample(family.name, labels, further, value)
+                        for further, value in family.samples(cell)
+                    ]
+            self._written = [b"".join(samples) for samples in families]
+        return self._written[index]
 
 
-def _lines(cell: Cell) -> tuple[str, ...]:
-    """Of each family in turn."""
-    labels = written(
-        {
-            "cell": cell.key[:CELL_ID_LENGTH],
-            "variant": cell.variant,
-            "weights": cell.weights,
-            "backend": cell.backend,
-            "device": cell.device,
-            "emulated": "true" if cell.emulated else "false",
-            "browser": cell.browser,
-            "workload": cell.workload,
-        }
-    )
-    return tuple(
-        "".join(f"{family.name}{{{labels}{further}}} {float(value)!r}\n" for further, value in family.samples(cell))
-        for family in FAMILIES
-    )
+def _labels(cell: Cell) -> dict[str, str]:
+    return {
+        "cell": cell.key[:CELL_ID_LENGTH],
+        "variant": cell.variant,
+        "weights": cell.weights,
+        "backend": cell.backend,
+        "device": cell.device,
+        "emulated": "true" if cell.emulated else "false",
+        "browser": cell.browser,
+        "workload": cell.workload,
+    }
 
 
-def _heading(name: str, meaning: str) -> str:
-    return f"# HELP {name} {meaning}\n# TYPE {name} gauge\n"
-
-
-def _sums(cells: Sequence[Cell]) -> Iterator[str]:
+def _sums(form: Form, cells: Sequence[Cell]) -> Iterator[bytes]:
     """What is told of all cells together, and of the variants in them."""
-    yield _heading("fitmatrix_cells", "Cells of the matrix by verdict.")
+    name = "fitmatrix_cells"
     verdicts = Counter(cell.verdict for cell in cells)
-    for verdict in CellVerdict:
-        yield f'fitmatrix_cells{{verdict="{verdict}"}} {verdicts[verdict]}\n'
-    yield _heading("fitmatrix_variant_bytes", "Size of a variant's files.")
+    counts = [form.sample(name, form.labels({"verdict": verdict}), _NONE, verdicts[verdict]) for verdict in CellVerdict]
+    yield from form.family(name, "Cells of the matrix by verdict.", counts)
     newest: dict[str, Cell] = {}
     for cell in cells:
         if cell.variant not in newest or newest[cell.variant].updated_at < cell.updated_at:
             newest[cell.variant] = cell
-    for variant, cell in sorted(newest.items()):
-        labels = written({"variant": variant, "model": cell.model, "weights": cell.weights})
-        yield f"fitmatrix_variant_bytes{{{labels}}} {cell.model_bytes}\n"
+    name = "fitmatrix_variant_bytes"
+    sizes = [
+        form.sample(
+            name,
+            form.labels({"variant": variant, "model": cell.model, "weights": cell.weights}),
+            _NONE,
+            cell.model_bytes,
+        )
+        for variant, cell in sorted(newest.items())
+    ]
+    yield from form.family(name, "Size of a variant's files.", sizes)
 
 
 def _info(cell: Cell) -> Iterator[Sample]:
@@ -161,17 +167,17 @@ def _info(cell: Cell) -> Iterator[Sample]:
         "device_model": cell.device_model,
         "device_class": cell.device_class,
     }
-    yield f",{written(further)}", 1
+    yield further, 1
 
 
 def _verdicts(cell: Cell) -> Iterator[Sample]:
     for verdict in CellVerdict:
-        yield f',verdict="{verdict}"', cell.verdict is verdict
+        yield {"verdict": verdict}, cell.verdict is verdict
 
 
 def _value(read: Callable[[Cell], float]) -> Callable[[Cell], Iterator[Sample]]:
     def samples(cell: Cell) -> Iterator[Sample]:
-        yield "", read(cell)
+        yield _NONE, read(cell)
 
     return samples
 
@@ -182,7 +188,7 @@ def _median(read: Callable[[Cell], Figure | None]) -> Callable[[Cell], Iterator[
     def samples(cell: Cell) -> Iterator[Sample]:
         figure = read(cell)
         if figure is not None:
-            yield "", figure.median
+            yield _NONE, figure.median
 
     return samples
 

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Mapping
+from threading import Lock
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 
 from orchestrator.contract.fault import Fault
-from orchestrator.contract.vocabulary import CellVerdict, FaultCode, Verdict
+from orchestrator.contract.vocabulary import FaultCode, Verdict
 from orchestrator.domain.notices import PostAnswer
 from orchestrator.domain.records import Run
 from orchestrator.services.ports import QuarantinedBy
 from orchestrator.services.webhooks import Poster
+from orchestrator.telemetry.histograms import SpeakingHistogram
 
 WAIT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 ATTEMPT_BUCKETS: Final = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600)
@@ -25,13 +27,13 @@ class Telemetry:
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         Info("fitmatrix_build", "Version of the coordinator.", registry=self.registry).info({"version": version})
-        self._wait = Histogram(
+        self._wait = SpeakingHistogram(
             "fitmatrix_dispatch_wait_seconds",
             "Time from a run's creation to the lease of one of its attempts.",
             buckets=WAIT_BUCKETS,
             registry=self.registry,
         )
-        self._attempt_seconds = Histogram(
+        self._attempt_seconds = SpeakingHistogram(
             "fitmatrix_attempt_duration_seconds",
             "Time from the lease of an attempt to its report, or to the end of its lease.",
             buckets=ATTEMPT_BUCKETS,
@@ -55,16 +57,6 @@ class Telemetry:
         )
         for by in QuarantinedBy:
             self._quarantines.labels(by=by)
-        self._flips = Counter(
-            "fitmatrix_cell_flips_total",
-            "Settled cells that came to another verdict, or are no longer settled.",
-            ["before", "to"],
-            registry=self.registry,
-        )
-        for before in CellVerdict:
-            for to in CellVerdict:
-                if before not in (CellVerdict.UNSETTLED, to):
-                    self._flips.labels(before=before, to=to)
         self._posts = Counter(
             "fitmatrix_webhook_posts_total",
             "Notices posted to webhooks, each try of them, by what came back.",
@@ -79,7 +71,7 @@ class Telemetry:
             ["method", "route", "status"],
             registry=self.registry,
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = SpeakingHistogram(
             "fitmatrix_http_request_duration_seconds",
             "Time from an HTTP request to the beginning of its answer.",
             ["method", "route"],
@@ -89,19 +81,16 @@ class Telemetry:
         self._last_run = _LastRuns(self.registry)
 
     def attempt_dispatched(self, waited_seconds: float, run_id: str) -> None:
-        self._wait.observe(waited_seconds, {"run_id": run_id})
+        self._wait.observe(waited_seconds, exemplar={"run_id": run_id})
 
     def attempt_ended(self, fault: Fault | None, seconds: float, run_id: str) -> None:
         code = fault.code if fault else "none"
         infrastructure = "true" if fault and fault.is_infrastructure else "false"
         self._attempts.labels(fault=code, infrastructure=infrastructure).inc(exemplar={"run_id": run_id})
-        self._attempt_seconds.observe(seconds, {"run_id": run_id})
+        self._attempt_seconds.observe(seconds, exemplar={"run_id": run_id})
 
     def device_quarantined(self, by: QuarantinedBy) -> None:
         self._quarantines.labels(by=by).inc()
-
-    def cell_flipped(self, before: CellVerdict, to: CellVerdict) -> None:
-        self._flips.labels(before=before, to=to).inc()
 
     def run_finished(self, run: Run) -> None:
         self._last_run.note(run)
@@ -112,7 +101,7 @@ class Telemetry:
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method=method, route=route, status=status).inc()
-        self._request_seconds.labels(method=method, route=route).observe(seconds)
+        self._request_seconds.observe(seconds, (method, route))
 
 
 class CountedPoster:
@@ -135,6 +124,8 @@ class _LastRuns:
         def gauge(name: str, meaning: str) -> Gauge:
             return Gauge(f"fitmatrix_last_run_{name}", meaning, ["device"], registry=registry)
 
+        self._lock = Lock()
+        self._newest: dict[tuple[Gauge, str], float] = {}
         self._at = gauge("timestamp_seconds", "When the newest run of a model on a device ended.")
         self._fits = gauge("fits", "1 where the newest run of a model on a device fits, else 0.")
         self._figures = {
@@ -155,12 +146,19 @@ class _LastRuns:
         }
 
     def note(self, run: Run) -> None:
+        """Runs come in any order: those of before the start are read while others end."""
         at = run.finished_at.timestamp() if run.finished_at else time.time()
-        device = run.device_id
-        self._at.labels(device=device).set(at)
-        self._fits.labels(device=device).set(run.verdict is Verdict.FITS)
-        for name, gauge in self._figures.items():
-            value = getattr(run.figures, name)
-            if value is not None:
-                gauge.labels(device=device).set(value)
-                self._figures_at[name].labels(device=device).set(at)
+        with self._lock:
+            if self._is_news(self._at, run.device_id, at):
+                self._fits.labels(device=run.device_id).set(run.verdict is Verdict.FITS)
+            for name, gauge in self._figures.items():
+                value = getattr(run.figures, name)
+                if value is not None and self._is_news(self._figures_at[name], run.device_id, at):
+                    gauge.labels(device=run.device_id).set(value)
+
+    def _is_news(self, dated: Gauge, device: str, at: float) -> bool:
+        if self._newest.get((dated, device), 0) > at:
+            return False
+        self._newest[dated, device] = at
+        dated.labels(device=device).set(at)
+        return True

@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +12,15 @@ from prometheus_client.registry import Collector
 
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.views import DeviceView
-from orchestrator.contract.vocabulary import DeviceState, RunState, ThermalStatus
+from orchestrator.contract.vocabulary import Backend, CellVerdict, DeviceState, RunState, ThermalStatus
 from orchestrator.domain.priority import PriorityClass
+from orchestrator.domain.regression import NOT_FITTING
 from orchestrator.services.observing import LabFigures
+from orchestrator.services.ports import VerdictChange
 from orchestrator.telemetry.labels import bounded
 
 THERMAL_STATUSES: Final = list(ThermalStatus)
+_REGRESSION_LABELS: Final = ["to", "backend", "emulated"]
 Family = GaugeMetricFamily | CounterMetricFamily
 
 
@@ -61,6 +65,7 @@ class LabCollector(Collector):
         yield from _devices(figures.devices)
         yield from _health(figures.devices)
         yield from _dispatch(figures)
+        yield from _verdict_changes(figures.verdict_changes)
         yield _gauge("fitmatrix_event_streams", "Readers that follow the event stream.", self._event_streams())
         disk = shutil.disk_usage(self._data)
         yield _gauge("fitmatrix_storage_bytes", "Size of the disk that the data directory is on.", disk.total)
@@ -154,6 +159,46 @@ def _health(views: Iterable[DeviceView]) -> Iterator[Family]:
             if value is not None:
                 families[name].add_metric([view.registration.id], value)
     yield from families.values()
+
+
+def _verdict_changes(changes: Iterable[VerdictChange]) -> Iterator[Family]:
+    """All that there may be, from 0 on: of what begins with 1, Prometheus sees no increase."""
+    settled = [verdict for verdict in CellVerdict if verdict is not CellVerdict.UNSETTLED]
+    flips: Counter[tuple[str, ...]] = Counter(
+        {(before, to): 0 for before in settled for to in CellVerdict if to != before}
+    )
+    kinds = product(sorted(NOT_FITTING), Backend, ("true", "false"))
+    regressions: Counter[tuple[str, ...]] = Counter(dict.fromkeys(kinds, 0))
+    last = GaugeMetricFamily(
+        "fitmatrix_last_regression_timestamp_seconds", "When a cell regressed last.", labels=_REGRESSION_LABELS
+    )
+    for change in changes:
+        if change.is_regression:
+            kind = (change.to, change.backend, "true" if change.emulated else "false")
+            regressions[kind] += change.changes
+            last.add_metric(kind, change.last_at.timestamp())
+        else:
+            flips[change.before, change.to] += change.changes
+    yield _counter(
+        "fitmatrix_cell_flips",
+        "Settled cells that came to another verdict, or are no longer settled.",
+        ["before", "to"],
+        flips,
+    )
+    yield _counter(
+        "fitmatrix_regressions",
+        "Cells settled not to fit where they did, or where that of an earlier browser does.",
+        _REGRESSION_LABELS,
+        regressions,
+    )
+    yield last
+
+
+def _counter(name: str, meaning: str, labels: list[str], counts: Counter[tuple[str, ...]]) -> Family:
+    family = CounterMetricFamily(name, meaning, labels=labels)
+    for values, count in counts.items():
+        family.add_metric(values, count)
+    return family
 
 
 def _dispatch(figures: LabFigures) -> Iterator[Family]:

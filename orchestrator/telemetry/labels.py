@@ -1,5 +1,6 @@
 """Label values: whatever somebody outside has written into them, they stay one short label."""
 
+from collections.abc import Mapping
 from typing import Final
 
 LONGEST: Final = 120
@@ -16,7 +17,7 @@ def bounded(value: str) -> str:
     return readable.encode("utf-8", errors="replace").decode()
 
 
-def written(labels: dict[str, str]) -> str:
+def written(labels: Mapping[str, str]) -> str:
     """As they stand between the braces of both text formats."""
     return ",".join(f'{name}="{_escaped(bounded(value))}"' for name, value in labels.items())
 

@@ -4,12 +4,10 @@ The rows are those that reports would have left, written by the bulk loader of e
 by the product's own rules.
 """
 
-import json
 import shutil
-import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,9 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import psycopg
-from sqlalchemy import Table
-from sqlalchemy.engine import make_url
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.catalog import ModelFile, Quantization, Variant
@@ -33,6 +28,7 @@ from orchestrator.models.catalog import load_catalog
 from orchestrator.store.database import Database
 from orchestrator.store.mapping import dump_always, job_columns
 from orchestrator.store.rows import ATTEMPTS, JOBS, RUN_TALLIES, RUNS, VARIANTS
+from tests.bench.bulk import Written, bulk_loader
 from tests.bench.fleet.stage import POSTGRESQL
 from tests.integration.coordinator.lab import (
     VARIANT,
@@ -85,7 +81,7 @@ def past(runs: int, catalog_variant: Variant) -> Past:
 def fill(url: str, told: Past) -> int:
     """Writes all that came of it into a database that is empty but for its tables; returns the number of cells."""
     frozen = [freeze(one) for one in told.variants]
-    with _bulk(url) as bulk:
+    with bulk_loader(url) as bulk:
         bulk.write(
             VARIANTS,
             [{"digest": one.digest, "id": one.variant.id, "content": dump_always(one.variant)} for one in frozen],
@@ -214,8 +210,8 @@ class _PastCell:
             "device_id": made.device_id,
             "browser": made.browser,
             "purpose": Purpose.MEASURE,
-            "workload": _Written(dump_always(made.workload)),
-            "criteria": _Written(dump_always(made.criteria)),
+            "workload": Written(dump_always(made.workload)),
+            "criteria": Written(dump_always(made.criteria)),
             "state": RunState.FINISHED,
             "priority": 50,
             "repeat": 0,
@@ -224,9 +220,9 @@ class _PastCell:
             "returns": 0,
             "verdict": verdict,
             "fault_code": code,
-            "fault": fault and _Written(fault),
+            "fault": fault and Written(fault),
             "phase": phase,
-            "marks": _Written([]),
+            "marks": Written([]),
             "validation": None,
             "cell_key": key,
             "submitter": "nightly",
@@ -242,7 +238,7 @@ class _PastCell:
                 "job_created_at": ended,
                 "created_at": ended,
                 "finished_at": ended,
-                "figures": _Written(figures),
+                "figures": Written(figures),
             }
 
     def attempt_rows(self) -> Iterator[dict[str, Any]]:
@@ -278,13 +274,6 @@ class _PastCell:
 
     def _ended(self, place: int) -> datetime:
         return ENDS - timedelta(days=_DAYS) * (1 - self._number(place) / self.whole)
-
-
-class _Written(str):
-    """JSON as text, made once for all rows that have it."""
-
-    def __new__(cls, value: Any) -> "_Written":
-        return super().__new__(cls, json.dumps(value))
 
 
 def _cells(told: Past, frozen: Sequence[FrozenVariant]) -> Iterator[_PastCell]:
@@ -338,66 +327,3 @@ def _job(number: int, told: Past) -> dict[str, Any]:
     return job_columns(Job(_job_id(number), spec, JobState.FINISHED, made, made, (), Purpose.MEASURE, "nightly")) | {
         "idempotency_key": None
     }
-
-
-class _SqliteLoader:
-    def __init__(self, path: str) -> None:
-        self.connection = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("synchronous=OFF", "cache_size=-400000", "foreign_keys=OFF"):
-            self.connection.execute(f"PRAGMA {pragma}")
-        self.connection.execute("BEGIN")
-
-    def write(self, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-        names = [column.name for column in table.columns]
-        marks = ", ".join("?" * len(names))
-        self.connection.executemany(
-            f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})",
-            ([_plain(row[name], _sqlite_moment) for name in names] for row in rows),
-        )
-
-    def close(self) -> None:
-        self.connection.execute("COMMIT")
-        self.connection.execute("ANALYZE")
-        self.connection.close()
-
-
-class _PostgresLoader:
-    def __init__(self, url: str) -> None:
-        parsed = make_url(url)
-        self.connection = psycopg.connect(host=str(parsed.query["host"]), user=parsed.username, dbname=parsed.database)
-
-    def write(self, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-        names = [column.name for column in table.columns]
-        with (
-            self.connection.cursor() as cursor,
-            cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy,
-        ):
-            for row in rows:
-                copy.write_row([_plain(row[name], datetime.isoformat) for name in names])
-
-    def close(self) -> None:
-        self.connection.commit()
-        self.connection.autocommit = True
-        self.connection.execute("ANALYZE")
-        self.connection.close()
-
-
-@contextmanager
-def _bulk(url: str) -> Iterator[_SqliteLoader | _PostgresLoader]:
-    parsed = make_url(url)
-    is_sqlite = parsed.get_backend_name() == "sqlite"
-    with closing(_SqliteLoader(str(parsed.database)) if is_sqlite else _PostgresLoader(url)) as loader:
-        yield loader
-
-
-def _plain(value: Any, moment: Callable[[datetime], str]) -> Any:
-    """As the product's own column types write it."""
-    if isinstance(value, datetime):
-        return moment(value)
-    if isinstance(value, dict | list):
-        return json.dumps(value)
-    return str(value) if isinstance(value, str) else value
-
-
-def _sqlite_moment(value: datetime) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S.%f}"

@@ -1,7 +1,12 @@
 """`matrix_query`, `accept_report` and `scrape`: what they cost when a lab has run for years."""
 
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,6 +52,23 @@ class _Times:
     largest_bytes: int = 0
     reports: list[float] = field(default_factory=list)
     scrapes: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+    """Of other requests, while scrapes are under way."""
+    start: "_Start | None" = None
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How a scrape fares that comes while the coordinator starts."""
+
+    ready_ms: float
+    """From the start of its process until it says that it is ready."""
+    first_ms: float
+    """Of the first scrape that it answers at all."""
+    first_is_whole: bool
+    """With cells."""
+    next_ms: float
+    """Of the first one after it was ready."""
 
 
 class MatrixScale:
@@ -87,10 +109,58 @@ def _measured(coordinator: RunningCoordinator, agent: HandAgent, *, with_scrapes
             times.queries += [_asked(http, query, times) for query in QUERIES]
         for _ in range(_SCRAPES if with_scrapes else 0):
             agent.report(agent.take())
-            began = time.perf_counter()
-            http.get("/metrics").raise_for_status()
-            times.scrapes.append((time.perf_counter() - began) * 1000)
+            with _asking_beside(coordinator, times.beside):
+                times.scrapes.append(_scrape(coordinator)[0])
+    if with_scrapes:
+        times.start = _start_anew(coordinator)
     return times
+
+
+def _scrape(coordinator: RunningCoordinator) -> tuple[float, bool]:
+    """Milliseconds, and whether there were cells. By the leanest client: what is measured is the coordinator."""
+    began = time.perf_counter()
+    with urllib.request.urlopen(f"{coordinator.url}/metrics", timeout=120) as answer:
+        text = answer.read()
+    return (time.perf_counter() - began) * 1000, b"\nfitmatrix_cell_runs{" in text
+
+
+@contextmanager
+def _asking_beside(coordinator: RunningCoordinator, times: list[float]) -> Iterator[None]:
+    """Somebody else, who asks for something small all the time."""
+    is_over = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=coordinator.url, timeout=120) as http:
+            while not is_over.is_set():
+                began = time.perf_counter()
+                http.get("/healthz").raise_for_status()
+                times.append((time.perf_counter() - began) * 1000)
+
+    with ThreadPoolExecutor(1) as other:
+        asking = other.submit(ask)
+        try:
+            yield
+        finally:
+            is_over.set()
+            asking.result()
+
+
+def _start_anew(coordinator: RunningCoordinator) -> _Start:
+    def first_answer() -> tuple[float, bool]:
+        while True:
+            try:
+                return _scrape(coordinator)
+            except urllib.error.URLError:
+                time.sleep(0.02)  # nobody listens yet
+
+    coordinator.stop()
+    began = time.perf_counter()
+    with ThreadPoolExecutor(1) as prometheus:
+        first = prometheus.submit(first_answer)
+        coordinator.start()
+        ready_ms = (time.perf_counter() - began) * 1000
+        next_ms, _ = _scrape(coordinator)
+        return _Start(ready_ms, *first.result(), next_ms)
 
 
 def _asked(http: httpx.Client, query: str, times: _Times) -> float:
@@ -144,8 +214,20 @@ def _measurement(name: str, group: str, times: _Times, least: float | None) -> M
         n=len(found),
         ratio=None if least is None else median(found) / least,
         spread=value_spread(found),
-        note=f"{words[group]}; p95 {float(np.percentile(found, 95)):.3g} ms",
+        note=f"{words[group]}; p95 {float(np.percentile(found, 95)):.3g} ms{_told_of_start(times, group)}",
         **compared,
+    )
+
+
+def _told_of_start(times: _Times, group: str) -> str:
+    start = times.start
+    if start is None or group != _SCRAPE:
+        return ""
+    whole = "with all cells" if start.first_is_whole else "without cells"
+    return (
+        f"; meanwhile other requests take {median(times.beside):.2g} ms, at most {max(times.beside):.3g} ms; the first "
+        f"scrape after a start takes {start.first_ms:.3g} ms, {whole}, the one after it was ready, "
+        f"{start.ready_ms / 1000:.2g} s after the start, {start.next_ms:.3g} ms"
     )
 
 

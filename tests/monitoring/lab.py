@@ -96,7 +96,9 @@ class WatchedLab:
 
 
 @contextmanager
-def running_prometheus(directory: Path, coordinator: RunningCoordinator, token: str) -> Iterator[RunningPrometheus]:
+def running_prometheus(
+    directory: Path, coordinator: RunningCoordinator, token: str, features: str = "exemplar-storage"
+) -> Iterator[RunningPrometheus]:
     """Scrapes each second what it finds; only addresses, intervals and the token differ from what is shipped."""
     config = yaml.safe_load((CONFIGURATION / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -114,7 +116,7 @@ def running_prometheus(directory: Path, coordinator: RunningCoordinator, token: 
         f"--config.file={directory / 'prometheus.yml'}",
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
+        f"--enable-feature={features}",
     ]
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

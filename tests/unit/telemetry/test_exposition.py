@@ -13,7 +13,7 @@ from starlette.types import Message
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import CellVerdict, FaultCode, FaultOrigin, Phase
-from orchestrator.telemetry.cells import CELL_ID_LENGTH, CellText
+from orchestrator.telemetry.cells import CELL_ID_LENGTH
 from orchestrator.telemetry.counting import Telemetry
 from orchestrator.telemetry.exposition import Exposition
 from orchestrator.telemetry.labels import LONGEST, bounded
@@ -53,11 +53,17 @@ def key(letter: str) -> str:
 
 
 def exposed(shelf: Shelf) -> dict[str, Metric]:
-    return families(CellText(shelf))
+    return families(exposition(shelf))
 
 
-def families(text: CellText) -> dict[str, Metric]:
-    said, _ = Exposition(CollectorRegistry(), text).answer(OPENMETRICS)
+def exposition(shelf: Shelf, registry: CollectorRegistry | None = None) -> Exposition:
+    made = Exposition(registry or CollectorRegistry(), shelf)
+    made.prepare()
+    return made
+
+
+def families(made: Exposition) -> dict[str, Metric]:
+    said, _ = made.answer(OPENMETRICS)
     return {family.name: family for family in openmetrics_families(said.decode())}
 
 
@@ -92,7 +98,7 @@ def test_an_imported_cell_is_no_measurement_of_this_lab() -> None:
 
 def test_cells_come_change_and_go() -> None:
     shelf = Shelf(cell(key=key("a")))
-    text = CellText(shelf)
+    text = exposition(shelf)
     assert values(families(text)["fitmatrix_cell_runs"]) == {"a": 5}
     assert values(families(text)["fitmatrix_cell_runs"]) == {"a": 5}
     assert shelf.asked == 1, "a matrix without news is not read again"
@@ -111,7 +117,7 @@ def test_poison_stays_in_its_label(accept: str) -> None:
     """HTML, line breaks, quotes, ten thousand characters, and what no text may hold."""
     poisons = [POISON, "x" * 10_000, "nul \0 bell \a \r", "half \ud800 of a pair"]
     cells = [cell(key=key(str(place)), device_name=poison, browser=poison) for place, poison in enumerate(poisons)]
-    said, media_type = Exposition(CollectorRegistry(), CellText(Shelf(*cells))).answer(accept)
+    said, media_type = exposition(Shelf(*cells)).answer(accept)
     assert media_type.startswith(accept.partition(";")[0])
     read = openmetrics_families if accept == OPENMETRICS else plain_families
     found = {family.name: family for family in read(said.decode())}
@@ -129,8 +135,8 @@ def test_an_observation_names_its_run_in_openmetrics_alone() -> None:
     telemetry.attempt_dispatched(0.3, "run-1")
     fault = Fault(origin=FaultOrigin.DEVICE, code=FaultCode.OUT_OF_MEMORY, phase=Phase.INIT, transient=False)
     telemetry.attempt_ended(fault, 12, "run-2")
-    exposition = Exposition(telemetry.registry, CellText(Shelf()))
-    text, _ = exposition.answer(OPENMETRICS)
+    made = exposition(Shelf(), telemetry.registry)
+    text, _ = made.answer(OPENMETRICS)
     named = {
         (family.name, sample.exemplar.labels["run_id"])
         for family in openmetrics_families(text.decode())
@@ -142,7 +148,7 @@ def test_an_observation_names_its_run_in_openmetrics_alone() -> None:
         ("fitmatrix_attempt_duration_seconds", "run-2"),
         ("fitmatrix_attempts", "run-2"),
     }
-    plain, _ = exposition.answer("")
+    plain, _ = made.answer("")
     assert b"run-1" not in plain
 
 

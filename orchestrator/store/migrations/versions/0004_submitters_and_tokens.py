@@ -192,6 +192,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
     _count_runs()
     _let_cells_be_counted()
+    op.create_table(
+        "verdict_changes",
+        sa.Column("before", sa.String(length=200), nullable=False),
+        sa.Column("verdict", sa.String(length=200), nullable=False),
+        sa.Column("backend", sa.String(length=200), nullable=False),
+        sa.Column("emulated", sa.Boolean(), nullable=False),
+        sa.Column("is_regression", sa.Boolean(), nullable=False),
+        sa.Column("changes", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "before", "verdict", "backend", "emulated", "is_regression", name=op.f("pk_verdict_changes")
+        ),
+    )
 
 
 def _count_runs() -> None:
