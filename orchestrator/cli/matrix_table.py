@@ -14,7 +14,7 @@ from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.vocabulary import CellVerdict
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, cell_lines, criteria_words
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, cell_lines
 
 VERDICT_STYLES: Final[dict[CellVerdict, str]] = {
     CellVerdict.FITS: "bold green",
@@ -110,7 +110,7 @@ def _build(row: Row) -> Text:
 
 
 def _backend_lines(grid: Grid, row: Row) -> list[str]:
-    limits = [] if len(grid.criteria) == 1 else criteria_words(row.criteria).split(", ")
+    limits = [] if len(grid.criteria) == 1 else row.criteria.words.split(", ")
     return [row.backend.value, row.workload, *limits]
 
 

@@ -7,17 +7,8 @@ from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
 from orchestrator.contract.matrix import Heading, MatrixView, Slot
-from orchestrator.presentation.words import (
-    EMULATED,
-    NO_RUN,
-    SYNTHETIC,
-    percent_interval,
-    plain,
-    rate,
-    seconds,
-    verdict_symbol,
-    verdict_words,
-)
+from orchestrator.contract.quantities import percent_interval, rate, seconds
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, plain, verdict_symbol, verdict_words
 
 
 def view_renderable(view: MatrixView) -> RenderableType:

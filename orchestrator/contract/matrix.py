@@ -95,6 +95,11 @@ class Cell(Message):
         """`157.0.1` of `chrome beta 157.0.1`."""
         return self.browser.rpartition(" ")[2]
 
+    @property
+    def on_software_gpu(self) -> bool:
+        """Only where WebGPU computed: a WASM run does not care which adapter the browser has."""
+        return self.backend is Backend.WEBGPU and self.fallback_adapter is True
+
 
 class Matrix(Message):
     generated_at: datetime

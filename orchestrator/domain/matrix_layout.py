@@ -8,10 +8,10 @@ from operator import itemgetter
 from typing import Any, Final
 
 from orchestrator.contract.matrix import Cell, Dimension, Heading, Origin, Slot
+from orchestrator.contract.quantities import byte_count, parameter_count
 from orchestrator.contract.vocabulary import Weights
 from orchestrator.domain.dimensions import FACTS, SOURCE, Values, fact_values, order_of, technique_values, values_of
 from orchestrator.domain.tallies import CellTally, pooled
-from orchestrator.presentation.words import byte_count, criteria_words, parameter_count, runs_on_software_gpu
 
 ROWS: Final = (Dimension.VARIANT.value, Dimension.BACKEND.value, Dimension.WORKLOAD.value, Dimension.CRITERIA.value)
 COLUMNS: Final = (Dimension.DEVICE.value, Dimension.BROWSER.value, Dimension.FLAGS.value)
@@ -74,7 +74,7 @@ def entry_of(cell: Cell, tally: CellTally) -> Entry:
         "cell": cell.key,
         "devices": 1,
         "device_models": 1,
-        "software_gpu": runs_on_software_gpu(cell),
+        "software_gpu": cell.on_software_gpu,
         "verdict": cell.verdict,
         "fault": cell.fault,
         "phase": cell.phase,
@@ -260,7 +260,7 @@ class _Axis:
             name = _device_name(example)
             names[Dimension.DEVICE.value] = f"{name} ({example.device})" if name in shared else name
         if Dimension.CRITERIA in values:
-            names[Dimension.CRITERIA.value] = criteria_words(example.criteria)
+            names[Dimension.CRITERIA.value] = example.criteria.words
         return Heading(
             values=values,
             names=names,
@@ -301,7 +301,7 @@ def _slot(place: Place, together: Sequence[Entry], tally_of: Mapping[str, CellTa
         devices=len({entry.cell.device for entry in together}),
         device_models=len({entry.cell.device_model for entry in together}),
         differ_in=[one for one in TOLD_APART if len({entry.values[one] for entry in together}) > 1],
-        software_gpu=any(runs_on_software_gpu(entry.cell) for entry in together),
+        software_gpu=any(entry.cell.on_software_gpu for entry in together),
         figures=figures,
         **statistics,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.contract import quantities
 from orchestrator.contract.audience import Coverage, SegmentChoice, SegmentCoverage, VariantCoverage
 from orchestrator.contract.vocabulary import CellVerdict, Weights
 from orchestrator.presentation import words
@@ -90,15 +91,15 @@ def build_reach(coverage: Coverage) -> ReachPage:
 
 def _reach(number: int, one: VariantCoverage, most: int) -> Reach:
     shown = sorted(one.segments, key=lambda segment: -segment.share)[:most]
-    facts = [plain(one.model), f"{words.parameter_count(one.parameters)} parameters", plain(one.workload)]
+    facts = [plain(one.model), f"{quantities.parameter_count(one.parameters)} parameters", plain(one.workload)]
     return Reach(
         number=number,
         variant=one.variant,
         facts=" · ".join(facts),
         marks=tuple(_marks(one.weights, any(segment.emulated for segment in one.segments))),
         said=words.reach_words(one),
-        unknown=words.percent(one.unknown),
-        download=words.byte_count(one.model_bytes),
+        unknown=quantities.percent(one.unknown),
+        download=quantities.byte_count(one.model_bytes),
         on_frontier=one.on_frontier,
         parts=tuple(_parts(one)),
         interval=(100 * one.interval[0], 100 * one.interval[1]),
@@ -113,14 +114,15 @@ def _parts(one: VariantCoverage) -> Iterator[Part]:
     for kind, share in shares:
         width = min(100 * share, 100 - start)
         if width > 0:
-            yield Part(kind, words.percent(share), round(start, 3), round(width, 3))
+            yield Part(kind, quantities.percent(share), round(start, 3), round(width, 3))
         start += width
 
 
 def _segment(one: SegmentCoverage) -> SegmentRow:
     if one.verdict is None or one.interval is None:
         return SegmentRow(plain(one.segment), _share(one.share), None, "not measured", "", ())
-    said = f"{words.verdict_words(one.verdict)}, {words.percent_interval(one.interval)} of {_counted(one.runs, 'run')}"
+    chance = quantities.percent_interval(one.interval)
+    said = f"{words.verdict_words(one.verdict)}, {chance} of {_counted(one.runs, 'run')}"
     where = _counted(one.devices, "device")
     if one.backend is not None:
         where += f", {one.backend.value}"
@@ -157,7 +159,7 @@ def _marks(weights: Weights, emulated: bool) -> Iterator[str]:
 
 
 def _share(share: float) -> str:
-    return f"{words.significant(100 * share)} %"
+    return f"{quantities.significant(100 * share)} %"
 
 
 def _counted(count: int, name: str) -> str:

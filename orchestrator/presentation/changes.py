@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.contract import quantities
 from orchestrator.contract.comparison import Arm, CellComparison, Comparison, FigureChange
 from orchestrator.contract.matrix import Dimension
 from orchestrator.contract.vocabulary import Change, Varied, Weights
@@ -124,10 +125,10 @@ def chance_words(p_value: float) -> str:
     if p_value >= 0.995:
         return "as often as with the other, as far as these runs tell"
     if p_value >= 0.1:
-        return f"chance alone gives such a difference in {words.percent(p_value)} of cases"
+        return f"chance alone gives such a difference in {quantities.percent(p_value)} of cases"
     if p_value < 0.0001:
         return "chance alone gives such a difference less than once in 10 000 times"
-    return f"chance alone gives such a difference once in {words.significant(round(1 / p_value), 2)} times"
+    return f"chance alone gives such a difference once in {quantities.significant(round(1 / p_value), 2)} times"
 
 
 def _arm_names(found: Comparison) -> tuple[str, str]:
@@ -172,7 +173,7 @@ def _side(name: str, arm: Arm) -> Side:
     cells = [(f"/cells/{key[:SHORT_KEY]}", f"cell {place}") for place, key in enumerate(arm.cells, start=1)]
     if len(cells) == 1:
         cells = [(cells[0][0], "its cell")]
-    runs = f"{arm.successes} of {arm.runs} runs fit, {words.percent_interval(arm.interval)}"
+    runs = f"{arm.successes} of {arm.runs} runs fit, {quantities.percent_interval(arm.interval)}"
     return Side(name, arm, runs, cells[:_MOST_CELLS], max(0, len(cells) - _MOST_CELLS))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+from orchestrator.contract import quantities
 from orchestrator.contract.matrix import Dimension, Heading, MatrixView, Slot
 from orchestrator.contract.vocabulary import CellVerdict
 from orchestrator.presentation import words
@@ -123,7 +124,7 @@ def _tile(slot: Slot, view: MatrixView, drill_down: Sequence[tuple[str, str]]) -
     said = words.verdict_words(slot.verdict, slot.fault)
     phase = f"@{slot.phase.value}" if slot.fault is not None and slot.phase is not None else ""
     figure = "" if slot.verdict is CellVerdict.FAILS else _key_figure(slot)
-    count = f"{slot.successes}/{slot.runs} {words.percent_interval(slot.interval)}"
+    count = f"{slot.successes}/{slot.runs} {quantities.percent_interval(slot.interval)}"
     throttled = f"{words.THROTTLED} {slot.throttled_runs}" if slot.throttled_runs else ""
     software = words.SOFTWARE_GPU if slot.software_gpu else ""
     mixed = _mixed_words(slot)
@@ -153,8 +154,8 @@ def _mixed_words(slot: Slot) -> str:
 def _key_figure(slot: Slot) -> str:
     speed, latency = slot.figures.get("decode_tokens_per_second"), slot.figures.get("latency_seconds")
     if speed is not None:
-        return words.rate(speed.median)
-    return words.seconds(latency.median) if latency is not None else ""
+        return quantities.rate(speed.median)
+    return quantities.seconds(latency.median) if latency is not None else ""
 
 
 def _slots_address(slot: Slot, view: MatrixView, drill_down: Sequence[tuple[str, str]]) -> str:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from orchestrator.contract.quantities import duration
 from orchestrator.contract.vocabulary import AttemptState, CellVerdict, FaultCode, Verdict
-from orchestrator.presentation.words import SYMBOLS, VERDICT_WORDS, duration, plain
+from orchestrator.presentation.words import SYMBOLS, VERDICT_WORDS, plain
 
 MOST_LANES: Final = 24
 _MOST_BARS: Final = 2_000

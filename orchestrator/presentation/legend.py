@@ -14,8 +14,6 @@ from orchestrator.presentation.words import (
     SYNTHETIC,
     THROTTLED,
     VERDICT_WORDS,
-    criteria_words,
-    runs_on_software_gpu,
 )
 
 _MEANINGS: Final[dict[CellVerdict, str]] = {
@@ -79,7 +77,7 @@ def _verdicts(grid: Grid) -> list[tuple[str, str]]:
 def _numbers(grid: Grid) -> list[tuple[str, str]]:
     signs = [("5/5 62–100 %", "runs that fit of all runs, and the 95 % interval of the chance that a run fits")]
     if len(grid.criteria) == 1:
-        signs.append(("fast enough", criteria_words(grid.criteria[0])))
+        signs.append(("fast enough", grid.criteria[0].words))
     cells = [cell for found in grid.slots.values() for cell in found]
     if any(cell.throttling_ratio is not None for cell in cells):
         signs.append(("keeps 60 %", "speed of a sustained run's last quarter ÷ that of its first quarter"))
@@ -98,7 +96,7 @@ def _caveats(grid: Grid) -> list[tuple[str, str]]:
         signs.append((EMULATED, _EMULATED))
     if any(row.is_synthetic for row in grid.rows):
         signs.append((SYNTHETIC, _SYNTHETIC))
-    if any(runs_on_software_gpu(cell) for cells in grid.slots.values() for cell in cells):
+    if any(cell.on_software_gpu for cells in grid.slots.values() for cell in cells):
         signs.append((SOFTWARE_GPU, _SOFTWARE_GPU))
     if any(cell.throttled_runs for cells in grid.slots.values() for cell in cells):
         signs.append((f"{THROTTLED} 2", _THROTTLED))
