@@ -126,6 +126,8 @@ MATRIX_VIEW: Final[dict[str, Any]] = {
             "device_models": 2,
             "differ_in": ["device_model"],
             "verdict": "fits",
+            "devices_by_verdict": {"fits": 2},
+            "cells_by_verdict": {"fits": 2},
             "fault": None,
             "phase": None,
             "runs": 10,

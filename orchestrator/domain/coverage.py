@@ -8,7 +8,8 @@ import numpy as np
 
 from orchestrator.contract.audience import AudienceSegment, SegmentChoice, SegmentCoverage, VariantCoverage
 from orchestrator.contract.matrix import Cell
-from orchestrator.contract.vocabulary import Backend, CellVerdict
+from orchestrator.contract.vocabulary import Backend, CellVerdict, SlotVerdict
+from orchestrator.domain.agreement import agreed_verdict, devices_by_verdict
 from orchestrator.domain.statistics import (
     Settlement,
     jeffreys_interval,
@@ -54,7 +55,7 @@ def choose(visitors: Sequence[Visitors], coverages: Sequence[VariantCoverage]) -
         fitting = [
             (variant, variant.segments[index])
             for variant in coverages
-            if variant.segments[index].verdict is CellVerdict.FITS
+            if variant.segments[index].verdict is SlotVerdict.FITS
         ]
         best = max(
             fitting, key=lambda pair: (pair[0].parameters, -pair[0].model_bytes, pair[1].probability or 0), default=None
@@ -141,15 +142,18 @@ def _on_backend(segment: AudienceSegment, backend: Backend, cells: Sequence[Cell
     measured = [cell for cell in cells if cell.backend is backend]
     runs, successes = sum(cell.runs for cell in measured), sum(cell.successes for cell in measured)
     settlement = sequential_test(successes, runs - successes)
-    verdict = {Settlement.SUCCESS: CellVerdict.FITS, Settlement.OPEN: CellVerdict.UNSETTLED}.get(settlement)
-    failing = [cell.verdict for cell in measured if cell.verdict not in (CellVerdict.FITS, CellVerdict.UNSETTLED)]
+    pooled = {Settlement.SUCCESS: CellVerdict.FITS, Settlement.OPEN: CellVerdict.UNSETTLED}.get(settlement)
+    if pooled is None:
+        failing = [cell.verdict for cell in measured if cell.verdict not in (CellVerdict.FITS, CellVerdict.UNSETTLED)]
+        pooled = max(sorted(set(failing)), key=failing.count, default=CellVerdict.FAILS)
     return SegmentCoverage(
         segment=segment.name,
         share=segment.share,
         devices=len({cell.device for cell in measured}),
         emulated=any(cell.emulated for cell in measured),
         backend=backend,
-        verdict=verdict or (max(sorted(set(failing)), key=failing.count) if failing else CellVerdict.FAILS),
+        verdict=agreed_verdict(pooled, measured),
+        devices_by_verdict=devices_by_verdict(measured),
         runs=runs,
         probability=probability_of_success(successes, runs),
         interval=jeffreys_interval(successes, runs),

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from orchestrator.contract.matrix import Cell, Dimension, Heading, Origin, Slot
 from orchestrator.contract.quantities import byte_count, parameter_count
-from orchestrator.contract.vocabulary import Weights
+from orchestrator.contract.vocabulary import SlotVerdict, Weights
+from orchestrator.domain.agreement import agreed_verdict, cells_by_verdict, devices_by_verdict
 from orchestrator.domain.dimensions import FACTS, SOURCE, Values, fact_values, order_of, technique_values, values_of
 from orchestrator.domain.tallies import CellTally, pooled
 
@@ -21,6 +22,8 @@ FIGURES: Final = (
     "latency_seconds",
     "peak_memory_bytes",
     "download_bytes",
+    "warm_load_seconds",
+    "throttling_ratio",
 )
 """What a slot shows."""
 TOLD_APART: Final = (
@@ -75,7 +78,7 @@ def entry_of(cell: Cell, tally: CellTally) -> Entry:
         "devices": 1,
         "device_models": 1,
         "software_gpu": cell.on_software_gpu,
-        "verdict": cell.verdict,
+        "verdict": SlotVerdict(cell.verdict.value),
         "fault": cell.fault,
         "phase": cell.phase,
         "runs": cell.runs,
@@ -293,15 +296,19 @@ def _slot(place: Place, together: Sequence[Entry], tally_of: Mapping[str, CellTa
         return Slot(row=row, column=column, **together[0].alone)
     statistics = pooled([tally_of[entry.cell.key] for entry in together], FIGURES).statistics(FIGURES)
     figures = {name: found for name in FIGURES if (found := statistics.pop(name)) is not None}
+    cells = [entry.cell for entry in together]
     return Slot(
         row=row,
         column=column,
-        cells=len(together),
+        cells=len(cells),
         cell=None,
-        devices=len({entry.cell.device for entry in together}),
-        device_models=len({entry.cell.device_model for entry in together}),
+        devices=len({cell.device for cell in cells}),
+        device_models=len({cell.device_model for cell in cells}),
         differ_in=[one for one in TOLD_APART if len({entry.values[one] for entry in together}) > 1],
-        software_gpu=any(entry.cell.on_software_gpu for entry in together),
+        software_gpu=any(cell.on_software_gpu for cell in cells),
+        verdict=agreed_verdict(statistics.pop("verdict"), cells),
+        devices_by_verdict=devices_by_verdict(cells),
+        cells_by_verdict=cells_by_verdict(cells),
         figures=figures,
         **statistics,
     )

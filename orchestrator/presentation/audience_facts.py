@@ -6,7 +6,7 @@ from typing import Final
 
 from orchestrator.contract import quantities
 from orchestrator.contract.audience import Coverage, SegmentChoice, SegmentCoverage, VariantCoverage
-from orchestrator.contract.vocabulary import CellVerdict, Weights
+from orchestrator.contract.vocabulary import SlotVerdict, Weights
 from orchestrator.presentation import words
 from orchestrator.presentation.reach_curve import Curve, build_curve
 from orchestrator.presentation.words import plain
@@ -30,7 +30,7 @@ class Part:
 class SegmentRow:
     name: str
     share: str
-    verdict: CellVerdict | None
+    verdict: SlotVerdict | None
     said: str
     where: str
     marks: tuple[str, ...]
@@ -62,7 +62,7 @@ class Best:
     segment: str
     share: str
     variant: str | None
-    verdict: CellVerdict | None
+    verdict: SlotVerdict | None
     said: str
     marks: tuple[str, ...]
 
@@ -122,7 +122,8 @@ def _segment(one: SegmentCoverage) -> SegmentRow:
     if one.verdict is None or one.interval is None:
         return SegmentRow(plain(one.segment), _share(one.share), None, "not measured", "", ())
     chance = quantities.percent_interval(one.interval)
-    said = f"{words.verdict_words(one.verdict)}, {chance} of {_counted(one.runs, 'run')}"
+    sure = words.devices_words(one.devices_by_verdict) if one.verdict is SlotVerdict.MIXED else chance
+    said = f"{words.verdict_words(one.verdict)}, {sure}, {_counted(one.runs, 'run')}"
     where = _counted(one.devices, "device")
     if one.backend is not None:
         where += f", {one.backend.value}"
@@ -142,13 +143,16 @@ def _best(index: int, choice: SegmentChoice, variants: Sequence[VariantCoverage]
     for one, segment in tried:
         if one.variant == choice.variant:
             marks = tuple(_marks(one.weights, segment.emulated))
-            return Best(name, share, one.variant, CellVerdict.FITS, _segment(segment).where, marks)
+            return Best(name, share, one.variant, SlotVerdict.FITS, _segment(segment).where, marks)
     if not tried:
         return Best(name, share, None, None, "nothing was measured for them", ())
+    verdicts = {segment.verdict for _, segment in tried}
+    if SlotVerdict.MIXED in verdicts:
+        return Best(name, share, None, SlotVerdict.MIXED, "none fits on all of their devices", ())
     # What is not settled may still turn out to fit.
-    unsettled = any(segment.verdict is CellVerdict.UNSETTLED for _, segment in tried)
-    said = "none is known to fit yet" if unsettled else f"none of {_counted(len(tried), 'variant')} fits"
-    return Best(name, share, None, CellVerdict.UNSETTLED if unsettled else CellVerdict.FAILS, said, ())
+    if SlotVerdict.UNSETTLED in verdicts:
+        return Best(name, share, None, SlotVerdict.UNSETTLED, "none is known to fit yet", ())
+    return Best(name, share, None, SlotVerdict.FAILS, f"none of {_counted(len(tried), 'variant')} fits", ())
 
 
 def _marks(weights: Weights, emulated: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.vocabulary import CellVerdict
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, cell_lines
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines
 
 _STYLE: Final = """
 :root{color-scheme:light dark;font:15px/1.45 system-ui,sans-serif}
@@ -76,7 +76,7 @@ def _slot(cells: list[Cell]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    first, *rest = cell_lines(cell)
+    first, *rest = marked_lines(cell)
     return f"<strong>{escape(first)}</strong>" + "".join(_small(rest))
 
 

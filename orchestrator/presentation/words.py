@@ -1,6 +1,6 @@
 """Symbols, names and figures as a person reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Final
 
@@ -20,27 +20,31 @@ from orchestrator.contract.job import (
     TextGenerationWorkload,
     Workload,
 )
-from orchestrator.contract.matrix import Cell
+from orchestrator.contract.matrix import Cell, Figure, Slot
 from orchestrator.contract.quantities import percent, percent_interval, rate, seconds, significant
 from orchestrator.contract.views import JobView
-from orchestrator.contract.vocabulary import CellVerdict, FaultCode, Verdict
+from orchestrator.contract.vocabulary import CellVerdict, FaultCode, SlotVerdict, Verdict
 
-SYMBOLS: Final[dict[CellVerdict, str]] = {
-    CellVerdict.FITS: "✔",
-    CellVerdict.TOO_SLOW: "◐",
-    CellVerdict.WRONG_OUTPUT: "≠",
-    CellVerdict.FAILS: "✘",
-    CellVerdict.UNSETTLED: "?",
+SYMBOLS: Final[Mapping[str, str]] = {
+    SlotVerdict.FITS: "✔",
+    SlotVerdict.TOO_SLOW: "◐",
+    SlotVerdict.WRONG_OUTPUT: "≠",
+    SlotVerdict.FAILS: "✘",
+    SlotVerdict.MIXED: "±",
+    SlotVerdict.UNSETTLED: "?",
 }
-"""The symbol carries the meaning; colour only repeats it."""
+"""The symbol carries the meaning; colour only repeats it. By the value of any kind of verdict, as the words are."""
 
-VERDICT_WORDS: Final[dict[CellVerdict, str]] = {
-    CellVerdict.FITS: "fits",
-    CellVerdict.TOO_SLOW: "too slow",
-    CellVerdict.WRONG_OUTPUT: "wrong output",
-    CellVerdict.FAILS: "fails",
-    CellVerdict.UNSETTLED: "unsettled",
+VERDICT_WORDS: Final[Mapping[str, str]] = {
+    SlotVerdict.FITS: "fits",
+    SlotVerdict.TOO_SLOW: "too slow",
+    SlotVerdict.WRONG_OUTPUT: "wrong output",
+    SlotVerdict.FAILS: "fails",
+    SlotVerdict.MIXED: "mixed",
+    SlotVerdict.UNSETTLED: "unsettled",
 }
+
+AnyVerdict = Verdict | CellVerdict | SlotVerdict
 
 NO_RUN: Final = "·"
 EMULATED: Final = "⚙ emulated"
@@ -105,46 +109,73 @@ def workload_words(workload: Workload) -> str:
     return f"{workload.label}, {workload.repetitions} repetitions"
 
 
-def verdict_symbol(verdict: Verdict | CellVerdict) -> str:
-    return SYMBOLS[CellVerdict(verdict.value)]
+def verdict_symbol(verdict: AnyVerdict) -> str:
+    return SYMBOLS[verdict.value]
 
 
-def verdict_words(verdict: Verdict | CellVerdict, fault: FaultCode | None = None) -> str:
+def verdict_words(verdict: AnyVerdict, fault: FaultCode | None = None) -> str:
     """`fits`, `wrong output`, or for a failure the name of its fault."""
     if verdict.value == Verdict.FAILS and fault is not None:
         return fault.value
-    return VERDICT_WORDS[CellVerdict(verdict.value)]
+    return VERDICT_WORDS[verdict.value]
 
 
-def cell_lines(cell: Cell) -> list[str]:
-    """What a cell says, most important first: symbol and verdict, phase or figure, count with interval, caveat."""
-    lines = [f"{verdict_symbol(cell.verdict)} {verdict_words(cell.verdict, cell.fault)}"]
-    if cell.verdict is CellVerdict.UNSETTLED and cell.fault is not None:
-        lines.append(cell.fault.value)
-    if cell.fault is not None and cell.phase is not None:
-        lines.append(f"@{cell.phase.value}")
-    figure = key_figure(cell)
-    if figure is not None and cell.verdict is not CellVerdict.FAILS:
+def lines_of(found: Cell | Slot) -> list[str]:
+    """What a cell or a slot says, most important first: verdict, phase or figure, count with interval, caveat."""
+    lines = [verdict_words(found.verdict, found.fault)]
+    if isinstance(found, Slot) and found.verdict is SlotVerdict.MIXED:
+        lines.append(split_words(found))
+    else:
+        if found.verdict.value == CellVerdict.UNSETTLED and found.fault is not None:
+            lines.append(found.fault.value)
+        if found.fault is not None and found.phase is not None:
+            lines.append(f"@{found.phase.value}")
+    figure = key_figure(found)
+    if figure is not None and found.verdict.value != CellVerdict.FAILS:
         lines.append(figure)
-    if cell.throttling_ratio is not None:
-        lines.append(f"keeps {percent(cell.throttling_ratio.median)}")
-    if cell.warm_load_seconds is not None:
-        lines.append(f"warm load {seconds(cell.warm_load_seconds.median)}")
-    lines.append(f"{cell.successes}/{cell.runs} {percent_interval(cell.interval)}")
-    if cell.throttled_runs:
-        lines.append(f"{THROTTLED} {cell.throttled_runs}")
-    if cell.on_software_gpu:
+    if (throttling := _figure(found, "throttling_ratio")) is not None:
+        lines.append(f"keeps {percent(throttling.median)}")
+    if (warm_load := _figure(found, "warm_load_seconds")) is not None:
+        lines.append(f"warm load {seconds(warm_load.median)}")
+    # Of what is mixed one chance holds for no device, so that there is no interval of it.
+    sure = "runs" if found.verdict.value == SlotVerdict.MIXED else percent_interval(found.interval)
+    lines.append(f"{found.successes}/{found.runs} {sure}")
+    if found.throttled_runs:
+        lines.append(f"{THROTTLED} {found.throttled_runs}")
+    if found.software_gpu if isinstance(found, Slot) else found.on_software_gpu:
         lines.append(SOFTWARE_GPU)
     return lines
 
 
-def key_figure(cell: Cell) -> str | None:
+def marked_lines(found: Cell | Slot) -> list[str]:
+    """As `lines_of`, with the verdict's symbol in front."""
+    first, *rest = lines_of(found)
+    return [f"{verdict_symbol(found.verdict)} {first}", *rest]
+
+
+def split_words(slot: Slot) -> str:
+    """`fits on 3 of 5 devices`; where a device's own cells differ it is of the cells."""
+    if slot.devices > 1 and SlotVerdict.MIXED not in slot.devices_by_verdict:
+        return devices_words(slot.devices_by_verdict)
+    return f"fits in {slot.cells_by_verdict.get(CellVerdict.FITS, 0)} of {slot.cells} cells"
+
+
+def devices_words(by_verdict: Mapping[SlotVerdict, int]) -> str:
+    return f"fits on {by_verdict.get(SlotVerdict.FITS, 0)} of {sum(by_verdict.values())} devices"
+
+
+def key_figure(found: Cell | Slot) -> str | None:
     """What a reader wants first: speed of text, else time of an inference; None where neither was measured."""
-    if cell.decode_tokens_per_second is not None:
-        return rate(cell.decode_tokens_per_second.median)
-    if cell.latency_seconds is not None:
-        return seconds(cell.latency_seconds.median)
+    if (speed := _figure(found, "decode_tokens_per_second")) is not None:
+        return rate(speed.median)
+    if (latency := _figure(found, "latency_seconds")) is not None:
+        return seconds(latency.median)
     return None
+
+
+def _figure(found: Cell | Slot, name: str) -> Figure | None:
+    figure: Figure | None = found.figures.get(name) if isinstance(found, Slot) else getattr(found, name)
+    return figure
 
 
 def reach_words(coverage: VariantCoverage) -> str:

@@ -78,7 +78,7 @@ _environment.globals.update(
     verdict_words=words.verdict_words,
     SYMBOLS=words.SYMBOLS,
     VERDICT_WORDS=words.VERDICT_WORDS,
-    MIXED=heat_map.MIXED,
+    POOLED=heat_map.POOLED,
     IMPORTED=heat_map.IMPORTED,
     outcome=outcome,
     figure_facts=run_facts.figure_facts,
