@@ -22,17 +22,6 @@ Values = Mapping[Dimension, Collection[str]]
 CHOSEN_BY: Final = tuple(dimension for dimension in Dimension if dimension is not Dimension.TECHNIQUE)
 """What cells can be chosen by: of a technique a build may have several."""
 
-NOT_EXPORTED: Final = frozenset(
-    {
-        Dimension.FAMILY,
-        Dimension.SIZE_CLASS,
-        Dimension.QUANTIZATION,
-        Dimension.CRITERIA,
-        Dimension.BROWSER,
-        Dimension.FLAGS,
-    }
-)
-"""What the API's own filters leave out."""
 _MOST_VALUES: Final = 50
 _ASKED_BY: Final = (
     Dimension.MODEL,
@@ -110,11 +99,6 @@ class Asked:
         return [
             (name, moment.isoformat() if (moment := moments.get(name)) else value) for name, value in self.drill_down
         ]
-
-    @property
-    def not_exported(self) -> list[str]:
-        """Filters of this page that the API does not know, in words."""
-        return [DIMENSION_WORDS[name.value] for name, _ in self.query.only.values if name in NOT_EXPORTED]
 
     @property
     def compact(self) -> bool | None:
