@@ -1,7 +1,6 @@
 """The matrix laid out: which cells meet in which slot, and what several of them say together."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from operator import itemgetter
@@ -11,7 +10,16 @@ from orchestrator.contract.matrix import Cell, Dimension, Heading, Origin, Slot
 from orchestrator.contract.quantities import byte_count, parameter_count
 from orchestrator.contract.vocabulary import SlotVerdict, Weights
 from orchestrator.domain.agreement import agreed_verdict, cells_by_verdict, devices_by_verdict
-from orchestrator.domain.dimensions import FACTS, SOURCE, Values, fact_values, order_of, technique_values, values_of
+from orchestrator.domain.dimensions import (
+    FACTS,
+    SOURCE,
+    Values,
+    fact_values,
+    names_of,
+    order_of,
+    technique_values,
+    values_of,
+)
 from orchestrator.domain.tallies import CellTally, pooled
 
 ROWS: Final = (Dimension.VARIANT.value, Dimension.BACKEND.value, Dimension.WORKLOAD.value, Dimension.CRITERIA.value)
@@ -223,9 +231,8 @@ class _Axis:
         moved = [0] * len(ranked)
         for place, (_, number) in enumerate(ranked):
             moved[number] = place
-        names = {entry.cell.device: _device_name(entry.cell) for entry in self._examples}
-        shared = {name for name, devices in Counter(names.values()).items() if devices > 1}
-        self.headings = [self._heading(key, self._examples[number].cell, shared) for key, number in ranked]
+        names = names_of(entry.cell for entry in self._examples)
+        self.headings = [self._heading(key, self._examples[number].cell, names) for key, number in ranked]
         self._numbers = {key: place for place, (key, _) in enumerate(ranked)}
         return moved
 
@@ -255,15 +262,11 @@ class _Axis:
         # Columns of real devices come before all others; rows of synthetic weights behind those of trained ones.
         return tuple(parts if self._apart == Dimension.ORIGIN else (*parts[1:], parts[0]))
 
-    def _heading(self, key: tuple[str, ...], example: Cell, shared: Collection[str]) -> Heading:
+    def _heading(self, key: tuple[str, ...], example: Cell, named: Mapping[str, Mapping[str, str]]) -> Heading:
         told = dict(zip(self._asked, key, strict=True))
         values = {dimension: told[dimension] for dimension in self._dimensions}
         names = {dimension: NOTHING.get(dimension, UNKNOWN) for dimension, value in values.items() if not value}
-        if Dimension.DEVICE in values:
-            name = _device_name(example)
-            names[Dimension.DEVICE.value] = f"{name} ({example.device})" if name in shared else name
-        if Dimension.CRITERIA in values:
-            names[Dimension.CRITERIA.value] = example.criteria.words
+        names |= {name: called[values[name]] for name, called in named.items() if name in values}
         return Heading(
             values=values,
             names=names,

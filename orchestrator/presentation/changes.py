@@ -86,9 +86,9 @@ class ChangesView:
 
 
 def build_changes(found: Comparison) -> ChangesView:
-    a, b = _arm_names(found)
+    a, b = arm_names(found)
     same_in_all = _same_in_all(found.comparisons)
-    views = [_pair(number, one, (a, b), same_in_all) for number, one in enumerate(found.comparisons, start=1)]
+    views = [_pair(number, one, found, same_in_all) for number, one in enumerate(found.comparisons, start=1)]
     return ChangesView(
         a=a,
         b=b,
@@ -101,7 +101,9 @@ def build_changes(found: Comparison) -> ChangesView:
             (change, found.counts[change], change_words(change, a, b)) for change in Change if found.counts[change]
         ],
         common=[
-            f"{DIMENSION_WORDS[name]} {plain(value)}" for name, value in same_in_all.items() if value and views[1:]
+            f"{DIMENSION_WORDS[name]} {called(found, name, value)}"
+            for name, value in same_in_all.items()
+            if value and views[1:]
         ],
         flips=[view for view in views if view.change in _FLIPS],
         changed=[view for view in views if view.change in (Change.WORSE, Change.BETTER)],
@@ -131,11 +133,17 @@ def chance_words(p_value: float) -> str:
     return f"chance alone gives such a difference once in {quantities.significant(round(1 / p_value), 2)} times"
 
 
-def _arm_names(found: Comparison) -> tuple[str, str]:
+def called(found: Comparison, dimension: str, value: str) -> str:
+    """What people call a value of what pairs have in common, or of an arm."""
+    return plain(found.names.get(dimension, {}).get(value, value))
+
+
+def arm_names(found: Comparison) -> tuple[str, str]:
+    """What the two sides of a table are headed by."""
     if found.vary is Varied.TIME:
         moment = plain(found.a).removesuffix("T00:00:00+00:00")
         return f"runs before {moment}", f"runs since {moment}"
-    return plain(found.a), plain(found.b)
+    return called(found, found.vary.value, found.a), called(found, found.vary.value, found.b)
 
 
 def _same_in_all(pairs: Sequence[CellComparison]) -> dict[str, str]:
@@ -146,8 +154,9 @@ def _same_in_all(pairs: Sequence[CellComparison]) -> dict[str, str]:
     return {name: value for name, value in first.items() if all(one.place[name] == value for one in pairs)}
 
 
-def _pair(number: int, one: CellComparison, names: tuple[str, str], same_in_all: Mapping[str, str]) -> PairView:
-    place = {name: plain(value) for name, value in one.place.items() if value and name not in same_in_all}
+def _pair(number: int, one: CellComparison, found: Comparison, same_in_all: Mapping[str, str]) -> PairView:
+    names = arm_names(found)
+    place = {name: called(found, name, value) for name, value in one.place.items() if value and name not in same_in_all}
     # A build says which model it is of.
     if Dimension.VARIANT.value in place:
         for told in (Dimension.MODEL, Dimension.QUANTIZATION, Dimension.RUNTIME, Dimension.RUNTIME_VERSION):

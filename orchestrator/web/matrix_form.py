@@ -16,8 +16,8 @@ from orchestrator.presentation.heat_map import DIMENSION_WORDS
 from orchestrator.presentation.words import plain
 from orchestrator.services.matrix import CellFilter, MatrixQuery
 
-Values = Mapping[Dimension, Collection[str]]
-"""What there is to choose from."""
+Values = Mapping[Dimension, Mapping[str, str]]
+"""What there is to choose from, with what people call it."""
 
 CHOSEN_BY: Final = tuple(dimension for dimension in Dimension if dimension is not Dimension.TECHNIQUE)
 """What cells can be chosen by: of a technique a build may have several."""
@@ -146,17 +146,17 @@ def build_form(asked: Asked, known: Values) -> MatrixForm:
 def build_filters(only: CellFilter, known: Values, without: Collection[Dimension] = ()) -> list[Filter]:
     """One for each dimension that a form offers; where everything is of one kind there is nothing to choose."""
     offered = [dimension for dimension in _ASKED_BY if dimension not in without]
-    filters = [_filter(dimension, known.get(dimension, ()), only) for dimension in offered]
+    filters = [_filter(dimension, known.get(dimension, {}), only) for dimension in offered]
     return [one for one in filters if len(one.choices) > 1 or one.chosen]
 
 
-def _filter(dimension: Dimension, known: Collection[str], only: CellFilter) -> Filter:
+def _filter(dimension: Dimension, known: Mapping[str, str], only: CellFilter) -> Filter:
     wanted = dict(only.values).get(dimension, frozenset())
     values = [value for value in sorted({*known, *wanted}) if value]
     return Filter(
         dimension.value,
         DIMENSION_WORDS[dimension.value],
-        [Choice(value, plain(value), value in wanted) for value in values],
+        [Choice(value, plain(known.get(value, value)), value in wanted) for value in values],
     )
 
 
