@@ -1,10 +1,17 @@
 """What cells that are taken together agree on."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, TypeVar
 
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import CellVerdict, SlotVerdict
+
+Kind = TypeVar("Kind", bound=StrEnum)
+
+_SLOT_VERDICTS: Final = tuple(SlotVerdict)
+_CELL_VERDICTS: Final = tuple(CellVerdict)
+_AS_SLOT: Final = {verdict: SlotVerdict(verdict.value) for verdict in CellVerdict}
 
 
 def agreed_verdict(pooled: CellVerdict, cells: Iterable[Cell]) -> SlotVerdict:
@@ -12,30 +19,26 @@ def agreed_verdict(pooled: CellVerdict, cells: Iterable[Cell]) -> SlotVerdict:
 
     Many runs on some devices would otherwise speak for a device on which the opposite is beyond doubt.
     """
-    verdicts = {pooled, *(cell.verdict for cell in cells)}
-    return SlotVerdict.MIXED if len(_settled(verdicts)) > 1 else SlotVerdict(pooled.value)
+    settled = {pooled, *[cell.verdict for cell in cells]} - {CellVerdict.UNSETTLED}
+    return SlotVerdict.MIXED if len(settled) > 1 else _AS_SLOT[pooled]
 
 
 def devices_by_verdict(cells: Iterable[Cell]) -> dict[SlotVerdict, int]:
     """How many devices have settled to what; a device whose own cells differ is mixed."""
-    verdicts: dict[str, set[CellVerdict]] = {}
+    verdicts: dict[str, SlotVerdict] = {}
     for cell in cells:
-        verdicts.setdefault(cell.device, set()).add(cell.verdict)
-    counts = Counter(_of_one_device(found) for found in verdicts.values())
-    return {verdict: counts[verdict] for verdict in SlotVerdict if verdict in counts}
+        device, verdict = cell.device, _AS_SLOT[cell.verdict]
+        known = verdicts.get(device, SlotVerdict.UNSETTLED)
+        if known is SlotVerdict.UNSETTLED or known is verdict:
+            verdicts[device] = verdict
+        elif verdict is not SlotVerdict.UNSETTLED:
+            verdicts[device] = SlotVerdict.MIXED
+    return _counted(list(verdicts.values()), _SLOT_VERDICTS)
 
 
 def cells_by_verdict(cells: Iterable[Cell]) -> dict[CellVerdict, int]:
-    counts = Counter(cell.verdict for cell in cells)
-    return {verdict: counts[verdict] for verdict in CellVerdict if verdict in counts}
+    return _counted([cell.verdict for cell in cells], _CELL_VERDICTS)
 
 
-def _of_one_device(verdicts: Collection[CellVerdict]) -> SlotVerdict:
-    settled = _settled(verdicts)
-    if len(settled) > 1:
-        return SlotVerdict.MIXED
-    return SlotVerdict(settled.pop().value) if settled else SlotVerdict.UNSETTLED
-
-
-def _settled(verdicts: Collection[CellVerdict]) -> set[CellVerdict]:
-    return {verdict for verdict in verdicts if verdict is not CellVerdict.UNSETTLED}
+def _counted(found: list[Kind], kinds: Iterable[Kind]) -> dict[Kind, int]:
+    return {kind: count for kind in kinds if (count := found.count(kind))}
