@@ -126,6 +126,8 @@ MATRIX_VIEW: Final[dict[str, Any]] = {
             "device_models": 2,
             "differ_in": ["device_model"],
             "verdict": "fits",
+            "devices_by_verdict": {"fits": 2},
+            "cells_by_verdict": {"fits": 2},
             "fault": None,
             "phase": None,
             "runs": 10,
@@ -412,6 +414,7 @@ COMPARISON: Final[dict[str, Any]] = {
     "only_b": 3,
     "counts": {"flipped-down": 1, "flipped-up": 0, "worse": 0, "better": 0, "none": 0},
     "looked_at": 1,
+    "names": {"device": {"desk-a1b2c3": "this machine"}},
     "comparisons": [
         {
             "place": {"variant": "smollm2-135m-instruct.q8", "backend": "wasm", "device": "desk-a1b2c3"},

@@ -29,7 +29,10 @@ def _any_of(what: str) -> Any:
 
 def cell_filter(
     model: Annotated[list[Some] | None, _any_of("Of this model only")] = None,
+    family: Annotated[list[Some] | None, _any_of("Of models of this family only")] = None,
+    size_class: Annotated[list[Some] | None, _any_of("Of models of this size class only")] = None,
     variant: Annotated[list[Some] | None, _any_of("Of this variant only")] = None,
+    quantization: Annotated[list[Some] | None, _any_of("Of variants with such numbers only, such as `q4f16`")] = None,
     runtime: Annotated[list[Some] | None, _any_of("Of this runtime only")] = None,
     runtime_version: Annotated[list[Some] | None, _any_of("Of this version of the runtime, or `4.3` for 4.3.x")] = None,
     backend: Annotated[list[Backend] | None, _any_of("On this backend only")] = None,
@@ -37,11 +40,19 @@ def cell_filter(
     workload: Annotated[
         list[Some] | None, _any_of("With this workload only, by its label such as `pp512/tg128`")
     ] = None,
+    criteria: Annotated[
+        list[Some] | None, _any_of("By these criteria only, as `decode>=5 ttft<=10 latency<=1`")
+    ] = None,
     device: Annotated[list[Some] | None, _any_of("On this device only")] = None,
     device_model: Annotated[list[Some] | None, _any_of("On devices of this model only")] = None,
     device_class: Annotated[list[Some] | None, _any_of("On devices of this class only")] = None,
+    browser: Annotated[list[Some] | None, _any_of("In this version of this browser only, such as `chrome 156`")] = None,
     browser_channel: Annotated[list[Some] | None, _any_of("In such a browser only, such as `chrome beta`")] = None,
     browser_version: Annotated[list[Some] | None, _any_of("In this version of a browser only")] = None,
+    flags: Annotated[
+        list[Annotated[str, Query(max_length=2000)]] | None,
+        _any_of("In a browser with exactly these declared flags only, with spaces; empty for none"),
+    ] = None,
     origin: Annotated[list[Origin] | None, _any_of("From real devices, emulated ones, or imported")] = None,
     label: Annotated[
         list[LabelFilter] | None,
@@ -52,17 +63,23 @@ def cell_filter(
 ) -> CellFilter:
     given: dict[Dimension, list[str] | list[Backend] | list[Weights] | list[Origin] | None] = {
         Dimension.MODEL: model,
+        Dimension.FAMILY: family,
+        Dimension.SIZE_CLASS: size_class,
         Dimension.VARIANT: variant,
+        Dimension.QUANTIZATION: quantization,
         Dimension.RUNTIME: runtime,
         Dimension.RUNTIME_VERSION: runtime_version,
         Dimension.BACKEND: backend,
         Dimension.WEIGHTS: weights,
         Dimension.WORKLOAD: workload,
+        Dimension.CRITERIA: criteria,
         Dimension.DEVICE: device,
         Dimension.DEVICE_MODEL: device_model,
         Dimension.DEVICE_CLASS: device_class,
+        Dimension.BROWSER: browser,
         Dimension.BROWSER_CHANNEL: browser_channel,
         Dimension.BROWSER_VERSION: browser_version,
+        Dimension.FLAGS: flags,
         Dimension.ORIGIN: origin,
     }
     labels = [

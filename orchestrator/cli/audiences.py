@@ -128,7 +128,8 @@ def _coverage(found: "Coverage", *, emulated: bool) -> "list[RenderableType]":
     from rich.text import Text
 
     from orchestrator.cli.listings import listing
-    from orchestrator.presentation.words import SYNTHETIC, byte_count, plain, reach_words
+    from orchestrator.contract.quantities import byte_count
+    from orchestrator.presentation.words import SYNTHETIC, plain, reach_words
 
     if not found.variants:
         hint = "" if emulated else " With --emulated, emulated devices count as well."

@@ -6,8 +6,8 @@ from typing import Final, Self
 
 import typer
 
+from orchestrator.contract.quantities import byte_count
 from orchestrator.models.build import Progress
-from orchestrator.presentation.words import byte_count
 
 CLEAR_LINE: Final = "\r\x1b[K"
 

@@ -9,8 +9,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from orchestrator.contract.catalog import Distillation, LowRankAdapter, ParameterSharing, Pruning, Technique, Variant
+from orchestrator.contract.quantities import byte_count, parameter_count
 from orchestrator.contract.vocabulary import Weights
-from orchestrator.presentation.words import SYNTHETIC, byte_count, parameter_count, plain
+from orchestrator.presentation.words import SYNTHETIC, plain
 
 DETAILS_INDENT: Final = 4
 

@@ -73,6 +73,7 @@ def _report(found: "Comparison", *, everything: bool) -> "list[RenderableType]":
     from rich.text import Text
 
     from orchestrator.cli.listings import listing
+    from orchestrator.presentation.changes import arm_names, called
 
     parts: list[RenderableType] = []
     shown = [one for one in found.comparisons if everything or one.change is not Change.NONE]
@@ -80,9 +81,9 @@ def _report(found: "Comparison", *, everything: bool) -> "list[RenderableType]":
         differing = [
             name for name in shown[0].place if everything or len({one.place.get(name) for one in found.comparisons}) > 1
         ] or ["variant" if "variant" in shown[0].place else next(iter(shown[0].place))]
-        table = listing([*differing, "change", found.a if found.b else "before", found.b or "since", "what changed"])
+        table = listing([*differing, "change", *arm_names(found), "what changed"])
         for one in shown:
-            words = [one.place.get(name, "") for name in differing]
+            words = [called(found, name, one.place.get(name, "")) for name in differing]
             table.add_row(
                 *map(Text, words),
                 Text(one.change.value, style=_STYLES[one.change]),

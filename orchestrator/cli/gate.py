@@ -9,12 +9,12 @@ from typing import Any
 from orchestrator.cli.gate_file import MEGABYTE, Bound, Gate, Rule
 from orchestrator.cli.job_cells import JobCell
 from orchestrator.contract.device import Browser
+from orchestrator.contract.quantities import significant
 from orchestrator.contract.views import DeviceView, RunView
 from orchestrator.contract.vocabulary import CellVerdict, Verdict
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.selector import Selector, selectable_facts
 from orchestrator.domain.variant_query import VariantQuery
-from orchestrator.presentation.words import significant
 
 
 class Outcome(StrEnum):

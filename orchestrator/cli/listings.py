@@ -11,6 +11,7 @@ from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
 from orchestrator.contract.custody import DeviceClassView
+from orchestrator.contract.quantities import rate, seconds
 from orchestrator.contract.views import DeviceView, JobView, RunCounts, RunFigures, RunView
 from orchestrator.contract.vocabulary import CellVerdict, DeviceKind, DeviceState, Mark, Purpose, RunState
 from orchestrator.presentation.device_facts import hardware_lines, health_lines, why
@@ -22,8 +23,6 @@ from orchestrator.presentation.words import (
     limits_facts,
     no_cells_words,
     plain,
-    rate,
-    seconds,
     variants_words,
     verdict_symbol,
     verdict_words,

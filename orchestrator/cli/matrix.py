@@ -144,8 +144,8 @@ def read_filters(given: list[str]) -> "CellFilters":
 
     filters: CellFilters = {}
     for one in given:
-        name, _, value = one.partition("=")
-        if not value or name not in CellFilters.__annotations__:
+        name, given_value, value = one.partition("=")
+        if not given_value or (not value and name != "flags") or name not in CellFilters.__annotations__:
             known = ", ".join(CellFilters.__annotations__)
             fail(f"--only {one!r} is not NAME=VALUE with one of the names {known}", ExitCode.BAD_INPUT)
         if name in ("since", "until"):

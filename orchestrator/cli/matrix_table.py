@@ -1,7 +1,7 @@
 """The matrix on a terminal."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -11,17 +11,18 @@ from rich.text import Text
 
 from orchestrator.cli.console import PIPE_WIDTH
 from orchestrator.contract.matrix import Cell, Matrix
-from orchestrator.contract.vocabulary import CellVerdict
+from orchestrator.contract.vocabulary import SlotVerdict
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, cell_lines, criteria_words
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines
 
-VERDICT_STYLES: Final[dict[CellVerdict, str]] = {
-    CellVerdict.FITS: "bold green",
-    CellVerdict.TOO_SLOW: "bold yellow",
-    CellVerdict.WRONG_OUTPUT: "bold magenta",
-    CellVerdict.FAILS: "bold red",
-    CellVerdict.UNSETTLED: "bold cyan",
+VERDICT_STYLES: Final[Mapping[str, str]] = {
+    SlotVerdict.FITS: "bold green",
+    SlotVerdict.TOO_SLOW: "bold yellow",
+    SlotVerdict.WRONG_OUTPUT: "bold magenta",
+    SlotVerdict.FAILS: "bold red",
+    SlotVerdict.MIXED: "bold blue",
+    SlotVerdict.UNSETTLED: "bold cyan",
 }
 _BUILD_WIDTHS: Final = (40, 28)
 """Most characters for the builds: the first where all devices fit beside it, else the second."""
@@ -71,7 +72,7 @@ def _blocks(grid: Grid, width: int, build_width: int) -> Iterable[list[Column]]:
 def _device_width(grid: Grid, column: Column) -> int:
     """Cells are never wrapped; a long device name is."""
     cells = (cell for row in grid.rows for cell in grid.cells(row, column))
-    longest = max((len(line) for cell in cells for line in cell_lines(cell)), default=0)
+    longest = max((len(line) for cell in cells for line in marked_lines(cell)), default=0)
     return max(longest, _MIN_DEVICE_WIDTH)
 
 
@@ -110,7 +111,7 @@ def _build(row: Row) -> Text:
 
 
 def _backend_lines(grid: Grid, row: Row) -> list[str]:
-    limits = [] if len(grid.criteria) == 1 else criteria_words(row.criteria).split(", ")
+    limits = [] if len(grid.criteria) == 1 else row.criteria.words.split(", ")
     return [row.backend.value, row.workload, *limits]
 
 
@@ -121,7 +122,7 @@ def _slot(cells: list[Cell]) -> Text:
 
 
 def _cell(cell: Cell) -> Text:
-    verdict, *rest = cell_lines(cell)
+    verdict, *rest = marked_lines(cell)
     return Text("\n").join([Text(verdict, style=VERDICT_STYLES[cell.verdict]), *map(Text, rest)])
 
 

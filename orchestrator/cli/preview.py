@@ -5,8 +5,9 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.listings import listing
+from orchestrator.contract.quantities import seconds
 from orchestrator.contract.views import JobPreview
-from orchestrator.presentation.words import plain, seconds
+from orchestrator.presentation.words import plain
 
 
 def preview_report(preview: JobPreview) -> RenderableType:

@@ -12,6 +12,7 @@ from orchestrator.client import Client
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import ProbeWorkload
+from orchestrator.contract.quantities import byte_count
 from orchestrator.contract.views import AttemptView, RunDetail
 from orchestrator.contract.vocabulary import Mark, Purpose
 from orchestrator.presentation.measurements import Row, download_rows, load_rows, memory_rows, sample_lines
@@ -28,7 +29,7 @@ from orchestrator.presentation.run_facts import (
     reused_words,
     validation_words,
 )
-from orchestrator.presentation.words import EMULATED, byte_count, criteria_words, plain, workload_words
+from orchestrator.presentation.words import EMULATED, plain, workload_words
 
 
 def run_report(run: RunDetail, client: Client) -> RenderableType:
@@ -60,7 +61,7 @@ def _head(run: RunDetail, server: str) -> Iterator[tuple[str, str | Text]]:
         yield "reused", reused_words(run.reused_from)
     yield "workload", workload_words(run.workload)
     if not isinstance(run.workload, ProbeWorkload):
-        yield "fits when", criteria_words(run.criteria)
+        yield "fits when", run.criteria.words
     yield "job", run.job_id
     if run.submitter:
         yield "submitter", plain(run.submitter)

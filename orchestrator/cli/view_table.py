@@ -7,17 +7,7 @@ from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
 from orchestrator.contract.matrix import Heading, MatrixView, Slot
-from orchestrator.presentation.words import (
-    EMULATED,
-    NO_RUN,
-    SYNTHETIC,
-    percent_interval,
-    plain,
-    rate,
-    seconds,
-    verdict_symbol,
-    verdict_words,
-)
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines, plain
 
 
 def view_renderable(view: MatrixView) -> RenderableType:
@@ -53,15 +43,9 @@ def _heading(heading: Heading) -> Text:
 def _slot(slot: Slot | None) -> Text:
     if slot is None:
         return Text(NO_RUN, style="dim")
-    verdict = f"{verdict_symbol(slot.verdict)} {verdict_words(slot.verdict, slot.fault)}"
-    lines = []
-    if (speed := slot.figures.get("decode_tokens_per_second")) is not None:
-        lines.append(rate(speed.median))
-    elif (latency := slot.figures.get("latency_seconds")) is not None:
-        lines.append(seconds(latency.median))
-    lines.append(f"{slot.successes}/{slot.runs} {percent_interval(slot.interval)}")
+    verdict, *rest = marked_lines(slot)
     if slot.cells > 1:
-        lines.append(f"{slot.cells} cells")
+        rest.append(f"{slot.cells} cells")
     if slot.device_models > 1:
-        lines.append(f"{slot.device_models} device models")
-    return Text("\n").join([Text(verdict, style=VERDICT_STYLES[slot.verdict]), *map(Text, lines)])
+        rest.append(f"{slot.device_models} device models")
+    return Text("\n").join([Text(verdict, style=VERDICT_STYLES[slot.verdict]), *map(Text, rest)])

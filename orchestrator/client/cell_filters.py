@@ -9,17 +9,25 @@ class CellFilters(TypedDict, total=False):
     """Any of the values given for a name, and all names; what is left out does not matter."""
 
     model: Sequence[str]
+    family: Sequence[str]
+    size_class: Sequence[str]
     variant: Sequence[str]
+    quantization: Sequence[str]
     runtime: Sequence[str]
     runtime_version: Sequence[str]
     backend: Sequence[str]
     weights: Sequence[str]
     workload: Sequence[str]
+    criteria: Sequence[str]
+    """Such as `decode>=5 ttft<=10 latency<=1`."""
     device: Sequence[str]
     device_model: Sequence[str]
     device_class: Sequence[str]
+    browser: Sequence[str]
     browser_channel: Sequence[str]
     browser_version: Sequence[str]
+    flags: Sequence[str]
+    """All that the browser was started with, with spaces; empty for none."""
     origin: Sequence[str]
     """`physical`, `emulated` or `imported`."""
     label: Sequence[str]

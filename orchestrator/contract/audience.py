@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from orchestrator.contract.base import Answer, Message, Slug
-from orchestrator.contract.vocabulary import Backend, CellVerdict, Weights
+from orchestrator.contract.vocabulary import Backend, SlotVerdict, Weights
 
 MOST_AUDIENCE_BYTES = 262_144
 
@@ -46,8 +46,10 @@ class SegmentCoverage(Answer):
     emulated: bool
     """Whether one of them is emulated."""
     backend: Backend | None
-    verdict: CellVerdict | None
+    verdict: SlotVerdict | None
     """Null where nothing was measured: these visitors count as unknown."""
+    devices_by_verdict: dict[SlotVerdict, int] = Field(default_factory=dict)
+    """How many of the devices have settled to what."""
     runs: int
     probability: float | None
     interval: tuple[float, float] | None

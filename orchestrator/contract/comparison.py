@@ -1,6 +1,6 @@
 """Two matrices, cell by cell."""
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from orchestrator.contract.base import Answer
 from orchestrator.contract.matrix import Figure
@@ -63,5 +63,7 @@ class Comparison(Answer):
     """Of all pairs. Where figures decide, of those that were looked at: see `looked_at`."""
     looked_at: int
     """Pairs whose figures were compared: those that are listed."""
+    names: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """By dimension and value: what to show instead of a device's id or of criteria."""
     comparisons: list[CellComparison]
     """Flips first, then what is most different."""

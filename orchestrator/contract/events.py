@@ -19,8 +19,8 @@ class Event(Answer):
     device: str | None = None
     """Of a run or a cell, or the device itself."""
     state: str
-    """The state of a job or run, the verdict of a cell; of a device `ready`, `resting`, `offline`, `quarantined`,
-    `drained` or `reserved`."""
+    """The state of a job or run, the verdict of a cell or `removed`; of a device `ready`, `resting`, `offline`,
+    `quarantined`, `drained` or `reserved`."""
     at: AwareDatetime
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from orchestrator.contract.base import Label, Message, Slug
+from orchestrator.contract.quantities import seconds, significant
 from orchestrator.contract.vocabulary import Backend, Phase, Protocol, Task
 
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -124,6 +125,14 @@ class Criteria(Message):
     min_decode_tokens_per_second: float = Field(default=5.0, ge=0, le=1e6, allow_inf_nan=False)
     max_ttft_seconds: float = Field(default=10.0, gt=0, le=86_400, allow_inf_nan=False)
     max_latency_seconds: float = Field(default=1.0, gt=0, le=86_400, allow_inf_nan=False)
+
+    @property
+    def words(self) -> str:
+        """`decode ≥ 5 tok/s, first token ≤ 10 s, latency ≤ 1 s`."""
+        return (
+            f"decode ≥ {significant(self.min_decode_tokens_per_second)} tok/s, "
+            f"first token ≤ {seconds(self.max_ttft_seconds)}, latency ≤ {seconds(self.max_latency_seconds)}"
+        )
 
 
 class Timeouts(Message):

@@ -9,7 +9,7 @@ from orchestrator.contract.base import Message, RuntimeName
 from orchestrator.contract.catalog import Technique
 from orchestrator.contract.job import Criteria
 from orchestrator.contract.views import RunView
-from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Phase, Weights
+from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Phase, SlotVerdict, Weights
 
 
 class Figure(Message):
@@ -95,6 +95,11 @@ class Cell(Message):
         """`157.0.1` of `chrome beta 157.0.1`."""
         return self.browser.rpartition(" ")[2]
 
+    @property
+    def on_software_gpu(self) -> bool:
+        """Only where WebGPU computed: a WASM run does not care which adapter the browser has."""
+        return self.backend is Backend.WEBGPU and self.fallback_adapter is True
+
 
 class Matrix(Message):
     generated_at: datetime
@@ -169,7 +174,11 @@ class Slot(Message):
     model or browser."""
     software_gpu: bool = False
     """WebGPU ran on a software adapter in any of its cells: that speed says nothing about a GPU."""
-    verdict: CellVerdict
+    verdict: SlotVerdict
+    devices_by_verdict: dict[SlotVerdict, int] = Field(default_factory=dict)
+    """How many devices have settled to what; empty where the slot is one cell."""
+    cells_by_verdict: dict[CellVerdict, int] = Field(default_factory=dict)
+    """As `devices_by_verdict`."""
     fault: FaultCode | None
     phase: Phase | None
     runs: int
@@ -178,7 +187,8 @@ class Slot(Message):
     probability: float
     interval: tuple[float, float]
     figures: dict[str, Figure]
-    """By the field's name in `Cell`: the speed that the criteria ask for, TTFT, memory, download."""
+    """By the field's name in `Cell`: the speed that the criteria ask for, TTFT, memory, download, time of a warm load,
+    throttling."""
     last_run: str
     updated_at: datetime
 

@@ -118,6 +118,18 @@ class CellVerdict(StrEnum):
     UNSETTLED = "unsettled"
 
 
+class SlotVerdict(StrEnum):
+    """Of several cells taken together."""
+
+    FITS = "fits"
+    TOO_SLOW = "too-slow"
+    WRONG_OUTPUT = "wrong-output"
+    FAILS = "fails"
+    MIXED = "mixed"
+    """They have settled to different verdicts: there is none that holds for all of them."""
+    UNSETTLED = "unsettled"
+
+
 class RunState(StrEnum):
     QUEUED = "queued"
     LEASED = "leased"

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.contract.audience import AudienceSegment, SegmentChoice, SegmentCoverage, VariantCoverage
+from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell
-from orchestrator.contract.vocabulary import Backend, CellVerdict
+from orchestrator.contract.vocabulary import Backend, CellVerdict, SlotVerdict
+from orchestrator.domain.agreement import agreed_verdict, devices_by_verdict
 from orchestrator.domain.statistics import (
     Settlement,
     jeffreys_interval,
@@ -19,6 +23,10 @@ from orchestrator.domain.statistics import (
 DRAWS: Final = 4_000
 _SEED: Final = 1_605
 """The same audience and the same cells give the same interval."""
+_APART: Final = 7
+"""Shares no factor with DRAWS, and there are fewer kinds in an audience than DRAWS has places so far apart."""
+
+_interval = lru_cache(4096)(jeffreys_interval)
 
 Target = tuple[str, str]
 """Ids of a device and of one of its browsers."""
@@ -42,7 +50,8 @@ def cover(visitors: Sequence[Visitors], cells: Iterable[Cell]) -> list[VariantCo
     for cell in cells:
         if cell.imported_from is None:
             by_variant.setdefault(cell.variant, []).append(cell)
-    found = [_cover_by(visitors, _of_one_kind(theirs)) for theirs in by_variant.values()]
+    draws = _Draws()
+    found = [_cover_by(visitors, _of_one_kind(theirs), draws) for theirs in by_variant.values()]
     found.sort(key=lambda one: (-one.reach, one.model_bytes, one.variant))
     return _with_frontier(found)
 
@@ -54,7 +63,7 @@ def choose(visitors: Sequence[Visitors], coverages: Sequence[VariantCoverage]) -
         fitting = [
             (variant, variant.segments[index])
             for variant in coverages
-            if variant.segments[index].verdict is CellVerdict.FITS
+            if variant.segments[index].verdict is SlotVerdict.FITS
         ]
         best = max(
             fitting, key=lambda pair: (pair[0].parameters, -pair[0].model_bytes, pair[1].probability or 0), default=None
@@ -72,14 +81,14 @@ def choose(visitors: Sequence[Visitors], coverages: Sequence[VariantCoverage]) -
 
 def _of_one_kind(cells: Sequence[Cell]) -> list[Cell]:
     """Those of the workload and the criteria with most runs, of each device, browser and backend the newest."""
-    runs: dict[tuple[str, str], int] = {}
+    runs: dict[tuple[str, Criteria], int] = {}
     for cell in cells:
-        kind = (cell.workload, cell.criteria.model_dump_json())
+        kind = (cell.workload, cell.criteria)
         runs[kind] = runs.get(kind, 0) + cell.runs
-    chosen = max(sorted(runs), key=lambda kind: runs[kind])
+    chosen = max(sorted(runs, key=lambda kind: (kind[0], kind[1].words)), key=lambda kind: runs[kind])
     newest: dict[tuple[Target, Backend], Cell] = {}
     for cell in sorted(cells, key=lambda cell: cell.updated_at):
-        if (cell.workload, cell.criteria.model_dump_json()) == chosen:
+        if (cell.workload, cell.criteria) == chosen:
             newest[_target(cell), cell.backend] = cell
     return list(newest.values())
 
@@ -88,8 +97,15 @@ def _target(cell: Cell) -> Target:
     return cell.device, cell.browser_channel.replace(" ", "-")
 
 
-def _cover_by(visitors: Sequence[Visitors], cells: Sequence[Cell]) -> VariantCoverage:
-    segments = [_cover_segment(one, cells) for one in visitors]
+def _cover_by(visitors: Sequence[Visitors], cells: Sequence[Cell], draws: "_Draws") -> VariantCoverage:
+    measured: dict[Target, list[Cell]] = {}
+    for cell in cells:
+        if cell.runs > 0:
+            measured.setdefault(_target(cell), []).append(cell)
+    segments = [
+        _cover_segment(one.segment, [cell for target in one.targets & measured.keys() for cell in measured[target]])
+        for one in visitors
+    ]
     known = [(one.share, one) for one in segments if one.probability is not None]
     unknown = 1 - sum(share for share, _ in known)
     any_cell = cells[0]
@@ -101,37 +117,52 @@ def _cover_by(visitors: Sequence[Visitors], cells: Sequence[Cell]) -> VariantCov
         model_bytes=any_cell.model_bytes,
         workload=any_cell.workload,
         reach=sum(share * (one.probability or 0) for share, one in known),
-        interval=_interval([(share, *_counts(one)) for share, one in known]),
+        interval=draws.interval([(share, *_counts(one)) for share, one in known]),
         unknown=max(0.0, unknown),
         on_frontier=False,
         segments=segments,
     )
 
 
-def _counts(one: SegmentCoverage) -> tuple[float, float]:
+def _counts(one: SegmentCoverage) -> tuple[int, int]:
     """Successes and failures, from the mean of the Jeffreys posterior."""
-    successes = (one.probability or 0) * (one.runs + 1) - 0.5
+    successes = round((one.probability or 0) * (one.runs + 1) - 0.5)
     return successes, one.runs - successes
 
 
-def _interval(parts: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    if not parts:
-        return 0.0, 0.0
-    generator = np.random.default_rng(_SEED)
-    reached = np.zeros(DRAWS)
-    for share, successes, failures in parts:
-        reached += share * generator.beta(successes + 0.5, failures + 0.5, DRAWS)
-    low, high = np.percentile(reached, [2.5, 97.5])
-    return float(low), float(high)
+class _Draws:
+    """From posteriors. Many segments of many variants have the same counts: each posterior is drawn from once."""
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[int, int], NDArray[np.float64]] = {}
+
+    def interval(self, parts: Sequence[tuple[float, int, int]]) -> tuple[float, float]:
+        """95 % of the sum of shares times posteriors; a part is a share, successes and failures."""
+        if not parts:
+            return 0.0, 0.0
+        reached = np.zeros(DRAWS)
+        for place, (share, successes, failures) in enumerate(parts):
+            draws = self._from(successes, failures)
+            # Each part begins elsewhere: parts with the same posterior are independent all the same.
+            first = place * _APART % DRAWS
+            reached[: DRAWS - first] += share * draws[first:]
+            reached[DRAWS - first :] += share * draws[:first]
+        low, high = np.percentile(reached, [2.5, 97.5])
+        return float(low), float(high)
+
+    def _from(self, successes: int, failures: int) -> NDArray[np.float64]:
+        key = (successes, failures)
+        if key not in self._of:
+            self._of[key] = np.random.default_rng((_SEED, *key)).beta(successes + 0.5, failures + 0.5, DRAWS)
+        return self._of[key]
 
 
-def _cover_segment(visitors: Visitors, cells: Sequence[Cell]) -> SegmentCoverage:
-    theirs = [cell for cell in cells if _target(cell) in visitors.targets and cell.runs > 0]
-    backends = sorted({cell.backend for cell in theirs})
-    answers = [_on_backend(visitors.segment, backend, theirs) for backend in backends]
+def _cover_segment(segment: AudienceSegment, cells: Sequence[Cell]) -> SegmentCoverage:
+    backends = sorted({cell.backend for cell in cells})
+    answers = [_on_backend(segment, backend, cells) for backend in backends]
     if not answers:
         return SegmentCoverage(
-            segment=visitors.segment.name, share=visitors.segment.share, devices=0, emulated=False, backend=None,
+            segment=segment.name, share=segment.share, devices=0, emulated=False, backend=None,
             verdict=None, runs=0, probability=None, interval=None,
         )  # fmt: skip
     return max(answers, key=lambda answer: (answer.probability or 0, answer.runs))
@@ -141,18 +172,21 @@ def _on_backend(segment: AudienceSegment, backend: Backend, cells: Sequence[Cell
     measured = [cell for cell in cells if cell.backend is backend]
     runs, successes = sum(cell.runs for cell in measured), sum(cell.successes for cell in measured)
     settlement = sequential_test(successes, runs - successes)
-    verdict = {Settlement.SUCCESS: CellVerdict.FITS, Settlement.OPEN: CellVerdict.UNSETTLED}.get(settlement)
-    failing = [cell.verdict for cell in measured if cell.verdict not in (CellVerdict.FITS, CellVerdict.UNSETTLED)]
+    pooled = {Settlement.SUCCESS: CellVerdict.FITS, Settlement.OPEN: CellVerdict.UNSETTLED}.get(settlement)
+    if pooled is None:
+        failing = [cell.verdict for cell in measured if cell.verdict not in (CellVerdict.FITS, CellVerdict.UNSETTLED)]
+        pooled = max(sorted(set(failing)), key=failing.count, default=CellVerdict.FAILS)
     return SegmentCoverage(
         segment=segment.name,
         share=segment.share,
         devices=len({cell.device for cell in measured}),
         emulated=any(cell.emulated for cell in measured),
         backend=backend,
-        verdict=verdict or (max(sorted(set(failing)), key=failing.count) if failing else CellVerdict.FAILS),
+        verdict=agreed_verdict(pooled, measured),
+        devices_by_verdict=devices_by_verdict(measured),
         runs=runs,
         probability=probability_of_success(successes, runs),
-        interval=jeffreys_interval(successes, runs),
+        interval=_interval(successes, runs),
     )
 
 

@@ -1,7 +1,8 @@
 """What a cell is in each dimension that the matrix can be laid out by."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator.contract.catalog import Quantization
@@ -46,6 +47,18 @@ def values_of(cell: Cell) -> dict[str, str]:
         Dimension.ORIGIN.value: origin_of(cell).value,
         SOURCE: cell.imported_from or "",
     }
+
+
+def names_of(cells: Iterable[Cell]) -> dict[str, dict[str, str]]:
+    """By dimension and value: what to show instead, where a value is not what people call it."""
+    devices: dict[str, str] = {}
+    criteria: dict[str, str] = {}
+    for cell in cells:
+        devices[cell.device] = cell.device_name or cell.device
+        criteria[criteria_value(cell.criteria)] = cell.criteria.words
+    shared = {name for name, count in Counter(devices.values()).items() if count > 1}
+    told = {device: f"{name} ({device})" if name in shared else name for device, name in devices.items()}
+    return {Dimension.DEVICE.value: told, Dimension.CRITERIA.value: criteria}
 
 
 def technique_values(cell: Cell) -> tuple[str, ...]:

@@ -1,17 +1,26 @@
 """The matrix laid out: which cells meet in which slot, and what several of them say together."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from operator import itemgetter
 from typing import Any, Final
 
 from orchestrator.contract.matrix import Cell, Dimension, Heading, Origin, Slot
-from orchestrator.contract.vocabulary import Weights
-from orchestrator.domain.dimensions import FACTS, SOURCE, Values, fact_values, order_of, technique_values, values_of
+from orchestrator.contract.quantities import byte_count, parameter_count
+from orchestrator.contract.vocabulary import SlotVerdict, Weights
+from orchestrator.domain.agreement import agreed_verdict, cells_by_verdict, devices_by_verdict
+from orchestrator.domain.dimensions import (
+    FACTS,
+    SOURCE,
+    Values,
+    fact_values,
+    names_of,
+    order_of,
+    technique_values,
+    values_of,
+)
 from orchestrator.domain.tallies import CellTally, pooled
-from orchestrator.presentation.words import byte_count, criteria_words, parameter_count, runs_on_software_gpu
 
 ROWS: Final = (Dimension.VARIANT.value, Dimension.BACKEND.value, Dimension.WORKLOAD.value, Dimension.CRITERIA.value)
 COLUMNS: Final = (Dimension.DEVICE.value, Dimension.BROWSER.value, Dimension.FLAGS.value)
@@ -21,6 +30,8 @@ FIGURES: Final = (
     "latency_seconds",
     "peak_memory_bytes",
     "download_bytes",
+    "warm_load_seconds",
+    "throttling_ratio",
 )
 """What a slot shows."""
 TOLD_APART: Final = (
@@ -74,8 +85,8 @@ def entry_of(cell: Cell, tally: CellTally) -> Entry:
         "cell": cell.key,
         "devices": 1,
         "device_models": 1,
-        "software_gpu": runs_on_software_gpu(cell),
-        "verdict": cell.verdict,
+        "software_gpu": cell.on_software_gpu,
+        "verdict": SlotVerdict(cell.verdict.value),
         "fault": cell.fault,
         "phase": cell.phase,
         "runs": cell.runs,
@@ -220,9 +231,8 @@ class _Axis:
         moved = [0] * len(ranked)
         for place, (_, number) in enumerate(ranked):
             moved[number] = place
-        names = {entry.cell.device: _device_name(entry.cell) for entry in self._examples}
-        shared = {name for name, devices in Counter(names.values()).items() if devices > 1}
-        self.headings = [self._heading(key, self._examples[number].cell, shared) for key, number in ranked]
+        names = names_of(entry.cell for entry in self._examples)
+        self.headings = [self._heading(key, self._examples[number].cell, names) for key, number in ranked]
         self._numbers = {key: place for place, (key, _) in enumerate(ranked)}
         return moved
 
@@ -252,15 +262,11 @@ class _Axis:
         # Columns of real devices come before all others; rows of synthetic weights behind those of trained ones.
         return tuple(parts if self._apart == Dimension.ORIGIN else (*parts[1:], parts[0]))
 
-    def _heading(self, key: tuple[str, ...], example: Cell, shared: Collection[str]) -> Heading:
+    def _heading(self, key: tuple[str, ...], example: Cell, named: Mapping[str, Mapping[str, str]]) -> Heading:
         told = dict(zip(self._asked, key, strict=True))
         values = {dimension: told[dimension] for dimension in self._dimensions}
         names = {dimension: NOTHING.get(dimension, UNKNOWN) for dimension, value in values.items() if not value}
-        if Dimension.DEVICE in values:
-            name = _device_name(example)
-            names[Dimension.DEVICE.value] = f"{name} ({example.device})" if name in shared else name
-        if Dimension.CRITERIA in values:
-            names[Dimension.CRITERIA.value] = criteria_words(example.criteria)
+        names |= {name: called[values[name]] for name, called in named.items() if name in values}
         return Heading(
             values=values,
             names=names,
@@ -293,15 +299,19 @@ def _slot(place: Place, together: Sequence[Entry], tally_of: Mapping[str, CellTa
         return Slot(row=row, column=column, **together[0].alone)
     statistics = pooled([tally_of[entry.cell.key] for entry in together], FIGURES).statistics(FIGURES)
     figures = {name: found for name in FIGURES if (found := statistics.pop(name)) is not None}
+    cells = [entry.cell for entry in together]
     return Slot(
         row=row,
         column=column,
-        cells=len(together),
+        cells=len(cells),
         cell=None,
-        devices=len({entry.cell.device for entry in together}),
-        device_models=len({entry.cell.device_model for entry in together}),
+        devices=len({cell.device for cell in cells}),
+        device_models=len({cell.device_model for cell in cells}),
         differ_in=[one for one in TOLD_APART if len({entry.values[one] for entry in together}) > 1],
-        software_gpu=any(runs_on_software_gpu(entry.cell) for entry in together),
+        software_gpu=any(cell.on_software_gpu for cell in cells),
+        verdict=agreed_verdict(statistics.pop("verdict"), cells),
+        devices_by_verdict=devices_by_verdict(cells),
+        cells_by_verdict=cells_by_verdict(cells),
         figures=figures,
         **statistics,
     )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.contract import quantities
 from orchestrator.contract.audience import Coverage, SegmentChoice, SegmentCoverage, VariantCoverage
-from orchestrator.contract.vocabulary import CellVerdict, Weights
+from orchestrator.contract.vocabulary import SlotVerdict, Weights
 from orchestrator.presentation import words
 from orchestrator.presentation.reach_curve import Curve, build_curve
 from orchestrator.presentation.words import plain
@@ -29,7 +30,7 @@ class Part:
 class SegmentRow:
     name: str
     share: str
-    verdict: CellVerdict | None
+    verdict: SlotVerdict | None
     said: str
     where: str
     marks: tuple[str, ...]
@@ -61,7 +62,7 @@ class Best:
     segment: str
     share: str
     variant: str | None
-    verdict: CellVerdict | None
+    verdict: SlotVerdict | None
     said: str
     marks: tuple[str, ...]
 
@@ -90,15 +91,15 @@ def build_reach(coverage: Coverage) -> ReachPage:
 
 def _reach(number: int, one: VariantCoverage, most: int) -> Reach:
     shown = sorted(one.segments, key=lambda segment: -segment.share)[:most]
-    facts = [plain(one.model), f"{words.parameter_count(one.parameters)} parameters", plain(one.workload)]
+    facts = [plain(one.model), f"{quantities.parameter_count(one.parameters)} parameters", plain(one.workload)]
     return Reach(
         number=number,
         variant=one.variant,
         facts=" · ".join(facts),
         marks=tuple(_marks(one.weights, any(segment.emulated for segment in one.segments))),
         said=words.reach_words(one),
-        unknown=words.percent(one.unknown),
-        download=words.byte_count(one.model_bytes),
+        unknown=quantities.percent(one.unknown),
+        download=quantities.byte_count(one.model_bytes),
         on_frontier=one.on_frontier,
         parts=tuple(_parts(one)),
         interval=(100 * one.interval[0], 100 * one.interval[1]),
@@ -113,14 +114,16 @@ def _parts(one: VariantCoverage) -> Iterator[Part]:
     for kind, share in shares:
         width = min(100 * share, 100 - start)
         if width > 0:
-            yield Part(kind, words.percent(share), round(start, 3), round(width, 3))
+            yield Part(kind, quantities.percent(share), round(start, 3), round(width, 3))
         start += width
 
 
 def _segment(one: SegmentCoverage) -> SegmentRow:
     if one.verdict is None or one.interval is None:
         return SegmentRow(plain(one.segment), _share(one.share), None, "not measured", "", ())
-    said = f"{words.verdict_words(one.verdict)}, {words.percent_interval(one.interval)} of {_counted(one.runs, 'run')}"
+    chance = quantities.percent_interval(one.interval)
+    sure = words.devices_words(one.devices_by_verdict) if one.verdict is SlotVerdict.MIXED else chance
+    said = f"{words.verdict_words(one.verdict)}, {sure}, {_counted(one.runs, 'run')}"
     where = _counted(one.devices, "device")
     if one.backend is not None:
         where += f", {one.backend.value}"
@@ -140,13 +143,16 @@ def _best(index: int, choice: SegmentChoice, variants: Sequence[VariantCoverage]
     for one, segment in tried:
         if one.variant == choice.variant:
             marks = tuple(_marks(one.weights, segment.emulated))
-            return Best(name, share, one.variant, CellVerdict.FITS, _segment(segment).where, marks)
+            return Best(name, share, one.variant, SlotVerdict.FITS, _segment(segment).where, marks)
     if not tried:
         return Best(name, share, None, None, "nothing was measured for them", ())
+    verdicts = {segment.verdict for _, segment in tried}
+    if SlotVerdict.MIXED in verdicts:
+        return Best(name, share, None, SlotVerdict.MIXED, "none fits on all of their devices", ())
     # What is not settled may still turn out to fit.
-    unsettled = any(segment.verdict is CellVerdict.UNSETTLED for _, segment in tried)
-    said = "none is known to fit yet" if unsettled else f"none of {_counted(len(tried), 'variant')} fits"
-    return Best(name, share, None, CellVerdict.UNSETTLED if unsettled else CellVerdict.FAILS, said, ())
+    if SlotVerdict.UNSETTLED in verdicts:
+        return Best(name, share, None, SlotVerdict.UNSETTLED, "none is known to fit yet", ())
+    return Best(name, share, None, SlotVerdict.FAILS, f"none of {_counted(len(tried), 'variant')} fits", ())
 
 
 def _marks(weights: Weights, emulated: bool) -> Iterator[str]:
@@ -157,7 +163,7 @@ def _marks(weights: Weights, emulated: bool) -> Iterator[str]:
 
 
 def _share(share: float) -> str:
-    return f"{words.significant(100 * share)} %"
+    return f"{quantities.significant(100 * share)} %"
 
 
 def _counted(count: int, name: str) -> str:

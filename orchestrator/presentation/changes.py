@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.contract import quantities
 from orchestrator.contract.comparison import Arm, CellComparison, Comparison, FigureChange
 from orchestrator.contract.matrix import Dimension
 from orchestrator.contract.vocabulary import Change, Varied, Weights
@@ -85,9 +86,9 @@ class ChangesView:
 
 
 def build_changes(found: Comparison) -> ChangesView:
-    a, b = _arm_names(found)
+    a, b = arm_names(found)
     same_in_all = _same_in_all(found.comparisons)
-    views = [_pair(number, one, (a, b), same_in_all) for number, one in enumerate(found.comparisons, start=1)]
+    views = [_pair(number, one, found, same_in_all) for number, one in enumerate(found.comparisons, start=1)]
     return ChangesView(
         a=a,
         b=b,
@@ -100,7 +101,9 @@ def build_changes(found: Comparison) -> ChangesView:
             (change, found.counts[change], change_words(change, a, b)) for change in Change if found.counts[change]
         ],
         common=[
-            f"{DIMENSION_WORDS[name]} {plain(value)}" for name, value in same_in_all.items() if value and views[1:]
+            f"{DIMENSION_WORDS[name]} {called(found, name, value)}"
+            for name, value in same_in_all.items()
+            if value and views[1:]
         ],
         flips=[view for view in views if view.change in _FLIPS],
         changed=[view for view in views if view.change in (Change.WORSE, Change.BETTER)],
@@ -124,17 +127,23 @@ def chance_words(p_value: float) -> str:
     if p_value >= 0.995:
         return "as often as with the other, as far as these runs tell"
     if p_value >= 0.1:
-        return f"chance alone gives such a difference in {words.percent(p_value)} of cases"
+        return f"chance alone gives such a difference in {quantities.percent(p_value)} of cases"
     if p_value < 0.0001:
         return "chance alone gives such a difference less than once in 10 000 times"
-    return f"chance alone gives such a difference once in {words.significant(round(1 / p_value), 2)} times"
+    return f"chance alone gives such a difference once in {quantities.significant(round(1 / p_value), 2)} times"
 
 
-def _arm_names(found: Comparison) -> tuple[str, str]:
+def called(found: Comparison, dimension: str, value: str) -> str:
+    """What people call a value of what pairs have in common, or of an arm."""
+    return plain(found.names.get(dimension, {}).get(value, value))
+
+
+def arm_names(found: Comparison) -> tuple[str, str]:
+    """What the two sides of a table are headed by."""
     if found.vary is Varied.TIME:
         moment = plain(found.a).removesuffix("T00:00:00+00:00")
         return f"runs before {moment}", f"runs since {moment}"
-    return plain(found.a), plain(found.b)
+    return called(found, found.vary.value, found.a), called(found, found.vary.value, found.b)
 
 
 def _same_in_all(pairs: Sequence[CellComparison]) -> dict[str, str]:
@@ -145,8 +154,9 @@ def _same_in_all(pairs: Sequence[CellComparison]) -> dict[str, str]:
     return {name: value for name, value in first.items() if all(one.place[name] == value for one in pairs)}
 
 
-def _pair(number: int, one: CellComparison, names: tuple[str, str], same_in_all: Mapping[str, str]) -> PairView:
-    place = {name: plain(value) for name, value in one.place.items() if value and name not in same_in_all}
+def _pair(number: int, one: CellComparison, found: Comparison, same_in_all: Mapping[str, str]) -> PairView:
+    names = arm_names(found)
+    place = {name: called(found, name, value) for name, value in one.place.items() if value and name not in same_in_all}
     # A build says which model it is of.
     if Dimension.VARIANT.value in place:
         for told in (Dimension.MODEL, Dimension.QUANTIZATION, Dimension.RUNTIME, Dimension.RUNTIME_VERSION):
@@ -172,7 +182,7 @@ def _side(name: str, arm: Arm) -> Side:
     cells = [(f"/cells/{key[:SHORT_KEY]}", f"cell {place}") for place, key in enumerate(arm.cells, start=1)]
     if len(cells) == 1:
         cells = [(cells[0][0], "its cell")]
-    runs = f"{arm.successes} of {arm.runs} runs fit, {words.percent_interval(arm.interval)}"
+    runs = f"{arm.successes} of {arm.runs} runs fit, {quantities.percent_interval(arm.interval)}"
     return Side(name, arm, runs, cells[:_MOST_CELLS], max(0, len(cells) - _MOST_CELLS))
 
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.page import GenerationSample, PageReport
+from orchestrator.contract.quantities import byte_count, percent, seconds, significant
 from orchestrator.presentation.evidence import MemoryOverTime, thinned
-from orchestrator.presentation.words import byte_count, percent, plain, seconds, significant
+from orchestrator.presentation.words import plain
 
 _MOST_POINTS: Final = 2_000
 _TABLE_ROWS: Final = 24

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from orchestrator.contract.device import Browser, DeviceFacts, DeviceHealth, Emulation, Gpu
+from orchestrator.contract.quantities import binary_count, byte_count, duration, percent, seconds
 from orchestrator.contract.views import DeviceView, Quarantine
 from orchestrator.contract.vocabulary import ThermalStatus
-from orchestrator.presentation.words import binary_count, byte_count, duration, percent, plain, seconds
+from orchestrator.presentation.words import plain
 
 Fact = tuple[str, str]
 

@@ -12,15 +12,7 @@ from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell, Figure, Matrix
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import (
-    EMULATED,
-    NO_RUN,
-    SYNTHETIC,
-    cell_lines,
-    criteria_words,
-    plain,
-    technique_words,
-)
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines, plain, technique_words
 
 _FIGURES: Final = tuple(name for name, field in Cell.model_fields.items() if field.annotation == Figure | None)
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
@@ -111,12 +103,12 @@ def _markdown_build(row: Row) -> str:
 
 
 def _markdown_backend(grid: Grid, row: Row) -> str:
-    limits = f"<br>{criteria_words(row.criteria)}" if len(grid.criteria) > 1 else ""
+    limits = f"<br>{row.criteria.words}" if len(grid.criteria) > 1 else ""
     return f"{row.backend.value}<br>{_escape(row.workload)}{limits}"
 
 
 def _markdown_cell(cell: Cell) -> str:
-    first, *rest = cell_lines(cell)
+    first, *rest = marked_lines(cell)
     return "<br>".join([f"**{first}**", *rest])
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from orchestrator.contract.base import RuntimeName
 from orchestrator.contract.job import Criteria
 from orchestrator.contract.matrix import Cell, Matrix
+from orchestrator.contract.quantities import byte_count, parameter_count
 from orchestrator.contract.vocabulary import Backend, Weights
-from orchestrator.presentation.words import byte_count, criteria_words, parameter_count, plain
+from orchestrator.presentation.words import plain
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Row:
             self.variant,
             self.backend is Backend.WASM,
             self.workload,
-            criteria_words(self.criteria),
+            self.criteria.words,
         )
 
     @property
@@ -107,7 +108,7 @@ def build_grid(matrix: Matrix) -> Grid:
     rows = sorted({row for row, _ in slots}, key=lambda row: row.order)
     columns = sorted({column for _, column in slots}, key=lambda column: column.order)
     flags = dict.fromkeys(column.flags for column in columns if column.flags)
-    criteria = sorted({row.criteria for row in rows}, key=criteria_words)
+    criteria = sorted({row.criteria for row in rows}, key=lambda one: one.words)
     return Grid(columns, rows, slots, criteria, {flag: _superscript(n) for n, flag in enumerate(flags, start=1)})
 
 

@@ -6,14 +6,14 @@ from typing import Final
 from urllib.parse import urlencode
 
 from orchestrator.contract.matrix import Dimension, Heading, MatrixView, Slot
-from orchestrator.contract.vocabulary import CellVerdict
+from orchestrator.contract.vocabulary import SlotVerdict
 from orchestrator.presentation import words
 from orchestrator.presentation.words import plain
 
 SHORT_KEY: Final = 12
 """As many letters of a cell's key name it in addresses: among ten thousand cells they are a fourth of the page."""
 IMPORTED: Final = "⇩ imported from"
-MIXED: Final = "Σ"
+POOLED: Final = "Σ"
 DIMENSION_WORDS: Final[Mapping[str, str]] = {
     dimension.value: {
         Dimension.VARIANT: "build",
@@ -55,9 +55,10 @@ class Tile:
     sign: str
     title: str
     lines: tuple[str, ...]
-    mixed: str
+    pooled: str
     probability: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
+    """Of what is mixed there is none."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ class HeatMap:
     common: list[str]
     """What holds for every slot, and is therefore said once."""
     cells: int
-    devices_mixed: bool
+    models_pooled: bool
     has_throttled: bool
     has_software_gpu: bool
     is_compact: bool
-    verdicts: list[tuple[CellVerdict, int]]
+    verdicts: list[tuple[SlotVerdict, int]]
     has_gaps: bool
     footnotes: list[tuple[str, str]]
 
@@ -90,7 +91,7 @@ def build_heat_map(view: MatrixView, drill_down: Sequence[tuple[str, str]], comp
     rows, row_common, row_notes = _heads(view.rows, view.rows_by)
     columns, column_common, column_notes = _heads(view.columns, view.columns_by)
     grid: list[list[Tile | None]] = [[None] * len(columns) for _ in rows]
-    counts = dict.fromkeys(CellVerdict, 0)
+    counts = dict.fromkeys(SlotVerdict, 0)
     for slot in view.slots:
         counts[slot.verdict] += 1
         grid[slot.row][slot.column] = _tile(slot, view, drill_down)
@@ -101,7 +102,7 @@ def build_heat_map(view: MatrixView, drill_down: Sequence[tuple[str, str]], comp
         corner=f"{_dimensions(view.rows_by)} ↓ · {_dimensions(view.columns_by)} →",
         common=[*row_common, *column_common],
         cells=sum(slot.cells for slot in view.slots),
-        devices_mixed=any(slot.device_models > 1 for slot in view.slots),
+        models_pooled=any(slot.device_models > 1 for slot in view.slots),
         has_throttled=any(slot.throttled_runs for slot in view.slots),
         has_software_gpu=any(slot.software_gpu for slot in view.slots),
         is_compact=places > _ROOMY_SLOTS if compact is None else compact,
@@ -111,50 +112,38 @@ def build_heat_map(view: MatrixView, drill_down: Sequence[tuple[str, str]], comp
     )
 
 
-def certainty(verdict: CellVerdict, probability: float) -> int:
+def certainty(verdict: SlotVerdict, probability: float) -> int:
     """1 to 4: how deep the colour is. What does not fit is as sure as a run is unlikely to fit."""
-    if verdict is CellVerdict.UNSETTLED:
+    if verdict in (SlotVerdict.UNSETTLED, SlotVerdict.MIXED):
         return 1
-    chance = probability if verdict is CellVerdict.FITS else 1 - probability
+    chance = probability if verdict is SlotVerdict.FITS else 1 - probability
     return 1 + sum(chance >= step for step in _DEPTHS)
 
 
 def _tile(slot: Slot, view: MatrixView, drill_down: Sequence[tuple[str, str]]) -> Tile:
-    said = words.verdict_words(slot.verdict, slot.fault)
-    phase = f"@{slot.phase.value}" if slot.fault is not None and slot.phase is not None else ""
-    figure = "" if slot.verdict is CellVerdict.FAILS else _key_figure(slot)
-    count = f"{slot.successes}/{slot.runs} {words.percent_interval(slot.interval)}"
-    throttled = f"{words.THROTTLED} {slot.throttled_runs}" if slot.throttled_runs else ""
-    software = words.SOFTWARE_GPU if slot.software_gpu else ""
-    mixed = _mixed_words(slot)
+    lines = tuple(words.lines_of(slot))
+    pooled = _pooled_words(slot)
     return Tile(
         classes=f"{slot.verdict.value} d{certainty(slot.verdict, slot.probability)}",
         address=f"/cells/{slot.cell[:SHORT_KEY]}" if slot.cell else _slots_address(slot, view, drill_down),
         sign=words.verdict_symbol(slot.verdict),
-        title=" ".join(filter(None, (said + phase, count, figure, throttled, software, mixed))),
-        lines=tuple(filter(None, (said, phase, figure, count, throttled, software))),
-        mixed=mixed,
+        title=", ".join(filter(None, (*lines, pooled))).replace(", @", "@"),
+        lines=lines,
+        pooled=pooled,
         probability=slot.probability,
-        interval=slot.interval,
+        interval=None if slot.verdict is SlotVerdict.MIXED else slot.interval,
     )
 
 
-def _mixed_words(slot: Slot) -> str:
+def _pooled_words(slot: Slot) -> str:
     """Of a slot of several cells: what one figure stands for."""
     if slot.cells == 1:
         return ""
     if slot.device_models > 1:
-        return f"{MIXED} medians over {slot.device_models} device models"
+        return f"{POOLED} medians over {slot.device_models} device models"
     if slot.devices > 1:
-        return f"{MIXED} {slot.devices} devices of one model"
-    return f"{MIXED} {slot.cells} cells"
-
-
-def _key_figure(slot: Slot) -> str:
-    speed, latency = slot.figures.get("decode_tokens_per_second"), slot.figures.get("latency_seconds")
-    if speed is not None:
-        return words.rate(speed.median)
-    return words.seconds(latency.median) if latency is not None else ""
+        return f"{POOLED} {slot.devices} devices of one model"
+    return f"{POOLED} {slot.cells} cells"
 
 
 def _slots_address(slot: Slot, view: MatrixView, drill_down: Sequence[tuple[str, str]]) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from orchestrator.contract.quantities import duration
 from orchestrator.contract.views import JobView, RunCounts
-from orchestrator.presentation.words import duration
 
 SHOWN_IN: tuple[str, ...] = ("finished", "inconclusive", "cancelled", "expired", "running", "leased", "queued")
 """States as a bar shows them: what has ended first."""

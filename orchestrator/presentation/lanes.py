@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from orchestrator.contract.vocabulary import AttemptState, CellVerdict, FaultCode, Verdict
-from orchestrator.presentation.words import SYMBOLS, VERDICT_WORDS, duration, plain
+from orchestrator.contract.quantities import duration
+from orchestrator.contract.vocabulary import AttemptState, FaultCode, Verdict
+from orchestrator.presentation.words import SYMBOLS, VERDICT_WORDS, plain
 
 MOST_LANES: Final = 24
 _MOST_BARS: Final = 2_000
@@ -40,7 +41,7 @@ class Outcome(StrEnum):
             case Outcome.RUNNING:
                 return "▷"
             case _:
-                return SYMBOLS[CellVerdict(self.value)]
+                return SYMBOLS[self.value]
 
     @property
     def words(self) -> str:
@@ -52,7 +53,7 @@ class Outcome(StrEnum):
             case Outcome.RUNNING:
                 return "under way"
             case _:
-                return VERDICT_WORDS[CellVerdict(self.value)]
+                return VERDICT_WORDS[self.value]
 
 
 _ORDER: Final = list(Outcome)

@@ -1,10 +1,11 @@
 """What the signs of a grid mean: only those that occur in it, so that the legend stays short."""
 
+from collections.abc import Mapping
 from typing import Final
 
-from orchestrator.contract.vocabulary import CellVerdict
+from orchestrator.contract.vocabulary import SlotVerdict
 from orchestrator.presentation.grid import Grid
-from orchestrator.presentation.heat_map import IMPORTED, MIXED, HeatMap
+from orchestrator.presentation.heat_map import IMPORTED, POOLED, HeatMap
 from orchestrator.presentation.words import (
     EMULATED,
     NO_RUN,
@@ -14,16 +15,15 @@ from orchestrator.presentation.words import (
     SYNTHETIC,
     THROTTLED,
     VERDICT_WORDS,
-    criteria_words,
-    runs_on_software_gpu,
 )
 
-_MEANINGS: Final[dict[CellVerdict, str]] = {
-    CellVerdict.FITS: "loads, answers right and is fast enough",
-    CellVerdict.TOO_SLOW: "answers right, but slower than the criteria allow",
-    CellVerdict.WRONG_OUTPUT: "runs, but does not say what these weights should say",
-    CellVerdict.FAILS: "does not run, or not far enough to be measured; the fault is named, with its @phase",
-    CellVerdict.UNSETTLED: "too few runs, or too mixed, to say yet",
+_MEANINGS: Final[Mapping[str, str]] = {
+    SlotVerdict.FITS: "loads, answers right and is fast enough",
+    SlotVerdict.TOO_SLOW: "answers right, but slower than the criteria allow",
+    SlotVerdict.WRONG_OUTPUT: "runs, but does not say what these weights should say",
+    SlotVerdict.FAILS: "does not run, or not far enough to be measured; the fault is named, with its @phase",
+    SlotVerdict.MIXED: "settled to different verdicts on different devices or in different cells: look at them singly",
+    SlotVerdict.UNSETTLED: "too few runs, or too mixed, to say yet",
 }
 _EMULATED: Final = "a host held to less memory or CPU, not a real device of that kind"
 _SOFTWARE_GPU: Final = "WebGPU ran on the CPU: its speed says nothing about a GPU"
@@ -43,15 +43,15 @@ def heat_legend(heat_map: HeatMap) -> list[tuple[str, list[str], str]]:
     """Sign, the classes it is painted in, and meaning, of what occurs in the heat map."""
     signs: list[tuple[str, list[str], str]] = []
     for verdict, _ in heat_map.verdicts:
-        depths = [1] if verdict is CellVerdict.UNSETTLED else [1, 2, 3, 4]
+        depths = [1] if verdict in (SlotVerdict.UNSETTLED, SlotVerdict.MIXED) else [1, 2, 3, 4]
         classes = [f"{verdict.value} d{depth}" for depth in depths]
         signs.append((SYMBOLS[verdict], classes, f"{VERDICT_WORDS[verdict]}: {_MEANINGS[verdict]}"))
     if heat_map.has_gaps:
         signs.append((NO_RUN, ["gap"], "no run"))
     signs.append(("depth", [], "how sure: the chance that the verdict holds for the next run, up to 60, 75, 90, 100 %"))
     signs.append(("5/5 62–100 %", [], "runs that fit of all runs, and the 95 % interval of the chance that a run fits"))
-    if heat_map.devices_mixed:
-        signs.append((MIXED, [], "medians over devices of several models: none of them need be like any one device"))
+    if heat_map.models_pooled:
+        signs.append((POOLED, [], "medians over devices of several models: none of them need be like any one device"))
     marks = {mark for head in (*heat_map.columns, *(head for head, _ in heat_map.rows)) for mark in head.marks}
     if EMULATED in marks:
         signs.append((EMULATED, [], _EMULATED))
@@ -79,7 +79,7 @@ def _verdicts(grid: Grid) -> list[tuple[str, str]]:
 def _numbers(grid: Grid) -> list[tuple[str, str]]:
     signs = [("5/5 62–100 %", "runs that fit of all runs, and the 95 % interval of the chance that a run fits")]
     if len(grid.criteria) == 1:
-        signs.append(("fast enough", criteria_words(grid.criteria[0])))
+        signs.append(("fast enough", grid.criteria[0].words))
     cells = [cell for found in grid.slots.values() for cell in found]
     if any(cell.throttling_ratio is not None for cell in cells):
         signs.append(("keeps 60 %", "speed of a sustained run's last quarter ÷ that of its first quarter"))
@@ -98,7 +98,7 @@ def _caveats(grid: Grid) -> list[tuple[str, str]]:
         signs.append((EMULATED, _EMULATED))
     if any(row.is_synthetic for row in grid.rows):
         signs.append((SYNTHETIC, _SYNTHETIC))
-    if any(runs_on_software_gpu(cell) for cells in grid.slots.values() for cell in cells):
+    if any(cell.on_software_gpu for cells in grid.slots.values() for cell in cells):
         signs.append((SOFTWARE_GPU, _SOFTWARE_GPU))
     if any(cell.throttled_runs for cells in grid.slots.values() for cell in cells):
         signs.append((f"{THROTTLED} 2", _THROTTLED))

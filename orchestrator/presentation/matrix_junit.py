@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.vocabulary import CellVerdict
-from orchestrator.presentation.words import cell_lines, plain
+from orchestrator.presentation.words import marked_lines, plain
 
 
 def to_junit(matrix: Matrix) -> bytes:
@@ -37,7 +37,7 @@ def to_junit(matrix: Matrix) -> bytes:
 
 
 def _judge(case: ElementTree.Element, cell: Cell) -> None:
-    said = "; ".join(map(plain, cell_lines(cell)))
+    said = "; ".join(map(plain, marked_lines(cell)))
     if cell.verdict is CellVerdict.UNSETTLED:
         ElementTree.SubElement(case, "skipped", message=said)
     elif cell.verdict is not CellVerdict.FITS:

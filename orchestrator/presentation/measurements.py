@@ -5,8 +5,9 @@ from typing import Final
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.page import GenerationSample, PageReport
+from orchestrator.contract.quantities import byte_count, exact_bytes, rate, seconds, significant
 from orchestrator.contract.vocabulary import CacheState
-from orchestrator.presentation.words import byte_count, exact_bytes, plain, rate, seconds, significant
+from orchestrator.presentation.words import plain
 
 Row = tuple[str, str, str]
 """What was measured, the figure, and how it was measured or what explains it."""

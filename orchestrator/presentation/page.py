@@ -8,7 +8,7 @@ from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.vocabulary import CellVerdict
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, cell_lines, criteria_words
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines
 
 _STYLE: Final = """
 :root{color-scheme:light dark;font:15px/1.45 system-ui,sans-serif}
@@ -56,7 +56,7 @@ def _row(grid: Grid, row: Row) -> str:
     build = [f"<strong>{escape(row.model)}</strong>", *_small([row.variant, row.facts])]
     build += _small([SYNTHETIC] if row.is_synthetic else [])
     backend = [row.backend.value, *_small([row.workload])]
-    backend += _small([criteria_words(row.criteria)] if len(grid.criteria) > 1 else [])
+    backend += _small([row.criteria.words] if len(grid.criteria) > 1 else [])
     slots = "".join(_slot(grid.cells(row, column)) for column in grid.columns)
     return f'<tr><th scope="row">{"".join(build)}</th><td>{"".join(backend)}</td>{slots}</tr>'
 
@@ -76,7 +76,7 @@ def _slot(cells: list[Cell]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    first, *rest = cell_lines(cell)
+    first, *rest = marked_lines(cell)
     return f"<strong>{escape(first)}</strong>" + "".join(_small(rest))
 
 

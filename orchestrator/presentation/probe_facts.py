@@ -5,7 +5,8 @@ from typing import Final
 
 from orchestrator.contract.device import DeviceProbe
 from orchestrator.contract.page import GpuAdapter, ProbeResult
-from orchestrator.presentation.words import SOFTWARE_GPU, binary_count, byte_count, plain, seconds, significant
+from orchestrator.contract.quantities import binary_count, byte_count, seconds, significant
+from orchestrator.presentation.words import SOFTWARE_GPU, plain
 
 Fact = tuple[str, str]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.contract.audience import VariantCoverage
+from orchestrator.contract.quantities import byte_count
 from orchestrator.contract.vocabulary import Weights
-from orchestrator.presentation.words import byte_count, plain, reach_words
+from orchestrator.presentation.words import plain, reach_words
 
 WIDTH: Final = 760
 HEIGHT: Final = 400

@@ -6,11 +6,12 @@ from typing import Final
 
 from orchestrator.contract.attempt import AttemptReport
 from orchestrator.contract.page import PageReport
+from orchestrator.contract.quantities import byte_count, percent, rate, seconds, significant
 from orchestrator.contract.views import AttemptView, Explanation, RunFigures, ValidationResult
 from orchestrator.contract.vocabulary import RunState
 from orchestrator.presentation.device_facts import health_lines
 from orchestrator.presentation.probe_facts import adapter_words
-from orchestrator.presentation.words import THROTTLED, byte_count, percent, plain, rate, seconds, significant
+from orchestrator.presentation.words import THROTTLED, plain
 
 Fact = tuple[str, str]
 

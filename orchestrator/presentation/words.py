@@ -1,6 +1,6 @@
 """Symbols, names and figures as a person reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Final
 
@@ -14,33 +14,37 @@ from orchestrator.contract.catalog import (
     Technique,
 )
 from orchestrator.contract.job import (
-    Criteria,
     FeatureExtractionWorkload,
     JobSpec,
     ProbeWorkload,
     TextGenerationWorkload,
     Workload,
 )
-from orchestrator.contract.matrix import Cell
+from orchestrator.contract.matrix import Cell, Figure, Slot
+from orchestrator.contract.quantities import percent, percent_interval, rate, seconds, significant
 from orchestrator.contract.views import JobView
-from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Verdict
+from orchestrator.contract.vocabulary import CellVerdict, FaultCode, SlotVerdict, Verdict
 
-SYMBOLS: Final[dict[CellVerdict, str]] = {
-    CellVerdict.FITS: "✔",
-    CellVerdict.TOO_SLOW: "◐",
-    CellVerdict.WRONG_OUTPUT: "≠",
-    CellVerdict.FAILS: "✘",
-    CellVerdict.UNSETTLED: "?",
+SYMBOLS: Final[Mapping[str, str]] = {
+    SlotVerdict.FITS: "✔",
+    SlotVerdict.TOO_SLOW: "◐",
+    SlotVerdict.WRONG_OUTPUT: "≠",
+    SlotVerdict.FAILS: "✘",
+    SlotVerdict.MIXED: "±",
+    SlotVerdict.UNSETTLED: "?",
 }
-"""The symbol carries the meaning; colour only repeats it."""
+"""The symbol carries the meaning; colour only repeats it. By the value of any kind of verdict, as the words are."""
 
-VERDICT_WORDS: Final[dict[CellVerdict, str]] = {
-    CellVerdict.FITS: "fits",
-    CellVerdict.TOO_SLOW: "too slow",
-    CellVerdict.WRONG_OUTPUT: "wrong output",
-    CellVerdict.FAILS: "fails",
-    CellVerdict.UNSETTLED: "unsettled",
+VERDICT_WORDS: Final[Mapping[str, str]] = {
+    SlotVerdict.FITS: "fits",
+    SlotVerdict.TOO_SLOW: "too slow",
+    SlotVerdict.WRONG_OUTPUT: "wrong output",
+    SlotVerdict.FAILS: "fails",
+    SlotVerdict.MIXED: "mixed",
+    SlotVerdict.UNSETTLED: "unsettled",
 }
+
+AnyVerdict = Verdict | CellVerdict | SlotVerdict
 
 NO_RUN: Final = "·"
 EMULATED: Final = "⚙ emulated"
@@ -56,94 +60,6 @@ def plain(text: str, limit: int = 200) -> str:
     """One printable line: what comes from outside cannot break a table, move a cursor or turn the text around."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """A number to `digits` significant digits, never in scientific notation."""
-    if value == 0:
-        return "0"
-    if abs(value) >= 10 ** (digits - 1):
-        return f"{value:,.0f}".replace(",", " ")
-    decimals = digits - 1
-    size = abs(value)
-    while size < 1 and decimals < digits + 5:
-        size *= 10
-        decimals += 1
-    while size >= 10:
-        size /= 10
-        decimals -= 1
-    text = f"{value:.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def byte_count(count: float) -> str:
-    """Decimal units, as downloads are advertised."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        # What rounds to a thousand of the next smaller unit is one of this.
-        if count >= 0.9995 * size:
-            return f"{significant(count / size)} {unit}"
-    return f"{count:.0f} B"
-
-
-def exact_bytes(count: int) -> str:
-    """To the byte: counts that stand side by side are there to be compared."""
-    return f"{count:,} B".replace(",", " ")
-
-
-def binary_count(count: float) -> str:
-    """Binary units, for what is a power of two by nature."""
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        # What rounds to a thousand of the next smaller unit is one of this.
-        if count >= 0.9995 * size:
-            return f"{significant(count / size)} {unit}"
-    return f"{count:.0f} B"
-
-
-def parameter_count(count: int) -> str:
-    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        # What rounds to a thousand of the next smaller unit is one of this.
-        if count >= 0.9995 * size:
-            return f"{significant(count / size)} {unit}"
-    return str(count)
-
-
-def seconds(value: float) -> str:
-    if value < 1:
-        return f"{significant(value * 1000)} ms"
-    if value < 120:
-        return f"{significant(value)} s"
-    return f"{int(value // 60)} min {int(value % 60):02d} s"
-
-
-def duration(total: float) -> str:
-    """In the two largest units that matter: `3 h 20 min`."""
-    whole = int(abs(total))
-    for unit, size, smaller, smaller_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"
-
-
-def rate(value: float) -> str:
-    return f"{significant(value)} tok/s"
-
-
-def percent(share: float) -> str:
-    return f"{share * 100:.0f} %"
-
-
-def percent_interval(interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{low * 100:.0f}–{high * 100:.0f} %"
-
-
-def criteria_words(criteria: Criteria) -> str:
-    return (
-        f"decode ≥ {significant(criteria.min_decode_tokens_per_second)} tok/s, "
-        f"first token ≤ {seconds(criteria.max_ttft_seconds)}, "
-        f"latency ≤ {seconds(criteria.max_latency_seconds)}"
-    )
 
 
 def technique_words(technique: Technique) -> str:
@@ -193,51 +109,73 @@ def workload_words(workload: Workload) -> str:
     return f"{workload.label}, {workload.repetitions} repetitions"
 
 
-def verdict_symbol(verdict: Verdict | CellVerdict) -> str:
-    return SYMBOLS[CellVerdict(verdict.value)]
+def verdict_symbol(verdict: AnyVerdict) -> str:
+    return SYMBOLS[verdict.value]
 
 
-def verdict_words(verdict: Verdict | CellVerdict, fault: FaultCode | None = None) -> str:
+def verdict_words(verdict: AnyVerdict, fault: FaultCode | None = None) -> str:
     """`fits`, `wrong output`, or for a failure the name of its fault."""
     if verdict.value == Verdict.FAILS and fault is not None:
         return fault.value
-    return VERDICT_WORDS[CellVerdict(verdict.value)]
+    return VERDICT_WORDS[verdict.value]
 
 
-def cell_lines(cell: Cell) -> list[str]:
-    """What a cell says, most important first: symbol and verdict, phase or figure, count with interval, caveat."""
-    lines = [f"{verdict_symbol(cell.verdict)} {verdict_words(cell.verdict, cell.fault)}"]
-    if cell.verdict is CellVerdict.UNSETTLED and cell.fault is not None:
-        lines.append(cell.fault.value)
-    if cell.fault is not None and cell.phase is not None:
-        lines.append(f"@{cell.phase.value}")
-    figure = key_figure(cell)
-    if figure is not None and cell.verdict is not CellVerdict.FAILS:
+def lines_of(found: Cell | Slot) -> list[str]:
+    """What a cell or a slot says, most important first: verdict, phase or figure, count with interval, caveat."""
+    lines = [verdict_words(found.verdict, found.fault)]
+    if isinstance(found, Slot) and found.verdict is SlotVerdict.MIXED:
+        lines.append(split_words(found))
+    else:
+        if found.verdict.value == CellVerdict.UNSETTLED and found.fault is not None:
+            lines.append(found.fault.value)
+        if found.fault is not None and found.phase is not None:
+            lines.append(f"@{found.phase.value}")
+    figure = key_figure(found)
+    if figure is not None and found.verdict.value != CellVerdict.FAILS:
         lines.append(figure)
-    if cell.throttling_ratio is not None:
-        lines.append(f"keeps {percent(cell.throttling_ratio.median)}")
-    if cell.warm_load_seconds is not None:
-        lines.append(f"warm load {seconds(cell.warm_load_seconds.median)}")
-    lines.append(f"{cell.successes}/{cell.runs} {percent_interval(cell.interval)}")
-    if cell.throttled_runs:
-        lines.append(f"{THROTTLED} {cell.throttled_runs}")
-    if runs_on_software_gpu(cell):
+    if (throttling := _figure(found, "throttling_ratio")) is not None:
+        lines.append(f"keeps {percent(throttling.median)}")
+    if (warm_load := _figure(found, "warm_load_seconds")) is not None:
+        lines.append(f"warm load {seconds(warm_load.median)}")
+    # Of what is mixed one chance holds for no device, so that there is no interval of it.
+    sure = "runs" if found.verdict.value == SlotVerdict.MIXED else percent_interval(found.interval)
+    lines.append(f"{found.successes}/{found.runs} {sure}")
+    if found.throttled_runs:
+        lines.append(f"{THROTTLED} {found.throttled_runs}")
+    if found.software_gpu if isinstance(found, Slot) else found.on_software_gpu:
         lines.append(SOFTWARE_GPU)
     return lines
 
 
-def key_figure(cell: Cell) -> str | None:
+def marked_lines(found: Cell | Slot) -> list[str]:
+    """As `lines_of`, with the verdict's symbol in front."""
+    first, *rest = lines_of(found)
+    return [f"{verdict_symbol(found.verdict)} {first}", *rest]
+
+
+def split_words(slot: Slot) -> str:
+    """`fits on 3 of 5 devices`; where a device's own cells differ it is of the cells."""
+    if slot.devices > 1 and SlotVerdict.MIXED not in slot.devices_by_verdict:
+        return devices_words(slot.devices_by_verdict)
+    return f"fits in {slot.cells_by_verdict.get(CellVerdict.FITS, 0)} of {slot.cells} cells"
+
+
+def devices_words(by_verdict: Mapping[SlotVerdict, int]) -> str:
+    return f"fits on {by_verdict.get(SlotVerdict.FITS, 0)} of {sum(by_verdict.values())} devices"
+
+
+def key_figure(found: Cell | Slot) -> str | None:
     """What a reader wants first: speed of text, else time of an inference; None where neither was measured."""
-    if cell.decode_tokens_per_second is not None:
-        return rate(cell.decode_tokens_per_second.median)
-    if cell.latency_seconds is not None:
-        return seconds(cell.latency_seconds.median)
+    if (speed := _figure(found, "decode_tokens_per_second")) is not None:
+        return rate(speed.median)
+    if (latency := _figure(found, "latency_seconds")) is not None:
+        return seconds(latency.median)
     return None
 
 
-def runs_on_software_gpu(cell: Cell) -> bool:
-    """Only where WebGPU computed: a WASM run does not care which adapter the browser has."""
-    return cell.backend is Backend.WEBGPU and cell.fallback_adapter is True
+def _figure(found: Cell | Slot, name: str) -> Figure | None:
+    figure: Figure | None = found.figures.get(name) if isinstance(found, Slot) else getattr(found, name)
+    return figure
 
 
 def reach_words(coverage: VariantCoverage) -> str:

@@ -1,5 +1,6 @@
 """Audiences that were uploaded, and what the matrix says of them."""
 
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from orchestrator.contract.audience import AudienceView, Coverage
@@ -9,12 +10,14 @@ from orchestrator.domain.audience import Audience, read_audience
 from orchestrator.domain.coverage import Target, Visitors, choose, cover
 from orchestrator.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.domain.expression import as_context
+from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.records import Caller, DeviceRecord
 from orchestrator.domain.selector import Selector
 from orchestrator.services.matrix import MatrixReading
 from orchestrator.services.ports import Clock, CurrentPlan, Store
 
 MOST_AUDIENCES: Final = 200
+_MOST_KEPT: Final = 16
 
 
 class AudienceRecords(Protocol):
@@ -30,12 +33,26 @@ class AudienceRecords(Protocol):
     def remove(self, name: str) -> None: ...
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """All that an answer depends on."""
+
+    audience: Audience
+    cells: str
+    facts: tuple[tuple[str, str], ...]
+    plan: LabPlan
+    emulated: bool
+    synthetic: bool
+
+
 class Audiences:
     def __init__(self, store: Store, matrix: MatrixReading, clock: Clock, plan: CurrentPlan) -> None:
         self._store = store
         self._matrix = matrix
         self._clock = clock
         self._plan = plan
+        self._kept: dict[str, tuple[_Asked, Coverage]] = {}
+        """By the audience's name: for those who ask the same again before anything has changed."""
 
     def put(self, name: str, csv: str, caller: Caller) -> AudienceView:
         """Raises InvalidRequestError naming rows and columns, and changes nothing then."""
@@ -66,11 +83,20 @@ class Audiences:
     def coverage(self, name: str, *, emulated: bool = False, synthetic: bool = True) -> Coverage:
         """What the cells of today say; those of emulated devices only where they are asked for."""
         audience = self._get(name)
+        version = self._matrix.version()
         with self._store.read() as tx:
+            facts = tuple(sorted(tx.devices.facts_revisions().items()))
+            asked = _Asked(audience, version, facts, self._plan(), emulated, synthetic)
+            if (known := self._kept.get(name)) and known[0] == asked:
+                return known[1]
             devices = tx.devices.all()
         visitors = self._visitors(audience, devices)
         coverages = cover(visitors, [cell for cell in self._matrix.cells() if _is_wanted(cell, emulated, synthetic)])
-        return Coverage(audience=_view(audience), variants=coverages, choices=choose(visitors, coverages))
+        found = Coverage(audience=_view(audience), variants=coverages, choices=choose(visitors, coverages))
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[name] = (asked, found)
+        return found
 
     def _get(self, name: str) -> Audience:
         with self._store.read() as tx:

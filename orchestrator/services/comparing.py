@@ -20,6 +20,7 @@ from orchestrator.domain.comparison import (
     flip,
     paired_by,
 )
+from orchestrator.domain.dimensions import names_of
 from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.domain.matrix_layout import Entry
 from orchestrator.domain.tallies import CellTally, pooled
@@ -85,6 +86,7 @@ class Comparing:
             only_b=len(arms[1]) - len(shared),
             counts={change: counts[change] for change in Change},
             looked_at=len(listed),
+            names=names_of(entry.cell for arm in arms for place in shared for entry in arm[place]),
             comparisons=listed,
         )
 

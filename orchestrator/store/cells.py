@@ -76,6 +76,7 @@ class CellRepository:
     def remove(self, keys: Collection[str]) -> None:
         """Imported ones: their rows stay, so that whoever keeps a copy of the cells hears of it."""
         for key in keys:
+            self._notes.cell_removed(key)
             self._session.execute(_CHANGED, {"of": key, "verdict": _REMOVED})
 
     def get(self, key: str) -> CellRecord | None:

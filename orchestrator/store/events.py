@@ -109,6 +109,9 @@ class ChangeNotes:
             data = _cell_data(record) | {"before": before}
             self._notices.append((Notice.CELL_CHANGED, lambda: data, ()))
 
+    def cell_removed(self, key: str) -> None:
+        self._note(Topic.CELL, key, "removed")
+
     def regression(self, record: CellRecord, since: Cell) -> None:
         self._note(Topic.REGRESSION, record.key, record.cell.verdict, device_id=record.cell.device)
         self._verdicts.regressed(record.cell)

@@ -136,13 +136,14 @@ def _sides(asked: AskedComparison, known: Values) -> tuple[list[Choice], list[Ch
     if asked.vary in _OWN:
         return [], []
     dimension = Dimension(asked.vary.value)
-    there = sorted(filter(None, known.get(dimension, ())), key=lambda value: order_of(dimension.value, value))
+    names = known.get(dimension, {})
+    there = sorted(filter(None, names), key=lambda value: order_of(dimension.value, names[value]))
     if len(there) < 2 and not asked.is_whole:
         return [], []
     first, second = asked.a or there[-2], asked.b or there[-1]
     return (
-        [Choice(value, plain(value), value == first) for value in _with(there, first)],
-        [Choice(value, plain(value), value == second) for value in _with(there, second)],
+        [Choice(value, plain(names.get(value, value)), value == first) for value in _with(there, first)],
+        [Choice(value, plain(names.get(value, value)), value == second) for value in _with(there, second)],
     )
 
 

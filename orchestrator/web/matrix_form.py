@@ -16,23 +16,12 @@ from orchestrator.presentation.heat_map import DIMENSION_WORDS
 from orchestrator.presentation.words import plain
 from orchestrator.services.matrix import CellFilter, MatrixQuery
 
-Values = Mapping[Dimension, Collection[str]]
-"""What there is to choose from."""
+Values = Mapping[Dimension, Mapping[str, str]]
+"""What there is to choose from, with what people call it."""
 
 CHOSEN_BY: Final = tuple(dimension for dimension in Dimension if dimension is not Dimension.TECHNIQUE)
 """What cells can be chosen by: of a technique a build may have several."""
 
-NOT_EXPORTED: Final = frozenset(
-    {
-        Dimension.FAMILY,
-        Dimension.SIZE_CLASS,
-        Dimension.QUANTIZATION,
-        Dimension.CRITERIA,
-        Dimension.BROWSER,
-        Dimension.FLAGS,
-    }
-)
-"""What the API's own filters leave out."""
 _MOST_VALUES: Final = 50
 _ASKED_BY: Final = (
     Dimension.MODEL,
@@ -112,11 +101,6 @@ class Asked:
         ]
 
     @property
-    def not_exported(self) -> list[str]:
-        """Filters of this page that the API does not know, in words."""
-        return [DIMENSION_WORDS[name.value] for name, _ in self.query.only.values if name in NOT_EXPORTED]
-
-    @property
     def compact(self) -> bool | None:
         return {"compact": True, "roomy": False}.get(self.given.get("density", ""))
 
@@ -162,17 +146,17 @@ def build_form(asked: Asked, known: Values) -> MatrixForm:
 def build_filters(only: CellFilter, known: Values, without: Collection[Dimension] = ()) -> list[Filter]:
     """One for each dimension that a form offers; where everything is of one kind there is nothing to choose."""
     offered = [dimension for dimension in _ASKED_BY if dimension not in without]
-    filters = [_filter(dimension, known.get(dimension, ()), only) for dimension in offered]
+    filters = [_filter(dimension, known.get(dimension, {}), only) for dimension in offered]
     return [one for one in filters if len(one.choices) > 1 or one.chosen]
 
 
-def _filter(dimension: Dimension, known: Collection[str], only: CellFilter) -> Filter:
+def _filter(dimension: Dimension, known: Mapping[str, str], only: CellFilter) -> Filter:
     wanted = dict(only.values).get(dimension, frozenset())
     values = [value for value in sorted({*known, *wanted}) if value]
     return Filter(
         dimension.value,
         DIMENSION_WORDS[dimension.value],
-        [Choice(value, plain(value), value in wanted) for value in values],
+        [Choice(value, plain(known.get(value, value)), value in wanted) for value in values],
     )
 
 

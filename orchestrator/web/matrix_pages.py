@@ -86,7 +86,6 @@ def create_matrix_router(reads: MatrixReads) -> APIRouter:
                 version=view.version,
                 error=None,
                 exports=_export_addresses(asked),
-                not_exported=asked.not_exported,
             )
             pages.put((str(request.query_params), view.version), page)
         return send_page(page)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from orchestrator.contract.matrix import CellDetail, Dimension, MatrixView
-from orchestrator.domain.dimensions import values_of
+from orchestrator.domain.dimensions import names_of, values_of
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.presentation.heat_map import SHORT_KEY
 from orchestrator.services.matrix import MatrixQuery, MatrixReading
 from orchestrator.services.paging import Page
-from orchestrator.web.matrix_form import CHOSEN_BY
+from orchestrator.web.matrix_form import CHOSEN_BY, Values
 
 
 class ServiceMatrixReads:
@@ -21,7 +21,7 @@ class ServiceMatrixReads:
     def view(self, query: MatrixQuery) -> MatrixView:
         return self._matrix.view(query)
 
-    def values(self) -> dict[Dimension, set[str]]:
+    def values(self) -> Values:
         return self._current().values
 
     def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
@@ -36,13 +36,16 @@ class ServiceMatrixReads:
     def _current(self) -> "_Known":
         version = self._matrix.version()
         if self._known.version != version:
-            values: dict[Dimension, set[str]] = {dimension: set() for dimension in CHOSEN_BY}
+            values: dict[Dimension, dict[str, str]] = {dimension: {} for dimension in CHOSEN_BY}
             keys: dict[str, list[str]] = {}
-            for cell in self._matrix.cells():
+            cells = self._matrix.cells()
+            names = names_of(cells)
+            for cell in cells:
                 keys.setdefault(cell.key[:SHORT_KEY], []).append(cell.key)
                 found = values_of(cell)
                 for dimension in CHOSEN_BY:
-                    values[dimension].add(found[dimension])
+                    value = found[dimension]
+                    values[dimension][value] = names.get(dimension, {}).get(value, value)
             self._known = _Known(version, values, keys)
         return self._known
 
@@ -52,6 +55,6 @@ class _Known:
     """What the cells of one version have."""
 
     version: str
-    values: dict[Dimension, set[str]]
+    values: Values
     keys: dict[str, list[str]]
     """By as much of them as addresses have."""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestrator.contract import quantities
 from orchestrator.contract.views import RunView
 from orchestrator.contract.vocabulary import Mark
 from orchestrator.presentation import (
@@ -63,7 +64,7 @@ _environment: Final = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
-    plain=words.plain, moment=moment, byte_count=words.byte_count, seconds=words.seconds, pair=_pair
+    plain=words.plain, moment=moment, byte_count=quantities.byte_count, seconds=quantities.seconds, pair=_pair
 )
 _environment.globals.update(
     asset=asset_address,
@@ -71,14 +72,13 @@ _environment.globals.update(
     all_figures=cell_facts.all_figures,
     key_figures=cell_facts.key_figures,
     cell_facts=cell_facts.cell_facts,
-    criteria_words=words.criteria_words,
-    percent=words.percent,
-    percent_interval=words.percent_interval,
+    percent=quantities.percent,
+    percent_interval=quantities.percent_interval,
     verdict_symbol=words.verdict_symbol,
     verdict_words=words.verdict_words,
     SYMBOLS=words.SYMBOLS,
     VERDICT_WORDS=words.VERDICT_WORDS,
-    MIXED=heat_map.MIXED,
+    POOLED=heat_map.POOLED,
     IMPORTED=heat_map.IMPORTED,
     outcome=outcome,
     figure_facts=run_facts.figure_facts,

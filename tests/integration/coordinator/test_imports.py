@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client import Client, ProblemError
+from orchestrator.contract.events import Event
 from orchestrator.contract.matrix import Origin
 from tests.integration.coordinator.lab import ON_BOTH_DATABASES, HandAgent, RunningCoordinator, Submitter
 from tests.unit.cli.conftest import fitmatrix
@@ -54,7 +55,10 @@ def test_an_import_replaces_the_one_of_its_name_and_goes_as_a_whole(client: Clie
         (ours()["rows"][0]["variant"], "other"),
         ("another", "field"),
     ]
+    (gone,) = [cell.key for cell in client.matrix(origin=[Origin.IMPORTED]).cells if cell.imported_from == "field"]
     client.remove_import("field")
+    events = client.events(topics=["cell"], after=0)
+    assert any(isinstance(one, Event) and (one.subject, one.state) == (gone, "removed") for one in events)
     assert [name for _, name, _ in _imported(client)] == ["other"]
     assert len(client.matrix_view(["variant"], ["origin"], origin=[Origin.IMPORTED]).slots) == 1
     with pytest.raises(ProblemError, match="there is no import field"):

@@ -13,7 +13,7 @@ from orchestrator.contract.matrix import Matrix
 from orchestrator.contract.vocabulary import CellVerdict, FaultCode, Phase
 from orchestrator.presentation.exports import to_csv, to_markdown
 from orchestrator.presentation.grid import build_grid
-from orchestrator.presentation.words import cell_lines, plain
+from orchestrator.presentation.words import marked_lines, plain
 from tests.unit.cli import samples
 from tests.unit.cli.matrix_samples import FAILS, MINILM, SOFTWARE_GPU, cell, demo_matrix, figure, matrix
 
@@ -55,7 +55,7 @@ def rows_with(text: str, *words: str) -> list[str]:
     ],
 )
 def test_a_cell_says_the_most_important_first(changes: dict[str, object], expected: list[str]) -> None:
-    assert cell_lines(cell(**changes)) == expected
+    assert marked_lines(cell(**changes)) == expected
 
 
 def test_the_table_marks_what_a_reader_must_know() -> None:

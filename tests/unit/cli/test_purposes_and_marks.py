@@ -7,7 +7,7 @@ from orchestrator.contract.attempt import EnergyFigure, MemoryFigure
 from orchestrator.contract.vocabulary import Mark, Purpose
 from orchestrator.presentation.exports import to_csv, to_markdown
 from orchestrator.presentation.selection import matrix_of_job
-from orchestrator.presentation.words import cell_lines
+from orchestrator.presentation.words import marked_lines
 from tests.unit.cli import samples
 from tests.unit.cli.conftest import FakeCoordinator, fitmatrix
 from tests.unit.cli.matrix_samples import cell, matrix
@@ -61,7 +61,7 @@ def test_a_throttled_run_says_so_and_how_the_device_was(coordinator: FakeCoordin
 
 def test_a_cell_with_throttled_runs_says_how_many_and_the_legend_what_that_means() -> None:
     hot = matrix(cell(throttled_runs=2))
-    assert cell_lines(hot.cells[0]) == ["✔ fits", "11.3 tok/s", "5/5 62–100 %", "↓ throttled 2"]
+    assert marked_lines(hot.cells[0]) == ["✔ fits", "11.3 tok/s", "5/5 62–100 %", "↓ throttled 2"]
     for text in (matrix_text(hot), to_markdown(hot)):
         assert "↓ throttled 2" in text
         assert "slowed down for heat" in " ".join(text.split())

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.presentation.words import byte_count, parameter_count, plain, seconds, significant
+from orchestrator.contract.quantities import byte_count, parameter_count, seconds, significant
+from orchestrator.presentation.words import plain
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scipy import stats
 from orchestrator.api.examples import MATRIX
 from orchestrator.contract.audience import AudienceSegment
 from orchestrator.contract.matrix import Cell
-from orchestrator.contract.vocabulary import Backend, CellVerdict
+from orchestrator.contract.vocabulary import Backend, CellVerdict, SlotVerdict
 from orchestrator.domain.coverage import Visitors, choose, cover
 from tests.unit.domain.builders import NOW
 
@@ -46,7 +46,7 @@ def test_reach_is_shares_times_probabilities_and_the_rest_is_unknown() -> None:
     assert found.reach == pytest.approx(0.4 * 0.5 / 3 + 0.25 * 5.5 / 6)
     assert found.unknown == pytest.approx(0.35)
     low, high, odd = found.segments
-    assert (low.verdict, high.verdict, odd.verdict) == (CellVerdict.TOO_SLOW, CellVerdict.FITS, None)
+    assert (low.verdict, high.verdict, odd.verdict) == (SlotVerdict.TOO_SLOW, SlotVerdict.FITS, None)
     assert (odd.runs, odd.devices, odd.probability) == (0, 0, None)
 
 
@@ -87,11 +87,20 @@ def test_devices_of_a_segment_are_taken_together_and_each_counts_with_its_newest
     assert found.segments[0].probability == pytest.approx(6.5 / 9)
 
 
+def test_devices_that_settle_to_different_verdicts_are_mixed_and_nothing_fits_them_all() -> None:
+    audience = [visitors("all", 1.0, "old", "new", "newer")]
+    (found,) = cover(audience, [cell("old", 0, 2), cell("new", 30, 30), cell("newer", 30, 30)])
+    (segment,) = found.segments
+    assert segment.verdict is SlotVerdict.MIXED
+    assert segment.devices_by_verdict == {SlotVerdict.FITS: 2, SlotVerdict.TOO_SLOW: 1}
+    assert choose(audience, [found])[0].variant is None
+
+
 def test_the_better_backend_serves_the_visitors() -> None:
     cells = [cell("old", 0, 2), cell("old", 5, 5, backend=Backend.WEBGPU)]
     (found,) = cover([visitors("all", 1.0, "old")], cells)
     assert found.segments[0].backend is Backend.WEBGPU
-    assert found.segments[0].verdict is CellVerdict.FITS
+    assert found.segments[0].verdict is SlotVerdict.FITS
 
 
 def test_the_workload_with_most_runs_counts_alone() -> None:

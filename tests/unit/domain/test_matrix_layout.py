@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.contract.catalog import LowRankAdapter, Quantization
 from orchestrator.contract.matrix import Cell, Dimension, Heading, Slot
-from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, Verdict, Weights
+from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, SlotVerdict, Verdict, Weights
 from orchestrator.domain.cells import recounted
 from orchestrator.domain.dimensions import check_dimensions
 from orchestrator.domain.errors import InvalidRequestError
@@ -57,7 +57,7 @@ LARGE: dict[str, Any] = {"variant": "large.q8", "model": "Large", "parameters": 
 def test_one_cell_is_its_slot() -> None:
     one = entry("k", *[Verdict.FITS] * 5)
     rows, columns, (slot,) = laid_out([one])
-    assert (slot.cell, slot.cells, slot.verdict, slot.runs) == ("k", 1, CellVerdict.FITS, 5)
+    assert (slot.cell, slot.cells, slot.verdict, slot.runs) == ("k", 1, SlotVerdict.FITS, 5)
     assert slot.figures["decode_tokens_per_second"] == one.cell.decode_tokens_per_second
     assert rows[0].note == "135 M · q8 · 137 MB"
     assert columns[0].names == {"device": "This machine", "flags": "no flags"}
@@ -77,7 +77,37 @@ def test_the_test_is_on_the_sums() -> None:
     entries = [entry("a", *[Verdict.FITS] * 3), entry("b", *[Verdict.FITS] * 2, **DEVICE_B)]
     _, _, (slot,) = laid_out(entries, ["model"], ["device_class"])
     assert [one.cell.verdict for one in entries] == [CellVerdict.UNSETTLED] * 2
-    assert (slot.verdict, slot.successes) == (CellVerdict.FITS, 5)
+    assert (slot.verdict, slot.successes) == (SlotVerdict.FITS, 5)
+
+
+def test_cells_that_settle_to_different_verdicts_are_mixed() -> None:
+    entries = [
+        entry("a", *[Verdict.FITS] * 50),
+        entry("b", *[Verdict.FAILS] * 2, **DEVICE_B),
+        entry("c", Verdict.FITS, device="c"),
+    ]
+    _, _, (slot,) = laid_out(entries, ["model"], ["device_class"])
+    assert slot.verdict is SlotVerdict.MIXED
+    assert slot.devices_by_verdict == {SlotVerdict.FITS: 1, SlotVerdict.FAILS: 1, SlotVerdict.UNSETTLED: 1}
+    assert slot.cells_by_verdict == {CellVerdict.FITS: 1, CellVerdict.FAILS: 1, CellVerdict.UNSETTLED: 1}
+    assert (slot.successes, slot.runs) == (51, 53)
+    _, _, (alone, agreeing) = laid_out(entries, ["model"], ["device_model"])
+    assert (agreeing.verdict, agreeing.devices_by_verdict[SlotVerdict.FITS]) == (SlotVerdict.FITS, 1)
+    assert (alone.verdict, alone.devices_by_verdict, alone.cells_by_verdict) == (SlotVerdict.FAILS, {}, {})
+
+
+def test_a_device_whose_own_cells_differ_is_mixed() -> None:
+    entries = [entry("a", *[Verdict.FITS] * 5), entry("b", *[Verdict.TOO_SLOW] * 2, backend=Backend.WEBGPU)]
+    _, _, (slot,) = laid_out(entries, ["model"], ["device"])
+    assert (slot.verdict, slot.devices_by_verdict) == (SlotVerdict.MIXED, {SlotVerdict.MIXED: 1})
+
+
+def test_runs_together_do_not_outvote_a_cell_that_is_settled() -> None:
+    entries = [entry("a", *[Verdict.FITS] * 5)]
+    entries += [entry(f"b{number}", Verdict.FAILS, device=f"b{number}") for number in range(3)]
+    _, _, (slot,) = laid_out(entries, ["model"], ["device_class"])
+    assert slot.verdict is SlotVerdict.MIXED
+    assert slot.devices_by_verdict == {SlotVerdict.FITS: 1, SlotVerdict.UNSETTLED: 3}
 
 
 def test_results_of_different_origin_are_never_taken_together() -> None:

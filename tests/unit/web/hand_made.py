@@ -7,10 +7,10 @@ from typing import cast
 from fastapi import FastAPI
 
 from orchestrator.contract.attempt import Artifact
-from orchestrator.contract.matrix import Cell, CellDetail, Dimension, Matrix, MatrixView
+from orchestrator.contract.matrix import Cell, CellDetail, Matrix, MatrixView
 from orchestrator.contract.views import Quarantine
 from orchestrator.contract.vocabulary import DeviceState, Role, Verdict
-from orchestrator.domain.dimensions import check_dimensions, values_of
+from orchestrator.domain.dimensions import check_dimensions, names_of, values_of
 from orchestrator.domain.matrix_layout import FIGURES, Entry, Layout, entry_of
 from orchestrator.domain.records import Caller
 from orchestrator.domain.tallies import CellTally
@@ -18,7 +18,7 @@ from orchestrator.services.comparing import Comparing
 from orchestrator.services.matrix import CellFilter, MatrixQuery, MatrixReading
 from orchestrator.web.audience_pages import create_audience_router
 from orchestrator.web.compare_pages import create_compare_router
-from orchestrator.web.matrix_form import CHOSEN_BY
+from orchestrator.web.matrix_form import CHOSEN_BY, Values
 from orchestrator.web.matrix_pages import create_matrix_router
 from orchestrator.web.router import create_static_router
 from tests.unit.cli import matrix_samples, samples
@@ -89,8 +89,13 @@ class HandMadeMatrix:
     def measured(self, only: CellFilter) -> list[Entry]:
         return [one for one in map(entry, self.cells) if only.passes(one)]
 
-    def values(self) -> dict[Dimension, set[str]]:
-        return {dimension: {values_of(cell)[dimension] for cell in self.cells} for dimension in CHOSEN_BY}
+    def values(self) -> Values:
+        names = names_of(self.cells)
+        found = {dimension: {values_of(cell)[dimension] for cell in self.cells} for dimension in CHOSEN_BY}
+        return {
+            dimension: {value: names.get(dimension, {}).get(value, value) for value in values}
+            for dimension, values in found.items()
+        }
 
     def cell(self, key: str, cursor: str | None, limit: int) -> CellDetail | None:
         found = [cell for cell in self.cells if cell.key.startswith(key)]

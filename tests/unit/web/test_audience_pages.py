@@ -90,12 +90,12 @@ def test_the_page_says_how_many_visitors_each_variant_fits(web: TestClient) -> N
         "tiny-gemma-int8-bin ◇ synthetic reaches most: it fits for 55 % (37 to 60) of your visitors, unknown for 40 %",
         "3 kinds of device name 80 % of the visitors",
         "nothing was measured for them",
-        "✔ fits, 62–100 % of 5 runs",
+        "✔ fits, 62–100 %, 5 runs",
         "◇ synthetic",
     ):
         assert words in read.text, words
     assert "⚙ emulated devices are left out: count them" in read.text
-    assert "✘ fails, 0–67 % of 2 runs" not in read.text
+    assert "✘ fails, 0–67 %, 2 runs" not in read.text
 
 
 def test_emulated_devices_and_synthetic_weights_are_switched_in_the_address(web: TestClient) -> None:

@@ -126,6 +126,20 @@ def test_sides_that_share_nothing_say_what_to_do(web: TestClient) -> None:
     assert "Filters leave out what is not wasm" in read.text
 
 
+def test_devices_go_by_their_names(web: TestClient, reads: HandMade) -> None:
+    reads.matrix.shown = matrix_samples.matrix(
+        *both(FITS, FAILS),
+        *both(FITS, FITS, device="lab.phone-7f3a", device_name="Ann's phone"),
+    )
+    read = page(web, ASKED)
+    assert "This machine" in read.text
+    assert "Ann's phone" in read.text
+    assert "lab.phone-7f3a" not in read.text
+    varied = page(web, "/compare?vary=device&a=this-machine&b=lab.phone-7f3a")
+    assert "fits with Ann's phone" in varied.text or "with Ann's phone, not with" in varied.text
+    assert "lab.phone-7f3a" not in varied.text
+
+
 def test_a_lab_with_one_browser_says_that_there_is_nothing_to_compare(web: TestClient, reads: HandMade) -> None:
     assert "only one browser version so far" in page(web, "/compare").text
     reads.matrix.shown = matrix_samples.matrix()

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from orchestrator.contract.matrix import Cell, MatrixView
-from orchestrator.contract.vocabulary import Backend, CellVerdict
+from orchestrator.contract.vocabulary import Backend, CellVerdict, FaultCode, SlotVerdict
 from orchestrator.domain.matrix_layout import COLUMNS, ROWS
 from orchestrator.presentation.heat_map import HeatMap, Tile, build_heat_map, certainty
 from orchestrator.presentation.legend import heat_legend
@@ -26,24 +26,24 @@ def tiles(heat_map: HeatMap) -> list[Tile]:
 @pytest.mark.parametrize(
     ("verdict", "probability", "depth"),
     [
-        (CellVerdict.FITS, 0.917, 4),
-        (CellVerdict.FITS, 0.875, 3),
-        (CellVerdict.FITS, 0.6, 2),
-        (CellVerdict.FITS, 0.5, 1),
-        (CellVerdict.FAILS, 0.05, 4),
-        (CellVerdict.FAILS, 0.167, 3),
-        (CellVerdict.TOO_SLOW, 0.45, 1),
-        (CellVerdict.UNSETTLED, 0.99, 1),
+        (SlotVerdict.FITS, 0.917, 4),
+        (SlotVerdict.FITS, 0.875, 3),
+        (SlotVerdict.FITS, 0.6, 2),
+        (SlotVerdict.FITS, 0.5, 1),
+        (SlotVerdict.FAILS, 0.05, 4),
+        (SlotVerdict.FAILS, 0.167, 3),
+        (SlotVerdict.TOO_SLOW, 0.45, 1),
+        (SlotVerdict.UNSETTLED, 0.99, 1),
     ],
 )
-def test_the_colour_is_as_deep_as_the_verdict_is_sure(verdict: CellVerdict, probability: float, depth: int) -> None:
+def test_the_colour_is_as_deep_as_the_verdict_is_sure(verdict: SlotVerdict, probability: float, depth: int) -> None:
     assert certainty(verdict, probability) == depth
 
 
 def test_a_cells_tile_says_verdict_figure_and_count_and_leads_to_the_cell() -> None:
     (tile,) = tiles(build_heat_map(view(cell()), []))
     assert (tile.sign, tile.lines) == ("✔", ("fits", "11.3 tok/s", "5/5 62–100 %"))
-    assert tile.title == "fits 5/5 62–100 % 11.3 tok/s"
+    assert tile.title == "fits, 11.3 tok/s, 5/5 62–100 %"
     assert tile.classes == "fits d4"
     assert tile.address.startswith("/cells/")
 
@@ -55,22 +55,34 @@ def test_a_slot_of_several_models_says_so_and_leads_to_its_cells() -> None:
     shown = view(*cells, rows=("model",), columns=("device_class",))
     heat_map = build_heat_map(shown, [("origin", "physical"), ("model", "another")])
     (tile,) = tiles(heat_map)
-    assert tile.mixed == "Σ medians over 3 device models"
+    assert tile.pooled == "Σ medians over 3 device models"
     assert "Σ medians over 3 device models" in tile.title
     assert parse_qsl(urlsplit(tile.address).query) == [
         ("origin", "physical"),
         ("model", "SmolLM2-135M-Instruct"),
         ("device_class", "desktop"),
     ]
-    assert heat_map.devices_mixed
+    assert heat_map.models_pooled
     assert "Σ" in [sign for sign, _, _ in heat_legend(heat_map)]
 
 
 def test_devices_of_one_model_are_no_mix_of_models() -> None:
     shown = view(cell(), cell(device="the-other"), rows=("model",), columns=("device_class",))
     heat_map = build_heat_map(shown, [])
-    assert tiles(heat_map)[0].mixed == "Σ 2 devices of one model"
-    assert not heat_map.devices_mixed
+    assert tiles(heat_map)[0].pooled == "Σ 2 devices of one model"
+    assert not heat_map.models_pooled
+
+
+def test_a_mixed_slot_says_on_how_many_devices_it_fits_and_no_interval_that_holds_for_none() -> None:
+    cells = [cell(device=f"phone-{number}") for number in range(3)]
+    cells += [cell(device="old", verdict=CellVerdict.FAILS, fault=FaultCode.CRASH, runs=2, successes=0)]
+    heat_map = build_heat_map(view(*cells, rows=("model",), columns=("device_class",)), [])
+    (tile,) = tiles(heat_map)
+    assert (tile.sign, tile.classes, tile.interval) == ("±", "mixed d1", None)
+    assert tile.lines[:2] == ("mixed", "fits on 3 of 4 devices")
+    assert "15/17 runs" in tile.lines
+    assert "mixed, fits on 3 of 4 devices" in tile.title
+    assert "±" in [sign for sign, _, _ in heat_legend(heat_map)]
 
 
 def test_what_holds_for_all_is_said_once() -> None:

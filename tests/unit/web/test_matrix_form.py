@@ -47,7 +47,10 @@ def test_what_cannot_be_read_is_refused(address: str) -> None:
 
 
 def test_the_form_offers_only_what_there_is_to_choose() -> None:
-    known = {Dimension.BACKEND: {"wasm", "webgpu"}, Dimension.RUNTIME: {"transformers.js"}}
+    known = {
+        Dimension.BACKEND: {"wasm": "wasm", "webgpu": "webgpu"},
+        Dimension.RUNTIME: {"transformers.js": "transformers.js"},
+    }
     form = build_form(read_query(QueryParams("backend=wasm&device=phone&columns=facts.os")), known)
     assert [one.name for one in form.filters] == ["backend"]
     assert form.filters[0].chosen == ["wasm"]

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from orchestrator.api.exports import ExportFormat
 from orchestrator.api.matrix import cell_filter
+from orchestrator.client.cell_filters import CellFilters
 from orchestrator.contract.views import (
     Drain,
     Reservation,
@@ -16,7 +17,7 @@ from orchestrator.contract.views import (
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.assets import asset_address
-from orchestrator.web.matrix_form import CHOSEN_BY, NOT_EXPORTED
+from orchestrator.web.matrix_form import CHOSEN_BY
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.domain.builders import adapter, device_probe
 from tests.unit.web.hand_made import HandMade, poison
@@ -159,14 +160,11 @@ def test_the_matrix_leads_to_its_exports_with_the_filters_of_the_page(web: TestC
         ("label", "suite=nightly"),
         ("since", "2026-01-02T00:00:00+00:00"),
     ]
-    refused = page(web, "/?quantization=q8&size_class=tiny")
-    assert exports("quantization=q8&size_class=tiny") == []
-    assert "Exports know no filter by size class or number format" in refused.text
 
 
-def test_what_the_exports_leave_out_is_known() -> None:
+def test_the_api_the_client_and_the_page_choose_cells_by_the_same() -> None:
     known = set(inspect.signature(cell_filter).parameters)
-    assert {name for name in CHOSEN_BY if name not in known} == NOT_EXPORTED
+    assert {*map(str, CHOSEN_BY), "label", "since", "until"} == known == set(CellFilters.__annotations__)
 
 
 def test_an_imported_cell_has_no_runs_here(web: TestClient, reads: HandMade) -> None:
