@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, exists, insert, select, text, update
+from sqlalchemy import Row, bindparam, exists, insert, literal_column, select, text, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState
@@ -31,8 +31,9 @@ _WAITING_OF_THESE: Final = text(_WAITING + _OF_THESE).bindparams(
 
 # Each SELECT of a minimum or maximum is one step down ix_runs_queue: the browsers of a device that runs wait for, the
 # highest priority of each (or, one after the other, all of them), its submitters, and of each submitter the first run.
-_HEADS: Final = (
-    text("""
+# That one is read by another statement: PostgreSQL expects a thousand times the rows of a recursion, and would join
+# them by reading every run there is.
+_FIRST: Final = text("""
 WITH RECURSIVE lane(device_id, browser) AS (
   SELECT d.id, (SELECT min(r.browser) FROM runs AS r WHERE r.state = 'queued' AND r.device_id = d.id)
   FROM devices AS d WHERE d.id IN :devices
@@ -58,27 +59,24 @@ WITH RECURSIVE lane(device_id, browser) AS (
       AND r.submitter > s.submitter)
   FROM share AS s WHERE s.submitter IS NOT NULL
 )
-SELECT h.id, h.device_id, h.browser, h.priority, h.submitter, h.job_created_at, h.repeat, h.variant_bytes
-FROM share AS s JOIN runs AS h ON h.id = (
-  SELECT r.id FROM runs AS r WHERE r.state = 'queued' AND r.device_id = s.device_id AND r.browser = s.browser
+SELECT (SELECT r.id FROM runs AS r WHERE r.state = 'queued' AND r.device_id = s.device_id AND r.browser = s.browser
     AND r.priority = s.priority AND r.submitter = s.submitter
   ORDER BY r.job_created_at, r.repeat, r.variant_bytes LIMIT 1)
-WHERE s.submitter IS NOT NULL
-""")
-    .bindparams(bindparam("devices", expanding=True))
-    .columns(job_created_at=UtcDateTime())
+FROM share AS s WHERE s.submitter IS NOT NULL
+""").bindparams(bindparam("devices", expanding=True))
+_HEAD: Final = select(
+    *(RUNS.c[name] for name in ("id", "device_id", "browser", "priority", "submitter")),
+    *(RUNS.c[name] for name in ("job_created_at", "repeat", "variant_bytes")),
 )
+_HEADS: Final = _HEAD.where(RUNS.c.id.in_(bindparam("of", expanding=True)))
 _EVERY_PRIORITY: Final = -1
 _HIGHEST_PRIORITY: Final = 1_000
 """More than any there is: the descent stops at once."""
 
-_HEALTH: Final = (
-    text("""
-SELECT r.id, r.device_id, r.browser, r.priority, r.submitter, r.job_created_at, r.repeat, r.variant_bytes
-FROM runs AS r WHERE r.purpose = 'health' AND r.state = 'queued' AND r.device_id IN :devices
-""")
-    .bindparams(bindparam("devices", expanding=True))
-    .columns(job_created_at=UtcDateTime())
+_HEALTH: Final = _HEAD.where(
+    RUNS.c.purpose == literal_column("'health'"),  # as ix_runs_health says it
+    RUNS.c.state == literal_column("'queued'"),
+    RUNS.c.device_id.in_(bindparam("devices", expanding=True)),
 )
 _SUBMITTER: Final = select(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of"))
 _SUBMITTERS: Final = select(SUBMITTERS).where(SUBMITTERS.c.name.in_(bindparam("of", expanding=True)))
@@ -108,7 +106,9 @@ class QueueRepository:
         stop_at = _EVERY_PRIORITY if every_priority else _HIGHEST_PRIORITY
         found: list[Head] = []
         for chunk in chunks(devices):
-            found += map(_to_head, self._session.execute(_HEADS, {"devices": chunk, "stop_at": stop_at}))
+            first = self._session.scalars(_FIRST, {"devices": chunk, "stop_at": stop_at}).all()
+            for named in chunks(first):
+                found += map(_to_head, self._session.execute(_HEADS, {"of": named}))
         return found
 
     def health_heads(self, devices: Collection[str]) -> list[Head]:
