@@ -47,7 +47,9 @@ class Front:
             upstream = await self._connect()
             if upstream is not None:
                 there, back = upstream
-                await asyncio.gather(_pump(reader, back), _pump(there, writer))
+                # Cancelled when everything ends, which the streams of Python 3.11 would report as an error.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.gather(_pump(reader, back), _pump(there, writer))
                 back.transport.abort()
         finally:
             writer.transport.abort()
