@@ -122,7 +122,7 @@ def _panels() -> Iterator[Panel]:
         "Settled cells that came to another verdict, and regressions: those that do not fit any more.",
         [
             over_time("sum by (before, to) (increase(fitmatrix_cell_flips_total[1h]))", "{{before}} → {{to}}"),
-            over_time("sum by (to) (increase(fitmatrix_regressions_total[1h]))", "regressed to {{to}}"),
+            over_time("sum by (to) (increase(fitmatrix_regressions_total[1h]))", "regressed to {{to}}", ref="B"),
         ],
         width=8,
     )

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,7 +177,26 @@ def watched_lab(directory: Path) -> Iterator[WatchedLab]:
         by_hand.says = {"health": _HEALTH}
         real_device = _measure_for_real(coordinator)
         _measure_by_hand(coordinator, by_hand, prometheus)
+        stack.enter_context(_beating(by_hand))
         yield WatchedLab(coordinator, prometheus, real_device, f"127.0.0.1:{metrics_port}")
+
+
+@contextmanager
+def _beating(agent: HandAgent) -> Iterator[None]:
+    """Its device stays online, however long the tests take."""
+    is_over = threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(1):
+            agent.beat()
+
+    with ThreadPoolExecutor(1) as heart:
+        beating = heart.submit(beat)
+        try:
+            yield
+        finally:
+            is_over.set()
+            beating.result()
 
 
 def _measure_for_real(coordinator: RunningCoordinator) -> str:
