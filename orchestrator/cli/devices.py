@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli import custody
-from orchestrator.cli.console import ANSWERED, ExitCode, epilog, print_json, screen
+from orchestrator.cli.console import ANSWERED, ExitCode, epilog, fail, print_json, screen
 from orchestrator.cli.options import DEFAULT_SERVER, AnswerFormat, Format, Server
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PROBED = (
     "0 every device was probed",
-    "1 a device could not be probed",
+    "1 a device could not be probed, or none is there",
     "2 bad selector",
     "3 the coordinator cannot be reached or has failed",
     "130 interrupted while waiting; the job goes on",
@@ -85,6 +85,9 @@ def probe(
         str | None,
         typer.Option("--browser", metavar="BROWSER", help="Only this browser of each, such as `webview`; else all."),
     ] = None,
+    timeout_seconds: Annotated[
+        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait for the devices.")
+    ] = 600,
     server: Server = DEFAULT_SERVER,
     answer_format: Format = AnswerFormat.TEXT,
 ) -> None:
@@ -96,16 +99,41 @@ def probe(
     from orchestrator.cli.connection import connected
     from orchestrator.cli.device_report import probes_table
     from orchestrator.cli.jobs import wait_for
+    from orchestrator.contract.vocabulary import JobState
 
     as_json = answer_format is AnswerFormat.JSON
     with connected(server) as client:
-        ended = wait_for(client, client.probe(selector, browser), quietly=as_json)
+        job = client.probe(selector, browser)
+        _check_reachable(client, job)
+        ended = wait_for(client, job, quietly=as_json, timeout_seconds=timeout_seconds)
+        if ended.state is JobState.ACTIVE:
+            client.cancel_job(job.id)
+            fail(
+                f"the devices did not get to it within {timeout_seconds:g} s, and it was cancelled: "
+                "`fitmatrix devices` says what they do",
+                ExitCode.INCONCLUSIVE,
+            )
         found, browsers, failed = probed_devices(client, ended)
     if as_json:
         print_json(*found, key="items")
     else:
         screen().print(probes_table(found, browsers))
     raise typer.Exit(ExitCode.INCONCLUSIVE if failed else ExitCode.DONE)
+
+
+def _check_reachable(client: "Client", job: "JobView") -> None:
+    """Ends the command, and the job, where nobody is there to probe."""
+    from orchestrator.contract.vocabulary import DeviceState
+
+    wanted = {run.device_id for run in client.runs(job=job.id, limit=1000)}
+    chosen = [device for device in client.devices() if device.registration.id in wanted]
+    if chosen and all(device.state is DeviceState.OFFLINE for device in chosen):
+        client.cancel_job(job.id)
+        said = "the device is" if len(chosen) == 1 else f"all {len(chosen)} devices are"
+        fail(
+            f"{said} offline, nothing was probed: see whether its agent runs (`fitmatrix agents list`), then try again",
+            ExitCode.INCONCLUSIVE,
+        )
 
 
 def probed_devices(client: "Client", job: "JobView") -> "tuple[list[DeviceView], set[tuple[str, str]], bool]":

@@ -4,21 +4,20 @@ Without a gate, a case fails when a run that counts does not fit; with one, when
 the exit code say the same. What the lab could not measure is an error, what was never begun is skipped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from xml.etree import ElementTree
 
 from orchestrator.cli.gate import Finding, GateResult, Outcome, run_words, states_words
 from orchestrator.cli.job_cells import JobCell, JobResult
-from orchestrator.contract.views import RunDetail, RunFigures, RunView
+from orchestrator.contract.views import RunFigures, RunView
 from orchestrator.contract.vocabulary import RunState, Verdict
 from orchestrator.presentation.words import plain
 
 _NEVER_BEGUN = frozenset({RunState.CANCELLED, RunState.EXPIRED})
 
 
-def junit_xml(result: JobResult, details: Sequence[RunDetail], server: str, gate: GateResult | None) -> bytes:
-    """The whole file. `details` are the job's runs with their attempts, which say how long they took."""
-    seconds = {run.id: _seconds(run) for run in details}
+def junit_xml(result: JobResult, server: str, gate: GateResult | None) -> bytes:
+    """The whole file."""
     job = result.job
     suite = ElementTree.Element("testsuite", name=plain(job.spec.name), timestamp=f"{job.created_at:%Y-%m-%dT%H:%M:%S}")
     _properties(suite, [("job", f"{server}/jobs/{job.id}"), ("state", job.state.value)])
@@ -28,7 +27,7 @@ def junit_xml(result: JobResult, details: Sequence[RunDetail], server: str, gate
             "testcase",
             classname=f"{plain(cell.device_name)}.{plain(cell.browser)}",
             name=f"{plain(cell.variant)}/{cell.backend.value}/{plain(cell.device_id)}/{plain(cell.browser)}",
-            time=f"{sum(seconds.get(run.id, 0) for run in cell.runs):.3f}",
+            time=f"{_seconds(cell.runs):.3f}",
         )
         _properties(case, _facts(cell, server))
         _judge(case, cell, None if gate is None else [one for one in gate.findings if one.cell is cell])
@@ -46,7 +45,7 @@ def junit_xml(result: JobResult, details: Sequence[RunDetail], server: str, gate
     }
     for element in (suite, root):
         element.attrib.update({name: str(count) for name, count in counts.items()})
-        element.set("time", f"{sum(seconds.values()):.3f}")
+        element.set("time", f"{_seconds(run for cell in result.cells for run in cell.runs):.3f}")
     ElementTree.indent(root)
     written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return written
@@ -111,10 +110,6 @@ def _properties(element: ElementTree.Element, facts: Sequence[tuple[str, str]] |
         ElementTree.SubElement(properties, "property", name=name, value=value)
 
 
-def _seconds(run: RunDetail) -> float:
-    """On devices: of all its attempts together."""
-    return sum(
-        (attempt.finished_at - attempt.started_at).total_seconds()
-        for attempt in run.attempt_list
-        if attempt.started_at and attempt.finished_at
-    )
+def _seconds(runs: Iterable[RunView]) -> float:
+    """On devices."""
+    return sum(run.device_seconds or 0 for run in runs)

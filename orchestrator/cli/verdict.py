@@ -118,9 +118,8 @@ def _show(client: "Client", result: "JobResult", judged: "GateResult | None", ch
 def _write_junit(client: "Client", result: "JobResult", judged: "GateResult | None", path: Path) -> None:
     from orchestrator.cli.junit import junit_xml
 
-    details = [client.run(run.id) for cell in result.cells for run in cell.runs if run.attempts]
     try:
-        path.write_bytes(junit_xml(result, details, client.url, judged))
+        path.write_bytes(junit_xml(result, client.url, judged))
     except OSError as error:
         fail(f"cannot write {path}: {error.strerror or error}", ExitCode.BAD_INPUT)
 

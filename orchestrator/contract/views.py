@@ -176,6 +176,8 @@ class RunView(Answer):
     variant_bytes: int | None = None
     """Sizes of all the files that the variant lists, as the job froze it."""
     attempts: int
+    device_seconds: float | None = None
+    """On devices, of all its attempts that ended together; null where runs are listed with their cell."""
     submitter: str = ""
     reused_from: str | None = None
     """The run whose result this one took over instead of running."""

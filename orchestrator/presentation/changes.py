@@ -98,7 +98,9 @@ def build_changes(found: Comparison) -> ChangesView:
         only_a=found.only_a,
         only_b=found.only_b,
         counts=[
-            (change, found.counts[change], change_words(change, a, b)) for change in Change if found.counts[change]
+            (change, found.counts[change], change_words(change, a, b, found.vary))
+            for change in Change
+            if found.counts[change]
         ],
         common=[
             f"{DIMENSION_WORDS[name]} {called(found, name, value)}"
@@ -112,12 +114,13 @@ def build_changes(found: Comparison) -> ChangesView:
     )
 
 
-def change_words(change: Change, a: str, b: str) -> str:
+def change_words(change: Change, a: str, b: str, vary: Varied) -> str:
+    at = "on" if vary in (Varied.DEVICE, Varied.BACKEND) else "in" if vary is Varied.TIME else "with"
     return {
-        Change.FLIPPED_DOWN: f"fits with {a}, not with {b}",
-        Change.FLIPPED_UP: f"fits with {b}, not with {a}",
-        Change.WORSE: f"worse with {b}",
-        Change.BETTER: f"better with {b}",
+        Change.FLIPPED_DOWN: f"fits {at} {a}, not {at} {b}",
+        Change.FLIPPED_UP: f"fits {at} {b}, not {at} {a}",
+        Change.WORSE: f"worse {at} {b}",
+        Change.BETTER: f"better {at} {b}",
         Change.NONE: "no difference that these runs show",
     }[change]
 
@@ -171,7 +174,7 @@ def _pair(number: int, one: CellComparison, found: Comparison, same_in_all: Mapp
         mark=words.SYNTHETIC if weights == Weights.SYNTHETIC else "",
         rest=" · ".join(f"{DIMENSION_WORDS[name]} {value}" for name, value in place.items()),
         sides=(_side(names[0], one.a), _side(names[1], one.b)),
-        said=change_words(one.change, *names),
+        said=change_words(one.change, *names, found.vary),
         chance=chance_words(one.p_value),
         decided=[row for is_decided, row in rows if is_decided],
         others=[row for is_decided, row in rows if not is_decided],
@@ -193,9 +196,14 @@ def _figures(found: Mapping[str, FigureChange]) -> Iterator[tuple[bool, FigureRo
             continue
         ratio = ""
         if one.ratio is not None:
-            spread = f" ({one.interval[0]:.2f} to {one.interval[1]:.2f})" if one.interval else ""
-            ratio = f"× {one.ratio:.2f}{spread}"
+            spread = f" ({_ratio(one.interval[0])} to {_ratio(one.interval[1])})" if one.interval else ""
+            ratio = f"× {_ratio(one.ratio)}{spread}"
         yield one.significant, FigureRow(name, f"{write(one.a.median)} → {write(one.b.median)}", ratio, _judged(one))
+
+
+def _ratio(value: float) -> str:
+    """Two decimals, or as many as a small ratio needs to be one."""
+    return f"{value:.2f}" if value >= 0.1 else quantities.significant(value, 2)
 
 
 def _judged(one: FigureChange) -> str:

@@ -139,11 +139,12 @@ def _pooled_words(slot: Slot) -> str:
     """Of a slot of several cells: what one figure stands for."""
     if slot.cells == 1:
         return ""
+    differing = " and ".join(DIMENSION_WORDS[one.value] for one in slot.differ_in if one is not Dimension.DEVICE_MODEL)
     if slot.device_models > 1:
         return f"{POOLED} medians over {slot.device_models} device models"
     if slot.devices > 1:
         return f"{POOLED} {slot.devices} devices of one model"
-    return f"{POOLED} {slot.cells} cells"
+    return f"{POOLED} {slot.cells} cells, which differ in {differing}" if differing else f"{POOLED} {slot.cells} cells"
 
 
 def _slots_address(slot: Slot, view: MatrixView, drill_down: Sequence[tuple[str, str]]) -> str:

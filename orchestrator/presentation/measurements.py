@@ -113,7 +113,7 @@ def memory_rows(report: AttemptReport) -> Iterator[Row]:
         group = report.cgroup
         limit = byte_count(group.limit_bytes) if group.limit_bytes is not None else "none"
         peak = byte_count(group.peak_bytes) if group.peak_bytes is not None else "–"
-        kills = f"{group.oom_kills} processes killed for memory"
+        kills = f"{group.oom_kills} process{'' if group.oom_kills == 1 else 'es'} killed for memory"
         yield "cgroup", peak, f"the kernel's count, {group.version}; limit {limit}, {kills}"
 
 

@@ -129,6 +129,9 @@ def _label(
 def _beside(text: str, at: tuple[float, float]) -> Iterator[tuple[tuple[float, float], str, Box]]:
     x, y = at
     width, gap = _LETTER * len(text), _RADIUS + 4
+    # Clear of the frontier, which runs level through its points.
+    for side, anchor, left in ((x + gap, "start", x + gap), (x - gap, "end", x - gap - width)):
+        yield (side, y - 6), anchor, (left, y - 6 - _LINE + 4, left + width, y - 2)
     yield (x + gap, y + 4), "start", (x + gap, y - _LINE / 2, x + gap + width, y + _LINE / 2)
     yield (x - gap, y + 4), "end", (x - gap - width, y - _LINE / 2, x - gap, y + _LINE / 2)
     for shift in (-gap - 3, gap + 11):

@@ -141,7 +141,11 @@ class Reading:
             )
             runs = paged(found, page, listing, lambda run: ((ended and run.finished_at) or run.created_at, run.id))
             devices = {run.device_id: tx.devices.get(run.device_id) for run in runs.items}
-            return Listing(items=[run_view(run, devices[run.device_id]) for run in runs.items], next=runs.next)
+            seconds = tx.attempts.device_seconds([run.id for run in runs.items if run.attempts])
+            return Listing(
+                items=[run_view(run, devices[run.device_id], seconds.get(run.id, 0)) for run in runs.items],
+                next=runs.next,
+            )
 
     def run(self, run_id: str) -> RunDetail:
         with self._store.read() as tx:
@@ -149,7 +153,8 @@ class Reading:
             if run is None:
                 raise NotFoundError(f"there is no run {run_id}")
             leases = {(lease.run_id, lease.number): lease.expires_at for lease in tx.leases.all()}
-            view = run_view(run, tx.devices.get(run.device_id))
+            seconds = tx.attempts.device_seconds([run_id]).get(run_id, 0)
+            view = run_view(run, tx.devices.get(run.device_id), seconds)
             attempts = [
                 _attempt_view(attempt).model_copy(
                     update={"lease_expires_at": leases.get((attempt.run_id, attempt.number))}
@@ -310,7 +315,7 @@ def _reason(device: DeviceRecord, state: DeviceState, blocked: Mapping[WaitCode,
     return device.reason if code is None else blocked.get(code, device.reason)
 
 
-def run_view(run: Run, device: DeviceRecord | None) -> RunView:
+def run_view(run: Run, device: DeviceRecord | None, device_seconds: float | None = None) -> RunView:
     return RunView(
         id=run.id,
         job_id=run.job_id,
@@ -332,6 +337,7 @@ def run_view(run: Run, device: DeviceRecord | None) -> RunView:
         validation=run.validation,
         variant_bytes=run.variant_bytes,
         attempts=run.attempts,
+        device_seconds=device_seconds,
         submitter=run.submitter,
         reused_from=run.reused_from,
         created_at=run.created_at,

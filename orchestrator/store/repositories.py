@@ -265,6 +265,15 @@ class AttemptRepository:
     def of_run(self, run_id: str) -> list[Attempt]:
         return self._found(select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number))
 
+    def device_seconds(self, run_ids: Collection[str]) -> dict[str, float]:
+        query = select(ATTEMPTS.c.run_id, ATTEMPTS.c.started_at, ATTEMPTS.c.finished_at).where(
+            ATTEMPTS.c.run_id.in_(run_ids), ATTEMPTS.c.started_at.is_not(None), ATTEMPTS.c.finished_at.is_not(None)
+        )
+        seconds: dict[str, float] = {}
+        for run_id, started_at, finished_at in self._session.execute(query):
+            seconds[run_id] = seconds.get(run_id, 0) + (finished_at - started_at).total_seconds()
+        return seconds
+
     def update(self, attempt: Attempt) -> None:
         place = attempt.run_id, attempt.number
         columns = attempt_columns(attempt, self._read.get(place))

@@ -6,7 +6,17 @@ from tests.unit.web.hand_made import HandMade, poison
 from tests.web_browser import WebBrowser, each_state
 
 _PAGES = (
-    *("/", "/jobs", "/jobs/job-1", "/runs/run-1", "/runs/run-7", "/devices", "/devices/this-machine", "/runs/none"),
+    *(
+        "/",
+        "/?rows=model&columns=device_class",
+        "/jobs",
+        "/jobs/job-1",
+        "/runs/run-1",
+        "/runs/run-7",
+        "/devices",
+        "/devices/this-machine",
+        "/runs/none",
+    ),
     *("/audiences", "/audiences/our-site", "/audiences/our-site?emulated=true"),
     *("/compare", "/compare?vary=backend", "/compare?vary=time", "/compare?vary=device&a=this-machine&b=low-end-a"),
     "/compare?vary=backend&a=webgpu&b=webgpu",

@@ -77,6 +77,26 @@ def test_a_device_that_could_not_be_probed_is_exit_code_1(probing_job: FakeCoord
     assert fitmatrix("devices", "probe", server=probing_job.url).exit_code == 1
 
 
+def test_devices_that_are_all_offline_are_not_waited_for(probing_job: FakeCoordinator) -> None:
+    probing_job.answer("GET /api/v1/devices", [samples.device(state=DeviceState.OFFLINE)])
+    probing_job.answer("POST /api/v1/jobs/job-1/cancel", samples.job(state=JobState.CANCELLED))
+    result = fitmatrix("devices", "probe", server=probing_job.url)
+    assert result.exit_code == 1
+    assert "the device is offline, nothing was probed" in " ".join(result.stderr.split())
+    assert "fitmatrix agents list" in " ".join(result.stderr.split())
+    assert ("POST", "/api/v1/jobs/job-1/cancel") in [request[:2] for request in probing_job.requests]
+
+
+def test_probing_has_an_end(probing_job: FakeCoordinator) -> None:
+    spec = samples.job_spec(name="probe", variants=["probe"], workload={})
+    active = samples.job(spec=spec, state=JobState.ACTIVE, cells=0, settled_cells=0, runs=RunCounts(queued=1))
+    probing_job.answer("GET /api/v1/jobs/job-1", active)
+    probing_job.answer("POST /api/v1/jobs/job-1/cancel", active)
+    result = fitmatrix("devices", "probe", "--timeout", "1", server=probing_job.url)
+    assert result.exit_code == 1
+    assert "did not get to it within 1 s, and it was cancelled" in " ".join(result.stderr.split())
+
+
 def test_waiting_for_a_job_of_probes_shows_devices_not_an_empty_matrix(probing_job: FakeCoordinator) -> None:
     result = fitmatrix("job", "job-1", "--wait", server=probing_job.url)
     assert "intel gen-12lp" in result.stdout
