@@ -5,12 +5,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, exists, insert, literal_column, select, text, update
+from sqlalchemy import Row, bindparam, exists, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState
 from orchestrator.domain.fair_share import Usage
 from orchestrator.domain.placement import Head
+from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.rows import DEVICES, RUNS, SUBMITTERS, UtcDateTime
 
 CHUNK: Final = 500
@@ -78,9 +79,15 @@ _HEALTH: Final = _HEAD.where(
     RUNS.c.state == literal_column("'queued'"),
     RUNS.c.device_id.in_(bindparam("devices", expanding=True)),
 )
-_SUBMITTER: Final = select(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of"))
+_SUBMITTER: Final = Statement(select(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of")))
 _SUBMITTERS: Final = select(SUBMITTERS).where(SUBMITTERS.c.name.in_(bindparam("of", expanding=True)))
-_CHANGED_SUBMITTER: Final = update(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of"))
+# Both databases say it with the same words; SQLAlchemy would need one statement for each.
+_PUT_SUBMITTER: Final = Statement(
+    text(
+        "INSERT INTO submitters (name, used_seconds, as_of) VALUES (:name, :used_seconds, :as_of) "
+        "ON CONFLICT (name) DO UPDATE SET used_seconds = excluded.used_seconds, as_of = excluded.as_of"
+    ).bindparams(bindparam("as_of", type_=UtcDateTime()))
+)
 
 
 def chunks(values: Collection[str]) -> Iterable[list[str]]:
@@ -138,20 +145,20 @@ def _to_head(row: Row[Any]) -> Head:
 
 
 class SubmitterRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Driver) -> None:
         self._session = session
+        self._driver = driver
 
     def usage(self, names: Iterable[str]) -> dict[str, Usage]:
         found: dict[str, Usage] = {}
         for chunk in chunks(sorted(set(names))):
-            one = len(chunk) == 1  # as it mostly is, and without a list in half the time
-            rows = self._session.execute(*((_SUBMITTER, {"of": chunk[0]}) if one else (_SUBMITTERS, {"of": chunk})))
+            if len(chunk) == 1:  # as it mostly is, and without a list in half the time
+                rows = self._driver.rows(_SUBMITTER, {"of": chunk[0]})
+            else:
+                rows = list(self._session.execute(_SUBMITTERS, {"of": chunk}))
             found |= {row.name: Usage(row.used_seconds, row.as_of) for row in rows}
         return found
 
     def put(self, usage: Mapping[str, Usage]) -> None:
         for name, one in usage.items():
-            columns = {"used_seconds": one.seconds, "as_of": one.as_of}
-            known = self._session.execute(_CHANGED_SUBMITTER, {"of": name, **columns})
-            if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-                self._session.execute(insert(SUBMITTERS), {"name": name, **columns})
+            self._driver.write(_PUT_SUBMITTER, {"name": name, "used_seconds": one.seconds, "as_of": one.as_of})
