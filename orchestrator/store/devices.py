@@ -33,7 +33,6 @@ _DEVICE: Final = select(*(column for column in DEVICES.c if column.name not in _
 )
 """All of a device but what `Memory` may know already."""
 _ONE_DEVICE: Final = Statement(_DEVICE.where(DEVICES.c.id == bindparam("of")))
-_OWNER: Final = Statement(select(DEVICES.c.agent_id).where(DEVICES.c.id == bindparam("of")))
 _CHANGED_DEVICE: Final = Statement(update(DEVICES).where(DEVICES.c.id == bindparam("of")))
 _NEW_DEVICE: Final = Statement(insert(DEVICES))
 _WORDS: Final = Statement(
@@ -149,10 +148,6 @@ class DeviceRepository:
 
     def of_agent(self, agent_id: str) -> list[DeviceRecord]:
         return list(self._records(_DEVICE.where(DEVICES.c.agent_id == agent_id).order_by(DEVICES.c.id)))
-
-    def owner(self, device_id: str) -> str | None:
-        row = self._driver.row(_OWNER, {"of": device_id})
-        return row.agent_id if row else None
 
     def due_for_health_run(self, now: datetime, heard_since: datetime) -> list[DeviceRecord]:
         due = (DEVICES.c.condition == Condition.READY, DEVICES.c.next_health_run_at <= now)

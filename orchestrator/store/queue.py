@@ -17,9 +17,10 @@ from orchestrator.store.rows import DEVICES, RUNS, SUBMITTERS, UtcDateTime
 CHUNK: Final = 500
 """Values in one statement's list: databases bound them."""
 
+# Not a join with the agents: PostgreSQL would begin with all that were heard, whichever devices are asked for.
 _WAITING: Final = """
-SELECT d.id FROM devices AS d JOIN agents AS a ON a.id = d.agent_id
-WHERE d.condition = 'ready' AND a.last_seen_at >= :heard_since
+SELECT d.id FROM devices AS d
+WHERE d.condition = 'ready' AND (SELECT a.last_seen_at FROM agents AS a WHERE a.id = d.agent_id) >= :heard_since
   AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.exclusive_group = d.exclusive_group)
   AND EXISTS (SELECT 1 FROM runs AS r WHERE r.state = 'queued' AND r.device_id = d.id)
 """

@@ -28,6 +28,7 @@ from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, Ru
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.records import Attempt, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import ENDED, UNFINISHED
+from orchestrator.services.ports import AttemptStanding
 from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.many_runs import DraftedRuns, insert_runs
@@ -38,11 +39,12 @@ from orchestrator.store.mapping import (
     run_columns,
     to_attempt,
     to_job,
+    to_lease,
     to_run,
 )
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import chunks
-from orchestrator.store.rows import ATTEMPTS, JOBS, OF_A_MODEL, RUNS, VARIANTS, JobRow, RunRow
+from orchestrator.store.rows import ATTEMPTS, DEVICES, JOBS, LEASES, OF_A_MODEL, RUNS, VARIANTS, JobRow, RunRow
 
 _UNFINISHED: Final[list[ColumnElement[Any]]] = [literal_column(f"'{state}'") for state in sorted(UNFINISHED)]
 """As constants: a list of parameters would be spelled out anew at each execution."""
@@ -69,6 +71,17 @@ _JOB_UNFINISHED: Final = Statement(
 )
 _SAME_ATTEMPT: Final = (ATTEMPTS.c.run_id == bindparam("of"), ATTEMPTS.c.number == bindparam("of_number"))
 _ATTEMPT: Final = Statement(select(ATTEMPTS).where(*_SAME_ATTEMPT))
+_STANDING: Final = Statement(
+    select(
+        ATTEMPTS,
+        LEASES.c.exclusive_group,
+        LEASES.c.expires_at,
+        DEVICES.c.agent_id,
+    )
+    .where(*_SAME_ATTEMPT)
+    .outerjoin_from(ATTEMPTS, LEASES, and_(LEASES.c.run_id == ATTEMPTS.c.run_id, LEASES.c.number == ATTEMPTS.c.number))
+    .outerjoin(DEVICES, DEVICES.c.id == ATTEMPTS.c.device_id)
+)
 _NEW_ATTEMPT: Final = Statement(insert(ATTEMPTS))
 _CHANGED_ATTEMPT: Final = Statement(update(ATTEMPTS).where(*_SAME_ATTEMPT))
 _SENT_ATTEMPT: Final = Statement(update(ATTEMPTS).where(*_SAME_ATTEMPT, ATTEMPTS.c.state == AttemptState.LEASED))
@@ -263,6 +276,13 @@ class AttemptRepository:
             return None
         self._read[run_id, number] = to_attempt(row)
         return self._read[run_id, number]
+
+    def standing(self, run_id: str, number: int) -> AttemptStanding | None:
+        row = self._driver.row(_STANDING, {"of": run_id, "of_number": number})
+        if row is None:
+            return None
+        attempt = self._read[run_id, number] = to_attempt(row)
+        return AttemptStanding(attempt, to_lease(row) if row.expires_at else None, row.agent_id)
 
     def of_run(self, run_id: str) -> list[Attempt]:
         return self._found(select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number))
