@@ -41,9 +41,7 @@ class AttemptLedger:
         Where the answer was lost it is asked again with the same nonce: then it has started, and nothing changes.
         """
         with self._store.write() as tx:
-            attempt = self._attempt(tx, run_id, number)
-            self._check_owner(tx, agent_id, attempt.device_id)
-            lease = tx.leases.of_attempt(run_id, number)
+            attempt, lease = self._standing(tx, agent_id, run_id, number)
             if lease is not None and attempt.state is AttemptState.RUNNING and nonce and nonce == attempt.start_nonce:
                 return
             if lease is None or attempt.state is not AttemptState.LEASED:
@@ -58,8 +56,7 @@ class AttemptLedger:
         """Takes a report in, once: the same report again changes nothing, a late one is evidence only."""
         with self._store.write() as tx:
             now = self._clock()
-            attempt = self._attempt(tx, report.run_id, report.number)
-            self._check_owner(tx, agent_id, attempt.device_id)
+            attempt, lease = self._standing(tx, agent_id, report.run_id, report.number)
             if report.device_id != attempt.device_id:
                 raise InvalidRequestError(
                     f"attempt {report.run_id}.{report.number} ran on {attempt.device_id}, not on {report.device_id}"
@@ -67,7 +64,7 @@ class AttemptLedger:
             if attempt.report is not None and attempt.report == report:
                 in_force = attempt.state in (AttemptState.REPORTED, AttemptState.FAULTED)
                 return ReportReceipt(counted=in_force, received_at=now)
-            if tx.leases.of_attempt(report.run_id, report.number) is None:
+            if lease is None:
                 kept = attempt.report or report
                 tx.attempts.update(replace(attempt, report=kept, late_reports=attempt.late_reports + 1))
                 return ReportReceipt(counted=False, received_at=now)
@@ -156,6 +153,10 @@ class AttemptLedger:
         return run
 
     @staticmethod
-    def _check_owner(tx: Transaction, agent_id: str, device_id: str) -> None:
-        if tx.devices.owner(device_id) != agent_id:
-            raise ConflictError(f"device {device_id} is not this agent's")
+    def _standing(tx: Transaction, agent_id: str, run_id: str, number: int) -> tuple[Attempt, Lease | None]:
+        standing = tx.attempts.standing(run_id, number)
+        if standing is None:
+            raise NotFoundError(f"there is no attempt {run_id}.{number}")
+        if standing.agent_id != agent_id:
+            raise ConflictError(f"device {standing.attempt.device_id} is not this agent's")
+        return standing.attempt, standing.lease

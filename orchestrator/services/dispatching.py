@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.vocabulary import AttemptState, WaitCode
 from orchestrator.domain.eligibility import may_use, obstacle
-from orchestrator.domain.fair_share import EXPECTED_SECONDS, charge
+from orchestrator.domain.fair_share import EXPECTED_SECONDS, Usage, charge
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import Head, Placement, exclusive_group, place
 from orchestrator.domain.probing import find_browser
@@ -97,8 +97,8 @@ class Dispatching:
         with self._store.write() as tx:
             now = self._clock()
             known = tx.devices.some(tx.queue.waiting(looked_at, now - self._times.silence))
-            placement = self._place(tx, known, now)
-            leased = self._lease(tx, placement.chosen, known, now)
+            placement, used = self._place(tx, known, now)
+            leased = self._lease(tx, placement.chosen, known, used, now)
             specs = self._specs(tx, leased)
         self._held_back = placement.held_back
         for run in leased:
@@ -110,7 +110,10 @@ class Dispatching:
         with self._store.read() as tx:
             return bool(tx.queue.waiting(None, self._clock() - self._times.silence))
 
-    def _place(self, tx: Transaction, devices: Mapping[str, DeviceRecord], now: datetime) -> Placement:
+    def _place(
+        self, tx: Transaction, devices: Mapping[str, DeviceRecord], now: datetime
+    ) -> tuple[Placement, Mapping[str, Usage]]:
+        """With what the submitters had until now."""
         plan = self._plan()
         by_reason: dict[WaitCode | None, list[str]] = {}
         for name, device in devices.items():
@@ -124,16 +127,16 @@ class Dispatching:
         ]
         able = [head for head in heads if _may_run(devices[head.device_id], head, now)]
         used = tx.submitters.usage({head.submitter for head in able})
-        return place(
-            able,
-            devices,
-            {name: usage.at(now) for name, usage in used.items()},
-            plan.pools_of,
-            _pools_in_use(tx, devices.values(), plan),
-        )
+        seconds = {name: usage.at(now) for name, usage in used.items()}
+        return place(able, devices, seconds, plan.pools_of, _pools_in_use(tx, devices.values(), plan)), used
 
     def _lease(
-        self, tx: Transaction, chosen: Sequence[Head], devices: Mapping[str, DeviceRecord], now: datetime
+        self,
+        tx: Transaction,
+        chosen: Sequence[Head],
+        devices: Mapping[str, DeviceRecord],
+        used: Mapping[str, Usage],
+        now: datetime,
     ) -> list[Run]:
         queued = tx.runs.some([head.run_id for head in chosen])
         leased = [
@@ -156,7 +159,6 @@ class Dispatching:
             )
         )
         begun = Counter(run.submitter for run in leased)
-        used = tx.submitters.usage(begun)
         tx.submitters.put(
             {name: charge(used.get(name), EXPECTED_SECONDS * count, now) for name, count in begun.items()}
         )

@@ -120,9 +120,20 @@ class Runs(Protocol):
     def is_job_unfinished(self, job_id: str) -> bool: ...
 
 
+@dataclass(frozen=True)
+class AttemptStanding:
+    """Whose an attempt is, and whether it still has its device."""
+
+    attempt: Attempt
+    lease: Lease | None
+    agent_id: str | None
+    """Of the agent that has the device."""
+
+
 class Attempts(Protocol):
     def add(self, *attempts: Attempt) -> None: ...
     def get(self, run_id: str, number: int) -> Attempt | None: ...
+    def standing(self, run_id: str, number: int) -> AttemptStanding | None: ...
     def of_run(self, run_id: str) -> list[Attempt]: ...
     def device_seconds(self, run_ids: Collection[str]) -> dict[str, float]:
         """By run, of its attempts that were started and have ended together; runs without one are left out."""
@@ -193,10 +204,6 @@ class Devices(Protocol):
         ...
 
     def of_agent(self, agent_id: str) -> list[DeviceRecord]: ...
-    def owner(self, device_id: str) -> str | None:
-        """The agent that has it."""
-        ...
-
     def words(self, agent_id: str) -> dict[str, DeviceWord]:
         """Of an agent's devices, by id."""
         ...

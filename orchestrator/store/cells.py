@@ -15,6 +15,7 @@ from orchestrator.domain.cells import recounted
 from orchestrator.domain.records import CellRecord, Run
 from orchestrator.domain.tallies import CellTally, FaultTally, Result, Samples, Values
 from orchestrator.services.ports import CellChange, ResultQuery
+from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.mapping import dump_always, to_run
 from orchestrator.store.queue import chunks
@@ -23,9 +24,10 @@ from orchestrator.store.rows import CELLS, JOBS, RUNS
 _REMOVED: Final = "removed"
 """In the place of a verdict: the cell is no more."""
 _NEXT_REVISION: Final = select(func.coalesce(func.max(CELLS.c.revision), 0) + 1).scalar_subquery()
-_CHANGED: Final = update(CELLS).where(CELLS.c.key == bindparam("of")).values(revision=_NEXT_REVISION)
-_ADDED: Final = insert(CELLS).values(revision=_NEXT_REVISION)
-_TALLY: Final = select(CELLS.c.verdict, CELLS.c.tally, CELLS.c.samples).where(CELLS.c.key == bindparam("of"))
+_UPDATE: Final = update(CELLS).where(CELLS.c.key == bindparam("of")).values(revision=_NEXT_REVISION)
+_CHANGED: Final = Statement(_UPDATE)
+_ADDED: Final = Statement(insert(CELLS).values(revision=_NEXT_REVISION))
+_TALLY: Final = Statement(select(CELLS.c.verdict, CELLS.c.tally, CELLS.c.samples).where(CELLS.c.key == bindparam("of")))
 _VERDICT: Final = select(CELLS.c.verdict).where(CELLS.c.key == bindparam("of"))
 _NEWEST: Final = select(CELLS.c.revision, CELLS.c.updated_at).order_by(CELLS.c.revision.desc()).limit(1)
 _CHANGES: Final = (
@@ -46,8 +48,9 @@ _RESULT_COLUMNS: Final = (
 
 
 class CellRepository:
-    def __init__(self, session: Session, notes: ChangeNotes) -> None:
+    def __init__(self, session: Session, driver: Driver, notes: ChangeNotes) -> None:
         self._session = session
+        self._driver = driver
         self._notes = notes
         self._verdicts: dict[str, str | None] = {}
         """As this transaction has read them; None where there was no cell."""
@@ -69,15 +72,15 @@ class CellRepository:
             **_tally_columns(record.tally or CellTally()),
         }
         if before is None:
-            self._session.execute(_ADDED, {"key": key, **columns})
+            self._driver.write(_ADDED, {"key": key, **columns})
         else:
-            self._session.execute(_CHANGED, {"of": key, **columns})
+            self._driver.write(_CHANGED, {"of": key, **columns})
 
     def remove(self, keys: Collection[str]) -> None:
         """Imported ones: their rows stay, so that whoever keeps a copy of the cells hears of it."""
         for key in keys:
             self._notes.cell_removed(key)
-            self._session.execute(_CHANGED, {"of": key, "verdict": _REMOVED})
+            self._driver.write(_CHANGED, {"of": key, "verdict": _REMOVED})
 
     def get(self, key: str) -> CellRecord | None:
         query = select(CELLS.c.key, CELLS.c.cell).where(CELLS.c.key == key, CELLS.c.verdict != _REMOVED)
@@ -98,7 +101,7 @@ class CellRepository:
         return [CellRecord(row.key, _to_cell(row)) for row in rows]
 
     def tally(self, key: str) -> CellTally | None:
-        row = self._session.execute(_TALLY, {"of": key}).one_or_none()
+        row = self._driver.row(_TALLY, {"of": key})
         self._verdicts[key] = row.verdict if row else None
         return _to_tally(row.tally, row.samples) if row else None
 
@@ -159,7 +162,7 @@ def count_uncounted(connection: Connection) -> None:
         tally = CellTally().with_results(result for _, result in map(_to_result, rows))
         known = _to_cell(cell)
         content = dump_always(recounted(known, tally)) if tally.last_at else dump_always(known)
-        connection.execute(_CHANGED, {"of": cell.key, "cell": content, **_tally_columns(tally)})
+        connection.execute(_UPDATE, {"of": cell.key, "cell": content, **_tally_columns(tally)})
 
 
 def _within(query: ResultQuery) -> list[ColumnElement[bool]]:

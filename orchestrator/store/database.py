@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic_core import from_json, to_json
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, text, update
+from sqlalchemy import URL, Engine, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -21,6 +21,7 @@ from orchestrator.domain.errors import UnavailableError
 from orchestrator.store.audiences import AudienceRepository
 from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
+from orchestrator.store.driver import Driver, PatientConnection, PromptConnection
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository
 from orchestrator.store.health_history import HealthHistory
@@ -57,10 +58,11 @@ class DatabaseError(Exception):
 class SqlTransaction:
     """The repositories over one session."""
 
-    def __init__(self, session: Session, memory: Memory) -> None:
+    def __init__(self, session: Session, driver: Driver, memory: Memory) -> None:
         self._session = session
+        self._driver = driver
         self._memory = memory
-        self._notes = ChangeNotes(session)
+        self._notes = ChangeNotes(session, driver)
 
     def write_notes(self) -> Committed:
         """Adds what the transaction changed to it, as its last act."""
@@ -72,27 +74,27 @@ class SqlTransaction:
 
     @cached_property
     def runs(self) -> RunRepository:
-        return RunRepository(self._session, self._notes)
+        return RunRepository(self._session, self._driver, self._notes)
 
     @cached_property
     def attempts(self) -> AttemptRepository:
-        return AttemptRepository(self._session)
+        return AttemptRepository(self._session, self._driver)
 
     @cached_property
     def leases(self) -> LeaseRepository:
-        return LeaseRepository(self._session)
+        return LeaseRepository(self._session, self._driver)
 
     @cached_property
     def devices(self) -> DeviceRepository:
-        return DeviceRepository(self._session, self._memory, self._notes)
+        return DeviceRepository(self._session, self._driver, self._memory, self._notes)
 
     @cached_property
     def agents(self) -> AgentRepository:
-        return AgentRepository(self._session)
+        return AgentRepository(self._session, self._driver)
 
     @cached_property
     def cells(self) -> CellRepository:
-        return CellRepository(self._session, self._notes)
+        return CellRepository(self._session, self._driver, self._notes)
 
     @cached_property
     def variants(self) -> VariantRepository:
@@ -104,11 +106,11 @@ class SqlTransaction:
 
     @cached_property
     def submitters(self) -> SubmitterRepository:
-        return SubmitterRepository(self._session)
+        return SubmitterRepository(self._session, self._driver)
 
     @cached_property
     def durations(self) -> DurationRepository:
-        return DurationRepository(self._session)
+        return DurationRepository(self._session, self._driver)
 
     @cached_property
     def earlier_runs(self) -> EarlierRunRepository:
@@ -192,14 +194,14 @@ class Database:
     def _is_sqlite(self) -> bool:
         return self._engine.dialect.name == "sqlite"
 
-    def _lock(self, connection: Connection) -> None:
+    def _lock(self, driver: Driver) -> None:
         """Makes a transaction the only one that writes, from its beginning.
 
         A use case reads a record, decides, and writes the whole record; and in SQLite, a reader that would become a
         writer later would fail. Said here and not by a listener, which SQLAlchemy would ask at every statement.
         """
         own = "BEGIN IMMEDIATE" if self._is_sqlite else f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})"
-        connection.exec_driver_sql(own)
+        driver.demand(own)
 
     def migrate(self) -> None:
         """Brings the schema up to date. Raises DatabaseError for one that is newer than this program."""
@@ -208,7 +210,7 @@ class Database:
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         try:
             with self._engine.begin() as connection:
-                self._lock(connection)
+                self._lock(Driver(connection))
                 current = MigrationContext.configure(connection).get_current_heads()
                 unknown = set(current) - known
                 if unknown:
@@ -235,8 +237,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        with _answering(), self._writing.session() as session:
-            tx = SqlTransaction(session, self._memory)
+        with _answering(), self._writing.session() as (session, driver):
+            tx = SqlTransaction(session, driver, self._memory)
             yield tx
             committed = tx.write_notes()
         self.announce(committed)
@@ -260,7 +262,7 @@ class Database:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN")  # the driver begins none by itself: see _create_sqlite_engine
             with Session(connection) as session:
-                yield SqlTransaction(session, self._memory)
+                yield SqlTransaction(session, Driver(connection), self._memory)
 
     def check(self) -> None:
         """Raises SQLAlchemyError when the database does not answer."""
@@ -300,6 +302,10 @@ def _create_engine(url: str) -> Engine:
 def _create_postgresql_engine(url: URL) -> Engine:
     engine = create_engine(url, pool_pre_ping=True, json_serializer=_to_json, json_deserializer=from_json)
 
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> PatientConnection:
+        return PatientConnection.connect(*arguments, **options)
+
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         # Compiling the queue's query takes a hundred times as long as running it, each time anew.
@@ -313,7 +319,7 @@ def _create_postgresql_engine(url: URL) -> Engine:
 def _create_sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
-        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "factory": PromptConnection},
         json_serializer=_to_json,
         json_deserializer=from_json,
     )

@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, case, delete, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy import Select, bindparam, case, delete, exists, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.device import DeviceHealth, DeviceProbe, DeviceRegistration
 from orchestrator.contract.vocabulary import AttemptState, Condition, DeviceKind, RunState
 from orchestrator.domain.records import Agent, DeviceRecord, Lease
 from orchestrator.services.ports import DeviceWord
+from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.health_history import HealthHistory
 from orchestrator.store.mapping import (
@@ -31,38 +32,33 @@ _DEVICE: Final = select(*(column for column in DEVICES.c if column.name not in _
     AGENTS, AGENTS.c.id == DEVICES.c.agent_id
 )
 """All of a device but what `Memory` may know already."""
-_ONE_DEVICE: Final = _DEVICE.where(DEVICES.c.id == bindparam("of"))
-_OWNER: Final = select(DEVICES.c.agent_id).where(DEVICES.c.id == bindparam("of"))
-_CHANGED_DEVICE: Final = update(DEVICES).where(DEVICES.c.id == bindparam("of"))
-_WORDS: Final = select(
-    DEVICES.c.id, DEVICES.c.condition, DEVICES.c.reason, DEVICES.c.quarantined_at, DEVICES.c.health_at
-).where(DEVICES.c.agent_id == bindparam("of"))
+_ONE_DEVICE: Final = Statement(_DEVICE.where(DEVICES.c.id == bindparam("of")))
+_CHANGED_DEVICE: Final = Statement(update(DEVICES).where(DEVICES.c.id == bindparam("of")))
+_NEW_DEVICE: Final = Statement(insert(DEVICES))
+_WORDS: Final = Statement(
+    select(DEVICES.c.id, DEVICES.c.condition, DEVICES.c.reason, DEVICES.c.quarantined_at, DEVICES.c.health_at).where(
+        DEVICES.c.agent_id == bindparam("of")
+    )
+)
 _SAME_LEASE: Final = (LEASES.c.run_id == bindparam("of"), LEASES.c.number == bindparam("of_number"))
-_LEASE: Final = select(LEASES).where(*_SAME_LEASE)
-_RENEWED_LEASE: Final = update(LEASES).where(*_SAME_LEASE)
-_ENDED_LEASE: Final = delete(LEASES).where(*_SAME_LEASE)
-_AGENT: Final = select(AGENTS).where(AGENTS.c.id == bindparam("of"))
+_LEASE: Final = Statement(select(LEASES).where(*_SAME_LEASE))
+_NEW_LEASE: Final = Statement(insert(LEASES))
+_RENEWED_LEASE: Final = Statement(update(LEASES).where(*_SAME_LEASE))
+_ENDED_LEASE: Final = Statement(delete(LEASES).where(*_SAME_LEASE))
+_AGENT: Final = Statement(select(AGENTS).where(AGENTS.c.id == bindparam("of")))
 _AGENT_OF_TOKEN: Final = select(AGENTS).where(AGENTS.c.token_digest == bindparam("of"))
-_CHANGED_AGENT: Final = update(AGENTS).where(AGENTS.c.id == bindparam("of"))
+_UPDATE_AGENT: Final = update(AGENTS).where(AGENTS.c.id == bindparam("of"))
+_TOUCHED_AGENT: Final = Statement(_UPDATE_AGENT)
 
 
 class LeaseRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Driver) -> None:
         self._session = session
+        self._driver = driver
 
     def add(self, *leases: Lease) -> None:
-        columns = [
-            {
-                "device_id": lease.device_id,
-                "exclusive_group": lease.exclusive_group,
-                "run_id": lease.run_id,
-                "number": lease.number,
-                "expires_at": lease.expires_at,
-            }
-            for lease in leases
-        ]
-        if columns:
-            self._session.execute(insert(LEASES), columns)
+        for lease in leases:
+            self._driver.write(_NEW_LEASE, vars(lease))
 
     def all(self) -> list[Lease]:
         return [to_lease(row) for row in self._session.execute(select(LEASES))]
@@ -71,7 +67,7 @@ class LeaseRepository:
         return [to_lease(row) for row in self._session.execute(select(LEASES).where(LEASES.c.expires_at <= now))]
 
     def of_attempt(self, run_id: str, number: int) -> Lease | None:
-        row = self._session.execute(_LEASE, {"of": run_id, "of_number": number}).one_or_none()
+        row = self._driver.row(_LEASE, {"of": run_id, "of_number": number})
         return to_lease(row) if row else None
 
     def of_devices(self, devices: Collection[str]) -> dict[str, Lease]:
@@ -82,9 +78,9 @@ class LeaseRepository:
         }
 
     def renew(self, leases: Sequence[Lease], expires_at: datetime) -> None:
-        if leases:
-            told = [{"of": lease.run_id, "of_number": lease.number, "expires_at": expires_at} for lease in leases]
-            self._session.execute(_RENEWED_LEASE, told)
+        for lease in leases:
+            place = {"of": lease.run_id, "of_number": lease.number}
+            self._driver.write(_RENEWED_LEASE, place | {"expires_at": expires_at})
 
     def renew_all(self, expires_at: datetime) -> None:
         self._session.execute(update(LEASES).values(expires_at=expires_at))
@@ -103,12 +99,13 @@ class LeaseRepository:
         return set(self._session.scalars(renewed))
 
     def end(self, run_id: str, number: int) -> None:
-        self._session.execute(_ENDED_LEASE, {"of": run_id, "of_number": number})
+        self._driver.write(_ENDED_LEASE, {"of": run_id, "of_number": number})
 
 
 class DeviceRepository:
-    def __init__(self, session: Session, memory: Memory, notes: ChangeNotes) -> None:
+    def __init__(self, session: Session, driver: Driver, memory: Memory, notes: ChangeNotes) -> None:
         self._session = session
+        self._driver = driver
         self._memory = memory
         self._notes = notes
         self._history = HealthHistory(session, memory)
@@ -121,15 +118,16 @@ class DeviceRepository:
         self._notes.device(before, device)
         columns = device_columns(device, before)
         if columns:
-            known = self._session.execute(_CHANGED_DEVICE, {"of": identifier, **columns})
-            if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-                self._session.execute(insert(DEVICES), columns)
+            if before is None:
+                self._driver.write(_NEW_DEVICE, columns)
+            else:
+                self._driver.write(_CHANGED_DEVICE, {"of": identifier, **columns})
         if device.health is not None and "health" in columns:
             self._history.note({identifier: device.health}, device.last_seen_at)
         self._read[identifier] = device
 
     def get(self, device_id: str) -> DeviceRecord | None:
-        return next(self._records(_ONE_DEVICE, {"of": device_id}), None)
+        return next(self._made(self._driver.rows(_ONE_DEVICE, {"of": device_id})), None)
 
     def some(self, devices: Collection[str]) -> dict[str, DeviceRecord]:
         return {
@@ -153,9 +151,6 @@ class DeviceRepository:
 
     def of_agent(self, agent_id: str) -> list[DeviceRecord]:
         return list(self._records(_DEVICE.where(DEVICES.c.agent_id == agent_id).order_by(DEVICES.c.id)))
-
-    def owner(self, device_id: str) -> str | None:
-        return self._session.scalar(_OWNER, {"of": device_id})
 
     def due_for_health_run(self, now: datetime, heard_since: datetime) -> list[DeviceRecord]:
         due = (DEVICES.c.condition == Condition.READY, DEVICES.c.next_health_run_at <= now)
@@ -184,7 +179,7 @@ class DeviceRepository:
             yield from (found[identifier] for identifier in chunk)
 
     def words(self, agent_id: str) -> dict[str, DeviceWord]:
-        rows = self._session.execute(_WORDS, {"of": agent_id})
+        rows = self._driver.rows(_WORDS, {"of": agent_id})
         return {
             row.id: DeviceWord(Condition(row.condition), row.reason, row.quarantined_at is not None, row.health_at)
             for row in rows
@@ -197,19 +192,21 @@ class DeviceRepository:
             rows = self._session.execute(select(DEVICES.c.id, DEVICES.c.health).where(DEVICES.c.id.in_(chunk)))
             known |= {row.id: row.health for row in rows}
         changed = [{"of": name, "health": one, "health_at": now} for name, one in told.items() if known[name] != one]
-        if changed:
-            self._session.execute(_CHANGED_DEVICE, changed)
+        for columns in changed:
+            self._driver.write(_CHANGED_DEVICE, columns)
         self._history.note(health, now)
 
-    def _records(self, query: Select[Any], values: Mapping[str, Any] | None = None) -> Iterator[DeviceRecord]:
-        rows = self._session.execute(query, values).all()
+    def _records(self, query: Select[Any]) -> Iterator[DeviceRecord]:
+        return self._made(self._session.execute(query).all())
+
+    def _made(self, rows: Sequence[Any]) -> Iterator[DeviceRecord]:
         facts = self._facts(rows)
         for row in rows:
             record = to_device(row, facts[row.id])
             self._read[row.id] = record
             yield record
 
-    def _facts(self, rows: Sequence[Row[Any]]) -> dict[str, DeviceFactsRead]:
+    def _facts(self, rows: Sequence[Any]) -> dict[str, DeviceFactsRead]:
         """What is known of these devices, with what had to be read of the others."""
         known = {row.id: self._memory.facts.get(row.id) for row in rows}
         facts = {
@@ -231,21 +228,22 @@ class DeviceRepository:
 
 
 class AgentRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Driver) -> None:
         self._session = session
+        self._driver = driver
 
     def put(self, agent: Agent) -> None:
         columns = agent_columns(agent)
-        known = self._session.execute(_CHANGED_AGENT, {"of": agent.id, **columns})
+        known = self._session.execute(_UPDATE_AGENT, {"of": agent.id, **columns})
         if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
             self._session.execute(insert(AGENTS), columns)
 
     def get(self, agent_id: str) -> Agent | None:
-        row = self._session.execute(_AGENT, {"of": agent_id}).one_or_none()
+        row = self._driver.row(_AGENT, {"of": agent_id})
         return to_agent(row) if row else None
 
     def touch(self, agent_id: str, now: datetime) -> None:
-        self._session.execute(_CHANGED_AGENT, {"of": agent_id, "last_seen_at": now})
+        self._driver.write(_TOUCHED_AGENT, {"of": agent_id, "last_seen_at": now})
 
     def by_token_digest(self, digest: str) -> Agent | None:
         row = self._session.execute(_AGENT_OF_TOKEN, {"of": digest}).one_or_none()

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Dialect, delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.events import Event
@@ -14,7 +13,7 @@ from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import CellVerdict, Condition, JobState, Notice, Purpose, RunState, Topic
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import CellRecord, DeviceRecord, Job, Run
-from orchestrator.store.driver_insert import DriverInsert
+from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.rows import EventRow
 from orchestrator.store.run_tallies import TallyChanges, plain_key, queued_key, tally_key
 from orchestrator.store.verdict_changes import VerdictChanges
@@ -22,14 +21,7 @@ from orchestrator.store.webhooks import queue_notice
 
 _ENDED = {JobState.FINISHED: Notice.JOB_FINISHED, JobState.CANCELLED: Notice.JOB_CANCELLED}
 
-_TABLE = EventRow.metadata.tables["events"]
-_COLUMNS = ["at", "topic", "subject", "job_id", "device_id", "state"]
-
-
-@cache
-def _insertion(dialect: Dialect) -> DriverInsert:
-    """Past the mapper, which would cost more than the rows: this is in every transaction."""
-    return DriverInsert(_TABLE, dialect, _COLUMNS)
+_EVENT = Statement(insert(EventRow.metadata.tables["events"]).inline())
 
 
 @dataclass(frozen=True)
@@ -59,9 +51,10 @@ class ChangeNotes:
     The repositories tell it, so that no use case can forget to.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Driver) -> None:
         self._session = session
-        self._tallies = TallyChanges(session)
+        self._driver = driver
+        self._tallies = TallyChanges(driver)
         self._finished: list[Run] = []
         self._verdicts = VerdictChanges(session)
         self._events: dict[tuple[Topic, str], dict[str, Any]] = {}
@@ -121,13 +114,8 @@ class ChangeNotes:
     def write(self) -> Committed:
         """Into the transaction that they are about; to be called last."""
         now = datetime.now(UTC)
-        if self._events:
-            connection = self._session.connection()
-            insertion = _insertion(connection.dialect)
-            write_moment = insertion.writers["at"]
-            at = write_moment(now) if write_moment else now
-            rows = [insertion.row(event | {"at": at}) for event in self._events.values()]
-            connection.exec_driver_sql(insertion.statement, rows)
+        for event in self._events.values():
+            self._driver.write(_EVENT, event | {"at": now})
         self._tallies.write()
         self._verdicts.write(now)
         deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)

@@ -5,20 +5,22 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, exists, insert, literal_column, select, text, update
+from sqlalchemy import Row, bindparam, exists, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import RunState
 from orchestrator.domain.fair_share import Usage
 from orchestrator.domain.placement import Head
+from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.rows import DEVICES, RUNS, SUBMITTERS, UtcDateTime
 
 CHUNK: Final = 500
 """Values in one statement's list: databases bound them."""
 
+# Not a join with the agents: PostgreSQL would begin with all that were heard, whichever devices are asked for.
 _WAITING: Final = """
-SELECT d.id FROM devices AS d JOIN agents AS a ON a.id = d.agent_id
-WHERE d.condition = 'ready' AND a.last_seen_at >= :heard_since
+SELECT d.id FROM devices AS d
+WHERE d.condition = 'ready' AND (SELECT a.last_seen_at FROM agents AS a WHERE a.id = d.agent_id) >= :heard_since
   AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.exclusive_group = d.exclusive_group)
   AND EXISTS (SELECT 1 FROM runs AS r WHERE r.state = 'queued' AND r.device_id = d.id)
 """
@@ -78,9 +80,15 @@ _HEALTH: Final = _HEAD.where(
     RUNS.c.state == literal_column("'queued'"),
     RUNS.c.device_id.in_(bindparam("devices", expanding=True)),
 )
-_SUBMITTER: Final = select(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of"))
+_SUBMITTER: Final = Statement(select(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of")))
 _SUBMITTERS: Final = select(SUBMITTERS).where(SUBMITTERS.c.name.in_(bindparam("of", expanding=True)))
-_CHANGED_SUBMITTER: Final = update(SUBMITTERS).where(SUBMITTERS.c.name == bindparam("of"))
+# Both databases say it with the same words; SQLAlchemy would need one statement for each.
+_PUT_SUBMITTER: Final = Statement(
+    text(
+        "INSERT INTO submitters (name, used_seconds, as_of) VALUES (:name, :used_seconds, :as_of) "
+        "ON CONFLICT (name) DO UPDATE SET used_seconds = excluded.used_seconds, as_of = excluded.as_of"
+    ).bindparams(bindparam("as_of", type_=UtcDateTime()))
+)
 
 
 def chunks(values: Collection[str]) -> Iterable[list[str]]:
@@ -138,20 +146,20 @@ def _to_head(row: Row[Any]) -> Head:
 
 
 class SubmitterRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Driver) -> None:
         self._session = session
+        self._driver = driver
 
     def usage(self, names: Iterable[str]) -> dict[str, Usage]:
         found: dict[str, Usage] = {}
         for chunk in chunks(sorted(set(names))):
-            one = len(chunk) == 1  # as it mostly is, and without a list in half the time
-            rows = self._session.execute(*((_SUBMITTER, {"of": chunk[0]}) if one else (_SUBMITTERS, {"of": chunk})))
+            if len(chunk) == 1:  # as it mostly is, and without a list in half the time
+                rows = self._driver.rows(_SUBMITTER, {"of": chunk[0]})
+            else:
+                rows = list(self._session.execute(_SUBMITTERS, {"of": chunk}))
             found |= {row.name: Usage(row.used_seconds, row.as_of) for row in rows}
         return found
 
     def put(self, usage: Mapping[str, Usage]) -> None:
         for name, one in usage.items():
-            columns = {"used_seconds": one.seconds, "as_of": one.as_of}
-            known = self._session.execute(_CHANGED_SUBMITTER, {"of": name, **columns})
-            if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one, whatever Result says
-                self._session.execute(insert(SUBMITTERS), {"name": name, **columns})
+            self._driver.write(_PUT_SUBMITTER, {"name": name, "used_seconds": one.seconds, "as_of": one.as_of})

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     Select,
     and_,
     bindparam,
@@ -29,6 +28,8 @@ from orchestrator.contract.vocabulary import AttemptState, JobState, Purpose, Ru
 from orchestrator.domain.placement import Pair
 from orchestrator.domain.records import Attempt, FrozenVariant, Job, Run
 from orchestrator.domain.run_states import ENDED, UNFINISHED
+from orchestrator.services.ports import AttemptStanding
+from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.many_runs import DraftedRuns, insert_runs
 from orchestrator.store.mapping import (
@@ -38,11 +39,12 @@ from orchestrator.store.mapping import (
     run_columns,
     to_attempt,
     to_job,
+    to_lease,
     to_run,
 )
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import chunks
-from orchestrator.store.rows import ATTEMPTS, JOBS, OF_A_MODEL, RUNS, VARIANTS, JobRow, RunRow
+from orchestrator.store.rows import ATTEMPTS, DEVICES, JOBS, LEASES, OF_A_MODEL, RUNS, VARIANTS, JobRow, RunRow
 
 _UNFINISHED: Final[list[ColumnElement[Any]]] = [literal_column(f"'{state}'") for state in sorted(UNFINISHED)]
 """As constants: a list of parameters would be spelled out anew at each execution."""
@@ -62,13 +64,27 @@ def _follows(
 # Statements of every step of a run are made once: making one costs as much as running it.
 _JOB: Final = select(*(column for column in JOBS.c if column.name != "spec")).where(JOBS.c.id == bindparam("of"))
 _SPEC: Final = select(JOBS.c.spec).where(JOBS.c.id == bindparam("of"))
-_RUN: Final = select(RUNS).where(RUNS.c.id == bindparam("of"))
-_CHANGED_RUN: Final = update(RUNS).where(RUNS.c.id == bindparam("of"))
-_JOB_UNFINISHED: Final = select(exists().where(RUNS.c.job_id == bindparam("of"), RUNS.c.state.in_(_UNFINISHED)))
+_RUN: Final = Statement(select(RUNS).where(RUNS.c.id == bindparam("of")))
+_CHANGED_RUN: Final = Statement(update(RUNS).where(RUNS.c.id == bindparam("of")))
+_JOB_UNFINISHED: Final = Statement(
+    select(exists().where(RUNS.c.job_id == bindparam("of"), RUNS.c.state.in_(_UNFINISHED)).label("is_unfinished"))
+)
 _SAME_ATTEMPT: Final = (ATTEMPTS.c.run_id == bindparam("of"), ATTEMPTS.c.number == bindparam("of_number"))
-_ATTEMPT: Final = select(ATTEMPTS).where(*_SAME_ATTEMPT)
-_CHANGED_ATTEMPT: Final = update(ATTEMPTS).where(*_SAME_ATTEMPT)
-_SENT_ATTEMPT: Final = _CHANGED_ATTEMPT.where(ATTEMPTS.c.state == AttemptState.LEASED)
+_ATTEMPT: Final = Statement(select(ATTEMPTS).where(*_SAME_ATTEMPT))
+_STANDING: Final = Statement(
+    select(
+        ATTEMPTS,
+        LEASES.c.exclusive_group,
+        LEASES.c.expires_at,
+        DEVICES.c.agent_id,
+    )
+    .where(*_SAME_ATTEMPT)
+    .outerjoin_from(ATTEMPTS, LEASES, and_(LEASES.c.run_id == ATTEMPTS.c.run_id, LEASES.c.number == ATTEMPTS.c.number))
+    .outerjoin(DEVICES, DEVICES.c.id == ATTEMPTS.c.device_id)
+)
+_NEW_ATTEMPT: Final = Statement(insert(ATTEMPTS))
+_CHANGED_ATTEMPT: Final = Statement(update(ATTEMPTS).where(*_SAME_ATTEMPT))
+_SENT_ATTEMPT: Final = Statement(update(ATTEMPTS).where(*_SAME_ATTEMPT, ATTEMPTS.c.state == AttemptState.LEASED))
 
 
 class JobRepository:
@@ -146,8 +162,9 @@ class JobRepository:
 
 
 class RunRepository:
-    def __init__(self, session: Session, notes: ChangeNotes) -> None:
+    def __init__(self, session: Session, driver: Driver, notes: ChangeNotes) -> None:
         self._session = session
+        self._driver = driver
         self._notes = notes
         self._read: dict[str, Run] = {}
         """As this transaction has read and written them: only what differs is written."""
@@ -163,7 +180,7 @@ class RunRepository:
         return DraftedRuns(self._session.get_bind().dialect, runs, {job.id: (job.spec.priority, job.created_at)})
 
     def get(self, run_id: str) -> Run | None:
-        row = self._session.execute(_RUN, {"of": run_id}).one_or_none()
+        row = self._driver.row(_RUN, {"of": run_id})
         return None if row is None else self._note_read(row)
 
     def some(self, runs: Collection[str]) -> dict[str, Run]:
@@ -173,7 +190,7 @@ class RunRepository:
             for row in self._session.execute(select(RUNS).where(RUNS.c.id.in_(chunk)))
         }
 
-    def _note_read(self, row: Row[Any]) -> Run:
+    def _note_read(self, row: Any) -> Run:
         run = to_run(row)
         self._read[run.id] = run
         self._priorities[run.id] = row.priority
@@ -215,7 +232,6 @@ class RunRepository:
         return [to_run(row) for row in self._session.scalars(query)]
 
     def update(self, *runs: Run) -> None:
-        changes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         self.some([run.id for run in runs if run.id not in self._read])
         for run in runs:
             before = self._read[run.id]
@@ -223,9 +239,7 @@ class RunRepository:
             columns = run_columns(run, before)
             self._read[run.id] = run
             if columns:
-                changes.setdefault(tuple(columns), []).append({"of": run.id, **columns})
-        for alike in changes.values():
-            self._session.execute(_CHANGED_RUN, alike)
+                self._driver.write(_CHANGED_RUN, {"of": run.id, **columns})
 
     def health_runs_under_way(self) -> set[Pair]:
         health = RUNS.c.purpose == literal(str(Purpose.HEALTH), literal_execute=True)  # as ix_runs_health says it
@@ -242,25 +256,33 @@ class RunRepository:
         return {(device, browser) for device, browser in self._session.execute(query)}
 
     def is_job_unfinished(self, job_id: str) -> bool:
-        return bool(self._session.scalar(_JOB_UNFINISHED, {"of": job_id}))
+        return bool(self._driver.row(_JOB_UNFINISHED, {"of": job_id}).is_unfinished)
 
 
 class AttemptRepository:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Driver) -> None:
         self._session = session
+        self._driver = driver
         self._read: dict[tuple[str, int], Attempt] = {}
         """As this transaction has read and written them: only what differs is written."""
 
     def add(self, *attempts: Attempt) -> None:
-        if attempts:
-            self._session.execute(insert(ATTEMPTS), [attempt_columns(attempt) for attempt in attempts])
+        for attempt in attempts:
+            self._driver.write(_NEW_ATTEMPT, attempt_columns(attempt))
 
     def get(self, run_id: str, number: int) -> Attempt | None:
-        row = self._session.execute(_ATTEMPT, {"of": run_id, "of_number": number}).one_or_none()
+        row = self._driver.row(_ATTEMPT, {"of": run_id, "of_number": number})
         if row is None:
             return None
         self._read[run_id, number] = to_attempt(row)
         return self._read[run_id, number]
+
+    def standing(self, run_id: str, number: int) -> AttemptStanding | None:
+        row = self._driver.row(_STANDING, {"of": run_id, "of_number": number})
+        if row is None:
+            return None
+        attempt = self._read[run_id, number] = to_attempt(row)
+        return AttemptStanding(attempt, to_lease(row) if row.expires_at else None, row.agent_id)
 
     def of_run(self, run_id: str) -> list[Attempt]:
         return self._found(select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number))
@@ -279,7 +301,7 @@ class AttemptRepository:
         columns = attempt_columns(attempt, self._read.get(place))
         self._read[place] = attempt
         if columns:
-            self._session.execute(_CHANGED_ATTEMPT, {"of": attempt.run_id, "of_number": attempt.number, **columns})
+            self._driver.write(_CHANGED_ATTEMPT, {"of": attempt.run_id, "of_number": attempt.number, **columns})
 
     def unstarted_since(self, moment: datetime) -> list[Attempt]:
         sent_before = or_(ATTEMPTS.c.sent_at.is_(None), ATTEMPTS.c.sent_at <= moment)
@@ -289,9 +311,8 @@ class AttemptRepository:
         return set(self._session.scalars(select(ATTEMPTS.c.device_id).where(ATTEMPTS.c.run_id == run_id)))
 
     def note_sent(self, attempts: Collection[tuple[str, int]], sent_at: datetime | None) -> None:
-        if attempts:
-            told = [{"of": run_id, "of_number": number, "sent_at": sent_at} for run_id, number in attempts]
-            self._session.execute(_SENT_ATTEMPT, told)
+        for run_id, number in attempts:
+            self._driver.write(_SENT_ATTEMPT, {"of": run_id, "of_number": number, "sent_at": sent_at})
 
     def _found(self, query: Select[Any]) -> list[Attempt]:
         found = [to_attempt(row) for row in self._session.execute(query)]

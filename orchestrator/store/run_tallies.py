@@ -11,14 +11,17 @@ from orchestrator.domain.priority import PriorityClass, priority_class
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Run
 from orchestrator.services.ports import QueueDepth, RunTally
+from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.rows import RUN_TALLIES
 
 # Both databases say it with the same words; SQLAlchemy would need one statement for each.
-_COUNT: Final = text(
-    "INSERT INTO run_tallies (state, verdict, fault_code, of_a_model, device_id, priority_class, runs) "
-    "VALUES (:state, :verdict, :fault_code, :of_a_model, :device_id, :priority_class, :runs) "
-    "ON CONFLICT (state, verdict, fault_code, of_a_model, device_id, priority_class) "
-    "DO UPDATE SET runs = run_tallies.runs + excluded.runs"
+_COUNT: Final = Statement(
+    text(
+        "INSERT INTO run_tallies (state, verdict, fault_code, of_a_model, device_id, priority_class, runs) "
+        "VALUES (:state, :verdict, :fault_code, :of_a_model, :device_id, :priority_class, :runs) "
+        "ON CONFLICT (state, verdict, fault_code, of_a_model, device_id, priority_class) "
+        "DO UPDATE SET runs = run_tallies.runs + excluded.runs"
+    )
 )
 
 _WITH_RESULT: Final = frozenset({RunState.FINISHED, RunState.INCONCLUSIVE})
@@ -58,10 +61,10 @@ def plain_key(state: RunState, *, of_a_model: bool) -> TallyKey:
 
 
 class TallyChanges:
-    """What a transaction changes in the tallies; written with it, in one statement."""
+    """What a transaction changes in the tallies, written with it."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._changes: Counter[TallyKey] = Counter()
 
     def moved(self, before: TallyKey | None, after: TallyKey | None) -> None:
@@ -73,9 +76,9 @@ class TallyChanges:
             self._changes[after] += 1
 
     def write(self) -> None:
-        rows = [{**key._asdict(), "runs": runs} for key, runs in sorted(self._changes.items()) if runs]
-        if rows:
-            self._session.connection().execute(_COUNT, rows)
+        for key, runs in sorted(self._changes.items()):
+            if runs:
+                self._driver.write(_COUNT, {**key._asdict(), "runs": runs})
 
 
 class TallyReader:

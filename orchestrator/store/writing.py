@@ -14,8 +14,11 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.session import JoinTransactionMode
 
+from orchestrator.store.driver import Driver
+
+_BEFORE: Final = "turn"
+"""Savepoint of a writer who has others before it in its transaction."""
 _SHARED_SECONDS: Final = 0.02
 """How long a transaction stays open for others; a commit takes about as long."""
 
@@ -55,6 +58,7 @@ class _SharedCommit:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.driver = Driver(connection)
         self.writers = 0
         self._began = time.monotonic()
         self._ended = threading.Event()
@@ -88,7 +92,7 @@ class _SharedCommit:
 class Writing:
     """Hands out sessions to one thread at a time."""
 
-    def __init__(self, engine: Engine, lock: Callable[[Connection], None]) -> None:
+    def __init__(self, engine: Engine, lock: Callable[[Driver], None]) -> None:
         """`lock` keeps other processes' writers from a transaction that has just begun."""
         self._engine = engine
         self._lock = lock
@@ -96,18 +100,33 @@ class Writing:
         self._open: _SharedCommit | None = None
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> Iterator[tuple[Session, Driver]]:
         """Whatever is raised inside undoes what this session wrote, and nothing that others did."""
         self._turn.take()
+        goes_on = False
         try:
             shared = self._open or self._begin()
             # What the first writer undoes is all that there is: it needs no savepoint to go back to.
-            join: JoinTransactionMode = "create_savepoint" if shared.writers else "rollback_only"
+            is_first = not shared.writers
             shared.writers += 1
-            with Session(shared.connection, join_transaction_mode=join) as session, session.begin():
-                yield session
+            try:
+                if not is_first:
+                    shared.driver.begin(_BEFORE)
+                # Its end has no effect on the connection's transaction.
+                with Session(shared.connection, join_transaction_mode="rollback_only") as session:
+                    yield session, shared.driver
+                    session.flush()
+                goes_on = self._turn.is_wanted and shared.may_go_on
+                if not is_first:
+                    shared.driver.release(_BEFORE)
+                if goes_on or not is_first:
+                    shared.driver.send()  # what is wrong with it is nobody else's
+            except BaseException:
+                self._undo(shared, everything=is_first)
+                goes_on = self._turn.is_wanted and shared.may_go_on
+                raise
         finally:
-            self._leave()
+            self._leave(goes_on=goes_on)
         shared.wait()
 
     @contextmanager
@@ -122,22 +141,30 @@ class Writing:
         finally:
             self._turn.pass_on()
 
+    @staticmethod
+    def _undo(shared: _SharedCommit, *, everything: bool) -> None:
+        if everything:
+            shared.connection.rollback()
+        elif not shared.connection.invalidated:  # else the commit says to all who share it that nothing was written
+            shared.driver.take_back(_BEFORE)
+
     def _begin(self) -> _SharedCommit:
         connection = self._engine.connect()
         try:
             connection.begin()
-            self._lock(connection)
+            shared = _SharedCommit(connection)
+            self._lock(shared.driver)
         except BaseException:
             connection.close()
             raise
-        self._open = _SharedCommit(connection)
-        return self._open
+        self._open = shared
+        return shared
 
-    def _leave(self) -> None:
+    def _leave(self, *, goes_on: bool) -> None:
         """Whoever has nobody behind them commits for all."""
         shared = self._open
         try:
-            if shared is not None and not (self._turn.is_wanted and shared.may_go_on):
+            if shared is not None and not goes_on:
                 self._open = None
                 shared.end()
         finally:

@@ -2,11 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from orchestrator.domain.records import Agent
+from orchestrator.domain.records import Agent, Lease
 from orchestrator.store.database import Database
 from tests.unit.domain.builders import NOW
 from tests.waiting import wait_until
@@ -99,3 +101,78 @@ def test_a_first_writer_that_fails_takes_nobody_along_who_waits_behind_it(databa
             other.result()
     with database.read() as tx:
         assert [name for name in ("bad", "one", "two") if tx.agents.get(name)] == ["one", "two"]
+
+
+def test_a_writer_whose_writes_the_database_refuses_fails_alone(database: Database) -> None:
+    """Also where they go to the database together, when the writer is through with its own work."""
+    begun, others_wait = threading.Event(), threading.Event()
+
+    def lease(device_id: str, group: str) -> Lease:
+        return Lease(device_id, group, f"run-{device_id}", 1, NOW)
+
+    def write(device_id: str, group: str) -> None:
+        with database.write() as tx:
+            if device_id == "first":
+                begun.set()
+                others_wait.wait()
+            tx.leases.add(lease(device_id, group))
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(write, "first", "shared")
+        begun.wait()
+        others = [pool.submit(write, "one", "alone"), pool.submit(write, "bad", "shared")]
+        wait_until(lambda: len(database._writing._turn._waiting) == 2, what="two writers that wait")
+        others.append(pool.submit(write, "two", "another"))
+        wait_until(lambda: len(database._writing._turn._waiting) == 3, what="three writers that wait")
+        others_wait.set()
+        first.result()
+        others[0].result()
+        with pytest.raises(IntegrityError):
+            others[1].result()
+        others[2].result()
+    with database.read() as tx:
+        assert {held.device_id for held in tx.leases.all()} == {"first", "one", "two"}
+
+
+def test_a_first_writer_whose_writes_the_database_refuses_fails_alone(database: Database) -> None:
+    begun, others_wait = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        with database.write() as tx:
+            tx.leases.add(Lease("one", "group", "r-1", 1, NOW), Lease("other", "group", "r-2", 1, NOW))
+            begun.set()
+            others_wait.wait()
+
+    def write() -> None:
+        with database.write() as tx:
+            tx.agents.put(agent("behind"))
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(fail)
+        wait_until(lambda: begun.is_set() or first.done(), what="the first writer at work")
+        other = pool.submit(write)
+        wait_until(lambda: other.done() or database._writing._turn._waiting, what="a writer that waits")
+        others_wait.set()
+        with pytest.raises(IntegrityError):
+            first.result()
+        other.result()
+    with database.read() as tx:
+        assert tx.agents.get("behind")
+        assert not tx.leases.all()
+
+
+def test_what_is_written_is_read_by_the_same_writer(database: Database) -> None:
+    with database.write() as tx:
+        tx.leases.add(Lease("phone", "phone", "r-1", 1, NOW))
+        assert tx.leases.of_attempt("r-1", 1) is not None
+        assert [held.device_id for held in tx.leases.all()] == ["phone"]
+        tx.leases.end("r-1", 1)
+        assert tx.leases.of_attempt("r-1", 1) is None
+
+
+def test_a_transaction_that_failed_is_not_said_to_be_committed(database: Database) -> None:
+    """PostgreSQL undoes one at its commit, and calls that a success."""
+    with pytest.raises(DBAPIError), database.write() as tx:
+        tx.leases.add(Lease("one", "group", "r-1", 1, NOW), Lease("other", "group", "r-2", 1, NOW))
+        with suppress(IntegrityError):
+            tx.leases.all()
