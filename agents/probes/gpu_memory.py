@@ -41,9 +41,13 @@ class NvmlMeter:
         """Never empty while the browser lives: its GPU process may hold nothing yet."""
         try:
             main = psutil.Process(self.root)
-            roles = {one.pid: role_of("\0".join(one.cmdline())) for one in (main, *main.children(recursive=True))}
+            processes = [main, *main.children(recursive=True)]
         except psutil.Error:
             return {}
+        roles: dict[int, str] = {}
+        for one in processes:
+            with suppress(psutil.Error):  # it may have ended since
+                roles[one.pid] = role_of("\0".join(one.cmdline()))
         totals: defaultdict[str, int] = defaultdict(int, {"gpu-process": 0})
         for card in self.cards:
             held: dict[int, int] = {}

@@ -31,7 +31,6 @@ class Dispatching:
         page_build: str,
         plan: CurrentPlan,
     ) -> None:
-        self._plan = plan
         self._store = store
         self._courier = courier
         self._clock = clock

@@ -20,8 +20,9 @@ from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.matrix_layout import COLUMNS, ROWS, Entry, Layout, entry_of
 from orchestrator.domain.records import DeviceRecord
 from orchestrator.domain.tallies import CellTally, Result, Samples
+from orchestrator.services.cells import ResultQuery
 from orchestrator.services.paging import Page, paged
-from orchestrator.services.ports import Clock, CurrentPlan, ResultQuery, Store, Transaction
+from orchestrator.services.ports import Clock, CurrentPlan, Store, Transaction
 from orchestrator.services.reading import run_view
 
 MOST_RESULTS: Final = 50_000

@@ -9,7 +9,8 @@ from orchestrator.contract.matrix import Cell
 from orchestrator.contract.monitoring import ScrapeTargets
 from orchestrator.contract.views import DeviceView
 from orchestrator.domain.records import Agent, Run
-from orchestrator.services.ports import Clock, QueueDepth, RunTally, Store, Transaction, VerdictChange
+from orchestrator.services.counts import QueueDepth, RunTally, VerdictChange
+from orchestrator.services.ports import Clock, Store, Transaction
 from orchestrator.services.reading import Reading
 
 LAST_FIGURES: Final = ("decode_tokens_per_second", "peak_memory_bytes")

@@ -12,11 +12,8 @@ from orchestrator.contract.catalog import Variant
 from orchestrator.contract.device import DeviceHealth
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.job import JobSpec
-from orchestrator.contract.matrix import Cell
 from orchestrator.contract.views import RunCounts
 from orchestrator.contract.vocabulary import (
-    Backend,
-    CellVerdict,
     Condition,
     DeviceKind,
     JobState,
@@ -26,19 +23,18 @@ from orchestrator.contract.vocabulary import (
 )
 from orchestrator.domain.lab_plan import LabPlan
 from orchestrator.domain.placement import Pair
-from orchestrator.domain.priority import PriorityClass
 from orchestrator.domain.records import (
     Agent,
     Attempt,
-    CellRecord,
     DeviceRecord,
     FrozenVariant,
     Job,
     Lease,
     Run,
 )
-from orchestrator.domain.tallies import CellTally, Result, Samples
 from orchestrator.services.access import Access, Audit
+from orchestrator.services.cells import Cells
+from orchestrator.services.counts import RunTallies, VerdictChanges
 from orchestrator.services.queue import Queue, Submitters
 
 if TYPE_CHECKING:
@@ -233,70 +229,6 @@ class Agents(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class CellChange:
-    """A cell as it was left by its newest change."""
-
-    revision: int
-    cell: Cell
-    tally: CellTally
-    """Without samples."""
-    removed: bool = False
-
-
-@dataclass(frozen=True)
-class ResultQuery:
-    """Which results of cells; what is left out does not matter."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    labels: Sequence[tuple[str, str | None]] = ()
-    """Of jobs with any of these labels, each with its value if one is given."""
-
-
-class Cells(Protocol):
-    def remove(self, keys: Collection[str]) -> None:
-        """Imported ones."""
-        ...
-
-    def of(self, variant_id: str, device_id: str) -> list[Cell]: ...
-    def note_regression(self, record: CellRecord, since: Cell) -> None:
-        """What fits in `since`, which may be the cell as it was before, does not fit in the cell."""
-        ...
-
-    """They are never removed; each change of any of them has a higher revision than those before it."""
-
-    def put(self, record: CellRecord) -> None:
-        """With its tally."""
-        ...
-
-    def get(self, key: str) -> CellRecord | None: ...
-    def all(self) -> list[CellRecord]: ...
-    def tally(self, key: str) -> CellTally | None:
-        """None where there is no such cell."""
-        ...
-
-    def newest(self) -> tuple[int, datetime] | None:
-        """Revision and time of the newest change; None where there is no cell."""
-        ...
-
-    def changed_since(self, revision: int) -> list[CellChange]:
-        """In the order of the changes."""
-        ...
-
-    def samples(self, keys: Collection[str]) -> dict[str, tuple[int, Samples]]:
-        """Each with the revision of its cell's newest change."""
-        ...
-
-    def results(self, keys: Collection[str], query: ResultQuery, limit: int) -> list[tuple[str, Result]]:
-        """Of these cells, each with its cell's key; a cell's oldest first, `limit` of them at most."""
-        ...
-
-    def runs(self, key: str, limit: int, before: tuple[datetime, str] | None = None) -> list[Run]:
-        """A cell's runs, newest first; those that come after `before`: time of its end and id."""
-        ...
-
-
 class Variants(Protocol):
     def put(self, frozen: FrozenVariant) -> None: ...
     def get(self, digest: str) -> Variant: ...
@@ -307,52 +239,6 @@ class QuarantinedBy(StrEnum):
 
     COORDINATOR = "coordinator"
     AGENT = "agent"
-
-
-@dataclass(frozen=True)
-class RunTally:
-    """How many runs ended how, over all time."""
-
-    state: RunState
-    verdict: Verdict | None
-    fault_code: str | None
-    runs: int
-    of_a_model: bool = True
-    """Probes of devices and health runs say nothing of a model."""
-
-
-@dataclass(frozen=True)
-class QueueDepth:
-    """How many runs wait for a device."""
-
-    device_id: str
-    priority: PriorityClass
-    runs: int
-
-
-@dataclass(frozen=True)
-class VerdictChange:
-    """How often cells of a kind came from one verdict to another, over all time."""
-
-    before: CellVerdict
-    to: CellVerdict
-    backend: Backend
-    emulated: bool
-    is_regression: bool
-    """Else a flip; a regression is counted beside the flip that it may be."""
-    changes: int
-    last_at: datetime
-
-
-class VerdictChanges(Protocol):
-    def all(self) -> list[VerdictChange]: ...
-
-
-class RunTallies(Protocol):
-    """Runs counted as they change: reading costs the same however many there are."""
-
-    def runs(self) -> list[RunTally]: ...
-    def queued(self) -> list[QueueDepth]: ...
 
 
 class Transaction(Protocol):

@@ -14,7 +14,7 @@ from orchestrator.contract.vocabulary import FaultCode, Mark, Phase, Verdict
 from orchestrator.domain.cells import recounted
 from orchestrator.domain.records import CellRecord, Run
 from orchestrator.domain.tallies import CellTally, FaultTally, Result, Samples, Values
-from orchestrator.services.ports import CellChange, ResultQuery
+from orchestrator.services.cells import CellChange, ResultQuery
 from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.mapping import dump_always, to_run

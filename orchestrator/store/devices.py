@@ -11,6 +11,7 @@ from orchestrator.contract.device import DeviceHealth, DeviceProbe, DeviceRegist
 from orchestrator.contract.vocabulary import AttemptState, Condition, DeviceKind, RunState
 from orchestrator.domain.records import Agent, DeviceRecord, Lease
 from orchestrator.services.ports import DeviceWord
+from orchestrator.store.columns import UtcDateTime
 from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.events import ChangeNotes
 from orchestrator.store.health_history import HealthHistory
@@ -25,7 +26,7 @@ from orchestrator.store.mapping import (
 )
 from orchestrator.store.memory import Memory
 from orchestrator.store.queue import chunks
-from orchestrator.store.rows import AGENTS, ATTEMPTS, DEVICES, LEASES, RUNS, UtcDateTime
+from orchestrator.store.rows import AGENTS, ATTEMPTS, DEVICES, LEASES, RUNS
 
 _FACTS: Final = ("registration", "probes")
 _DEVICE: Final = select(*(column for column in DEVICES.c if column.name not in _FACTS), AGENTS.c.last_seen_at).join(

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from orchestrator.contract.vocabulary import AttemptState, Backend, FaultCode, Purpose, Verdict
 from orchestrator.domain.run_states import UNFINISHED
 from orchestrator.services.histories import PastAttempt, RunsLeft
-from orchestrator.store.rows import ATTEMPTS, DEVICES, JOBS, RUNS, AuditRow
+from orchestrator.store.access_rows import AuditRow
+from orchestrator.store.rows import ATTEMPTS, DEVICES, JOBS, RUNS
 
 _UNFINISHED: Final = [str(state) for state in UNFINISHED]
 

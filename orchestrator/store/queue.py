@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from orchestrator.contract.vocabulary import RunState
 from orchestrator.domain.fair_share import Usage
 from orchestrator.domain.placement import Head
+from orchestrator.store.columns import UtcDateTime
 from orchestrator.store.driver import Driver, Statement
-from orchestrator.store.rows import DEVICES, RUNS, SUBMITTERS, UtcDateTime
+from orchestrator.store.rows import DEVICES, RUNS, SUBMITTERS
 
 CHUNK: Final = 500
 """Values in one statement's list: databases bound them."""

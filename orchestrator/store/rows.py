@@ -1,70 +1,26 @@
-"""The tables, all in one place, since they refer to each other. What is queried is a column; the rest is JSON as the
-contract writes it.
+"""The tables of the lab's work, in one place, since they refer to each other.
+
+What is queried is a column; the rest is JSON as the contract writes it.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, cast
 
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
-    String,
     Table,
-    TypeDecorator,
     and_,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.contract.vocabulary import Purpose
 from orchestrator.domain.probing import PROBE
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware datetimes, kept as UTC also where the database has no time zones."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime cannot be stored")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class PlainText(TypeDecorator[str]):
-    """Text without NUL characters, which not every database can hold and which agents may send in their reasons."""
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's signature)
-        return None if value is None else value.replace("\0", "\ufffd")
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON(), str: PlainText(200)}  # noqa: RUF012 (SQLAlchemy's own pattern)
+from orchestrator.store.columns import Base, PlainText
 
 
 class JobRow(Base):
@@ -330,57 +286,6 @@ class DurationRow(Base):
     seconds: Mapped[float]
     """Mean, the newest weighing most."""
     runs: Mapped[int]
-
-
-class TokenRow(Base):
-    __tablename__ = "tokens"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
-    role: Mapped[str]
-    digest: Mapped[str] = mapped_column(unique=True)
-    created_at: Mapped[datetime]
-    created_by: Mapped[str]
-    expires_at: Mapped[datetime | None]
-    revoked_at: Mapped[datetime | None]
-    last_used_at: Mapped[datetime | None]
-
-
-class SessionRow(Base):
-    """A browser that somebody has logged in with."""
-
-    __tablename__ = "sessions"
-
-    digest: Mapped[str] = mapped_column(primary_key=True)
-    token_digest: Mapped[str]
-    """Of the token that was given: what ends that token ends the session."""
-    expires_at: Mapped[datetime]
-
-
-class EnrolmentCodeRow(Base):
-    """A code that lets one agent enrol once."""
-
-    __tablename__ = "enrolment_codes"
-
-    digest: Mapped[str] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime]
-    created_by: Mapped[str]
-    expires_at: Mapped[datetime]
-    used_by: Mapped[str | None]
-    """The agent's id."""
-
-
-class AuditRow(Base):
-    """Who changed what; never updated, never deleted by the program."""
-
-    __tablename__ = "audit"
-
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
-    at: Mapped[datetime] = mapped_column(index=True)
-    actor: Mapped[str]
-    action: Mapped[str]
-    subject: Mapped[str] = mapped_column(PlainText(500))
-    detail: Mapped[dict[str, Any]]
 
 
 class EventRow(Base):

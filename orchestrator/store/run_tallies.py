@@ -10,7 +10,7 @@ from orchestrator.contract.vocabulary import Purpose, RunState, Verdict
 from orchestrator.domain.priority import PriorityClass, priority_class
 from orchestrator.domain.probing import PROBE
 from orchestrator.domain.records import Run
-from orchestrator.services.ports import QueueDepth, RunTally
+from orchestrator.services.counts import QueueDepth, RunTally
 from orchestrator.store.driver import Driver, Statement
 from orchestrator.store.rows import RUN_TALLIES
 

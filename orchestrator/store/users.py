@@ -12,8 +12,9 @@ from orchestrator.contract.vocabulary import Role
 from orchestrator.domain.access import AuditRecord, EnrolmentCode, Token, WebSession
 from orchestrator.domain.records import Agent, Caller
 from orchestrator.services.access import Grant
+from orchestrator.store.access_rows import AuditRow, EnrolmentCodeRow, SessionRow, TokenRow
 from orchestrator.store.mapping import to_agent
-from orchestrator.store.rows import AgentRow, AuditRow, DeviceRow, EnrolmentCodeRow, SessionRow, TokenRow
+from orchestrator.store.rows import AgentRow, DeviceRow
 
 _LONGEST_DETAIL: Final = 500
 

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from orchestrator.contract.matrix import Cell
 from orchestrator.contract.vocabulary import Backend, CellVerdict
-from orchestrator.services.ports import VerdictChange
-from orchestrator.store.rows import VERDICT_CHANGES, UtcDateTime
+from orchestrator.services.counts import VerdictChange
+from orchestrator.store.columns import UtcDateTime
+from orchestrator.store.rows import VERDICT_CHANGES
 
 # Both databases say it with the same words; SQLAlchemy would need one statement for each.
 _COUNT: Final = text(

@@ -15,8 +15,8 @@ from orchestrator.contract.views import DeviceView
 from orchestrator.contract.vocabulary import Backend, CellVerdict, DeviceState, RunState, ThermalStatus
 from orchestrator.domain.priority import PriorityClass
 from orchestrator.domain.regression import NOT_FITTING
+from orchestrator.services.counts import VerdictChange
 from orchestrator.services.observing import LabFigures
-from orchestrator.services.ports import VerdictChange
 from orchestrator.telemetry.labels import bounded
 
 THERMAL_STATUSES: Final = list(ThermalStatus)

@@ -22,9 +22,10 @@ from orchestrator.services.dispatching import Dispatching
 from orchestrator.services.health_runs import HealthPlan, HealthRuns
 from orchestrator.services.ports import QuarantinedBy
 from orchestrator.services.submission import Submission
+from orchestrator.store.columns import Base
 from orchestrator.store.database import Database
 from orchestrator.store.mapping import to_lease, to_run
-from orchestrator.store.rows import AttemptRow, Base, CellRow, JobRow, LeaseRow, RunRow
+from orchestrator.store.rows import AttemptRow, CellRow, JobRow, LeaseRow, RunRow
 from tests.unit.domain.builders import NOW, variant
 
 TIMES: Final = AgentTimes(heartbeat=timedelta(seconds=5), lease=timedelta(seconds=30))

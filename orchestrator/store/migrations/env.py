@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from orchestrator.store.rows import Base
+from orchestrator.store.columns import Base
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)

@@ -13,8 +13,8 @@ from orchestrator.contract.device import Browser
 from orchestrator.contract.vocabulary import Condition, FaultCode, Purpose, RunState, Verdict
 from orchestrator.domain.cells import freeze
 from orchestrator.domain.records import Attempt, DeviceRecord, Run
+from orchestrator.store.columns import Base
 from orchestrator.store.database import Database
-from orchestrator.store.rows import Base
 from tests.integration.store.schemas import insert_rows, upgrade
 from tests.unit.domain.builders import NOW, device_probe, page_report, variant
 

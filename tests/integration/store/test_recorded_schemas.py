@@ -10,8 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from orchestrator.contract.vocabulary import AttemptState, JobState, RunState
+from orchestrator.store.columns import Base
 from orchestrator.store.database import Database
-from orchestrator.store.rows import Base
 from tests.integration.coordinator.lab import HandAgent, Submitter, running_coordinator
 from tests.integration.store.schemas import RECORDED, create_recorded, recorded_rows, revisions
 from tests.unit.domain.builders import device
