@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
@@ -29,7 +29,8 @@ _names = count(1)
 class PostgresCluster:
     """Each test module makes databases of its own in it."""
 
-    def __init__(self, directory: Path, programs: Path) -> None:
+    def __init__(self, directory: Path, programs: Path, settings: Sequence[str] = _FASTER) -> None:
+        self._settings = settings
         self._directory = directory
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +47,7 @@ class PostgresCluster:
 
     def start(self) -> None:
         command = [str(self._programs / "postgres"), "-D", str(self._data)]
-        for setting in (f"unix_socket_directories={self._directory}", "listen_addresses=", *_FASTER):
+        for setting in (f"unix_socket_directories={self._directory}", "listen_addresses=", *self._settings):
             command += ["-c", setting]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._directory, **self._user)
@@ -122,12 +123,13 @@ def find_postgres() -> Path:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresCluster]:
+def running_postgres(*, as_installed: bool = False) -> Iterator[PostgresCluster]:
+    """`as_installed`: it waits for the disk at every commit, as in production."""
     programs = find_postgres()
     # Not pytest's directory: that one is closed to the user whom PostgreSQL runs as.
     directory = Path(tempfile.mkdtemp(prefix="fitmatrix-postgres-"))
     try:
-        cluster = PostgresCluster(directory, programs)
+        cluster = PostgresCluster(directory, programs, () if as_installed else _FASTER)
         cluster.create()
         try:
             cluster.start()

@@ -128,7 +128,7 @@ def coordinator_with_past(database: str, runs: int) -> Iterator[tuple[RunningCoo
         settings = {"heartbeat_seconds": "5", "lease_seconds": "30"}
         url = f"sqlite:///{data / 'fitmatrix.db'}"
         if database == POSTGRESQL:
-            url = settings["database_url"] = stack.enter_context(running_postgres()).new_database()
+            url = settings["database_url"] = stack.enter_context(running_postgres(as_installed=True)).new_database()
         told = past(runs, load_catalog(data).variants[VARIANT])
         with closing(Database(url)) as empty:
             empty.migrate()

@@ -101,7 +101,7 @@ def stage(database: str = SQLITE, **settings: str) -> Iterator[Stage]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = None
         if database == POSTGRESQL:
-            url = stack.enter_context(running_postgres()).new_database()
+            url = stack.enter_context(running_postgres(as_installed=True)).new_database()
             settings = settings | {"database_url": url}
         coordinator = stack.enter_context(running_coordinator(folder / "data", **(_TIMES | settings)))
         built = Stage(coordinator, database, url)
