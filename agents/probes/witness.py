@@ -17,7 +17,7 @@ from agents.probes.network import NetworkProbe
 from orchestrator.contract.attempt import MemoryFigure
 
 _SCREENSHOT_SECONDS = 5.0
-_CATCH_UP_SECONDS = 1.0
+_CATCH_UP_SECONDS = 3.0
 
 
 class Witness:

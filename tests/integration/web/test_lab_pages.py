@@ -72,7 +72,7 @@ def test_a_page_with_everything_opened_is_accessible_and_fits_the_screen(
 
 
 @pytest.mark.usefixtures("full")
-@pytest.mark.parametrize(("page", "curves"), [("/runs/run-1", 3), ("/devices/lab.pixel", 4)])
+@pytest.mark.parametrize(("page", "curves"), [("/runs/run-1", 4), ("/devices/lab.pixel", 4)])
 def test_curves_are_drawn_and_their_tables_folded(browser: WebBrowser, address: str, page: str, curves: int) -> None:
     browser.open(address + page, (1280, 4000))
     browser.wait_for(f"document.querySelectorAll('figure.chart canvas').length === {curves}")
@@ -88,7 +88,7 @@ def test_curves_are_drawn_and_their_tables_folded(browser: WebBrowser, address: 
 def test_without_scripts_the_tables_say_it_and_forms_work(browser: WebBrowser, address: str, reads: HandMade) -> None:
     browser.open(f"{address}/runs/run-1", PHONE, scripts=False)
     shown = browser.driver.find_elements("css selector", "figure.chart table")
-    assert [table.is_displayed() for table in shown] == [True] * 3
+    assert [table.is_displayed() for table in shown] == [True] * 4
     assert browser.driver.find_elements("css selector", "canvas") == []
     browser.driver.get(f"{address}/jobs/job-1")
     cancel = browser.driver.find_element("css selector", ".confirm summary")
