@@ -5,10 +5,12 @@ phone's own process does, so that hotplug looks to everybody else as it does wit
 """
 
 import asyncio
+import time
 from contextlib import suppress
 
 _ANSWER_SECONDS = 20.0
 _LOOK_SECONDS = 0.02
+_FORGET_SECONDS = 5.0
 
 
 class Cable:
@@ -47,8 +49,16 @@ class Cable:
         return answers
 
     async def withdraw(self) -> list[str]:
-        """Have every server forget the phone."""
-        return [await _ask(port, f"host:disconnect:{self._serial}") for port in self._servers]
+        """Have every server forget the phone; returns their answers when it is on no list any more.
+
+        Else a server might say that it is connected already, to what it is about to forget.
+        """
+        answers = [await _ask(port, f"host:disconnect:{self._serial}") for port in self._servers]
+        until = time.monotonic() + _FORGET_SECONDS
+        for port in self._servers:
+            while self._serial in await _ask(port, "host:devices") and time.monotonic() < until:
+                await asyncio.sleep(_LOOK_SECONDS)
+        return answers
 
 
 async def _ask(port: int, request: str) -> str:
