@@ -4,6 +4,7 @@ from pathlib import Path
 
 from orchestrator.client import Client
 from tests.integration.coordinator.lab import running_coordinator
+from tests.waiting import wait_until
 from tests.web_browser import WebBrowser, each_state
 
 _TOKEN = "the-first-administrators-token"
@@ -63,10 +64,10 @@ def test_without_scripts_a_file_is_pasted(browser: WebBrowser, address: str) -> 
         browser.driver.find_element("id", "name").send_keys("pasted")
         browser.driver.find_element("id", "csv").send_keys("class,share\ndesktop,60\n")
         send(browser, "/audiences")
-        assert browser.driver.current_url == f"{address}/audiences/pasted"
+        wait_until(lambda: browser.driver.current_url == f"{address}/audiences/pasted", what="the audience's page")
         browser.driver.get(f"{address}/compare?vary=backend")
         send(browser, "/compare")
-        assert "vary=backend&a=webgpu&b=wasm" in browser.driver.current_url
+        wait_until(lambda: "vary=backend&a=webgpu&b=wasm" in browser.driver.current_url, what="the comparison")
     finally:
         browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
