@@ -71,15 +71,16 @@ class EmbeddedBroker:
         self._password = self._remembered("password", lambda: secrets.token_urlsafe(24))
         self._port = int(self._remembered("port", lambda: str(_free_port())))
         if not _becomes_free(self._port):
-            self._port = _free_port()
-            (self._directory / "port").write_text(str(self._port))
-        config = self._directory / "valkey.conf"
-        config.touch(mode=0o600)
-        config.write_text(
-            f'bind 127.0.0.1\nport {self._port}\nrequirepass {self._password}\nsave ""\nappendonly no\n'
-            f"dir {self._directory}\nlogfile {self._directory / 'valkey.log'}\ndaemonize no\n"
-        )
-        self._launch(server, config)
+            self._take_another_port()
+        config = self._write_config()
+        try:
+            self._launch(server, config)
+        except BrokerError:
+            if _is_free(self._port):
+                raise
+            # Somebody took it after it was seen free.
+            self._take_another_port()
+            self._launch(server, self._write_config())
         self._watcher = threading.Thread(target=self._watch, args=(server, config), name="broker-watch", daemon=True)
         self._watcher.start()
 
@@ -103,6 +104,19 @@ class EmbeddedBroker:
             path.touch(mode=0o600)
             path.write_text(make())
             return path.read_text()
+
+    def _take_another_port(self) -> None:
+        self._port = _free_port()
+        (self._directory / "port").write_text(str(self._port))
+
+    def _write_config(self) -> Path:
+        config = self._directory / "valkey.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            f'bind 127.0.0.1\nport {self._port}\nrequirepass {self._password}\nsave ""\nappendonly no\n'
+            f"dir {self._directory}\nlogfile {self._directory / 'valkey.log'}\ndaemonize no\n"
+        )
+        return config
 
     def _launch(self, server: str, config: Path) -> None:
         self._process = subprocess.Popen(
@@ -145,15 +159,20 @@ def _becomes_free(port: int) -> bool:
     """Waits for the broker of a coordinator that was killed to let go of its port."""
     deadline = time.monotonic() + RELEASE_SECONDS
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return True
+        if _is_free(port):
+            return True
+        time.sleep(0.05)
     return False
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _free_port() -> int:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tests.integration.coordinator.lab import free_port
+from tests.ports import free_port
 
 _BLOCK_BYTES = 1 << 16
 

@@ -26,9 +26,9 @@ from tests.integration.coordinator.lab import (
     HandAgent,
     RunningCoordinator,
     Submitter,
-    free_port,
     pretend_all_built,
 )
+from tests.ports import free_port
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 

@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from tests.ports import free_port
+
 _END_SECONDS = 30.0
 _ANSWER_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
@@ -25,7 +27,7 @@ class AdbServer:
     def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="fm-adb-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.environment = {
             **os.environ,
             "ANDROID_ADB_SERVER_PORT": str(self.port),
@@ -89,10 +91,3 @@ class AdbServer:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

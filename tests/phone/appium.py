@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.phone.adb import AdbServer
+from tests.ports import free_port
 
 VARIABLE = "FITMATRIX_TEST_APPIUM"
 _ROOT = Path(__file__).parent.parent.parent
@@ -32,13 +32,6 @@ def appium_home() -> Path:
             f"There is no Appium in {home}: run deploy/setup/android.sh, or set {VARIABLE} to a directory with one."
         )
     return home
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class AppiumServer:

@@ -26,6 +26,7 @@ from orchestrator.contract.job import ProbeWorkload, TextGenerationWorkload, Tim
 from orchestrator.contract.vocabulary import Backend, Task, Weights
 from orchestrator.contract.wire import API_PREFIX, ATTEMPT_TASK, device_queue, private_keys
 from tests.integration.agents_host.measuring_worker import registration
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 DEVICE: Final = "host-1.bench"
@@ -51,7 +52,7 @@ class Broker:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._server = ValkeyServer(data_dir=directory, save="")
+        self._server = ValkeyServer(port=free_port(), data_dir=directory, save="")
         self._server.start()
         self.port = self._server.port
         self.url = f"redis://127.0.0.1:{self.port}/0"

@@ -1,6 +1,5 @@
 """Plugging phones in and out, and adb servers that come and go."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from agents.devices.adb_watch import AdbState, AdbWatch
 from agents.faults import DeviceUnreachableError
 from tests.phone.adb import AdbServer
 from tests.phone.simulated import SimulatedPhone
+from tests.ports import free_port
 from tests.processes import commands
 from tests.waiting import wait_until
 
@@ -72,13 +72,6 @@ def test_a_running_server_is_left_running(server: AdbServer, heard: Heard) -> No
     assert "List of devices" in server.adb("devices")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _servers(port: int) -> list[psutil.Process]:
     wanted = ["-P", str(port), "nodaemon", "server"]
     return [child for child, command in commands(psutil.Process().children()) if command[1:] == wanted]
@@ -89,7 +82,7 @@ def test_a_server_of_its_own_is_started_replaced_and_ended(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ADB_LOCAL_TRANSPORT_MAX_PORT", "5553")
-    settings = AdbSettings(Path("adb"), _free_port())
+    settings = AdbSettings(Path("adb"), free_port())
     with SimulatedPhone(tmp_path / "phone") as phone:
         watch = AdbWatch(settings, heard)
         with pytest.raises(DeviceUnreachableError, match="No adb server answers"):
@@ -112,7 +105,7 @@ def test_a_server_of_its_own_is_started_replaced_and_ended(
 
 
 def test_without_adb_nothing_is_there(heard: Heard) -> None:
-    watch = AdbWatch(AdbSettings(Path("/nowhere/adb"), _free_port()), heard)
+    watch = AdbWatch(AdbSettings(Path("/nowhere/adb"), free_port()), heard)
     watch.start()
     wait_until(lambda: heard.told, what="the first list")
     watch.stop()

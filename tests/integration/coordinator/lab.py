@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from orchestrator.contract.wire import CONTRACT_VERSION, device_queue, private_k
 from orchestrator.models.definition import load_definitions
 from orchestrator.models.manifest import Manifest, write_manifest
 from orchestrator.store.database import Database
+from tests.ports import free_port
 from tests.unit.domain.builders import device, page_report
 from tests.waiting import wait_until
 
@@ -89,12 +89,6 @@ def pretend_built(data: Path, variant: str = VARIANT) -> None:
 def pretend_all_built(data: Path) -> None:
     for variant in _PRETENDED:
         pretend_built(data, variant)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RunningCoordinator:

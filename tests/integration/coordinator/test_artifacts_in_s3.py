@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from orchestrator.contract.attempt import Artifact
-from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, free_port, running_coordinator
+from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, running_coordinator
 from tests.object_store import BUCKET, ObjectStore, running_object_store
+from tests.ports import free_port
 
 CONTENT = bytes(range(256)) * 40_000
 """10 MB: more than one part of a multipart upload."""

@@ -1,5 +1,6 @@
 """Attempts on their way to a real broker, one at a time and many at once."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,27 @@ def specs(number: int) -> list[AttemptSpec]:
         )
         for one in range(number)
     ]
+
+
+def test_a_port_that_somebody_takes_at_the_last_moment_is_left_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.dispatch.broker._becomes_free", lambda port: True)
+    directory = tmp_path / "broker"
+    directory.mkdir()
+    running = EmbeddedBroker(directory)
+    with socket.create_server(("127.0.0.1", 0)) as quicker:
+        taken = quicker.getsockname()[1]
+        (directory / "port").write_text(str(taken))
+        running.start()
+    try:
+        with redis.Redis.from_url(running.url) as client:
+            assert client.ping()
+    finally:
+        running.stop()
+    remembered = (directory / "port").read_text()
+    assert f":{remembered}/" in running.url
+    assert remembered != str(taken)
 
 
 @pytest.mark.parametrize("number", [1, 120])

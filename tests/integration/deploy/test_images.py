@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.coordinator.lab import RunningCoordinator, free_port, running_coordinator
+from tests.integration.coordinator.lab import RunningCoordinator, running_coordinator
 from tests.integration.deploy.images import DOCKERFILE, Stage, read_stages
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 

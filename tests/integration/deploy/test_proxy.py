@@ -14,7 +14,8 @@ import pytest
 from orchestrator.contract.device import EnrolRequest
 from orchestrator.contract.wire import CONTRACT_VERSION
 from tests.certificates import Authority
-from tests.integration.coordinator.lab import RunningCoordinator, free_port, running_coordinator
+from tests.integration.coordinator.lab import RunningCoordinator, running_coordinator
+from tests.ports import free_port
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 

@@ -10,9 +10,10 @@ from appium.options.android import UiAutomator2Options
 
 from tests.integration.phone.conftest import Pages
 from tests.phone.adb import AdbServer
-from tests.phone.appium import AppiumServer, free_port
+from tests.phone.appium import AppiumServer
 from tests.phone.profiles import CHROME, WEBVIEW_HOST
 from tests.phone.simulated import SimulatedPhone
+from tests.ports import free_port
 
 TARGETS: dict[str, dict[str, Any]] = {
     CHROME: {"browserName": "Chrome"},

@@ -1,7 +1,6 @@
 """Notices travel over real HTTP, as often as it takes and no more."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.events import Committed
 from tests.integration.coordinator.receiver import Receiver, receiving
 from tests.integration.store.test_events import job
+from tests.ports import free_port
 from tests.unit.domain.builders import NOW
 from tests.waiting import wait_until
 
@@ -113,9 +113,7 @@ def test_gone_is_gone(database: Database, webhooks: Webhooks, receiver: Receiver
 
 
 def test_nobody_there_is_a_sentence(webhooks: Webhooks) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    url = f"http://127.0.0.1:{free_port()}/"
     webhooks.register(WebhookRequest(name="ci", url=url), ADMIN)
     pinged = webhooks.ping("ci")
     assert pinged.state is DeliveryState.GIVEN_UP
@@ -170,9 +168,7 @@ def test_a_sender_that_died_in_the_middle_costs_one_pause(database: Database, re
 
 def test_a_silent_receiver_does_not_hold_up_the_others(database: Database, receiver: Receiver) -> None:
     webhooks = sender(database, DeliveryPlan())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        webhooks.register(WebhookRequest(name="dead", url=f"http://127.0.0.1:{probe.getsockname()[1]}/"), ADMIN)
+    webhooks.register(WebhookRequest(name="dead", url=f"http://127.0.0.1:{free_port()}/"), ADMIN)
     webhooks.register(WebhookRequest(name="well", url=receiver.url), ADMIN)
     for number in range(3):
         finish(database, f"j-{number}")

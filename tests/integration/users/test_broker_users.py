@@ -25,6 +25,7 @@ from orchestrator.domain.access import digest_secret
 from orchestrator.domain.records import Agent, DeviceRecord
 from orchestrator.store.database import Database
 from tests.integration.agents_host.lab import DEVICE, MODEL, Lab, attempt
+from tests.ports import free_port
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
 
@@ -227,9 +228,7 @@ def test_a_broker_without_users_is_shared_and_that_is_said_once(
 
 @contextmanager
 def plain_server(directory: Path, *rules: str) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     config = directory / "server.conf"
     config.write_text("\n".join(["bind 127.0.0.1", f"port {port}", 'save ""', f"dir {directory}", *rules, ""]))
     process = subprocess.Popen([find_server(), str(config)], stdout=subprocess.DEVNULL)

@@ -1,7 +1,5 @@
 """The SDK: models in and out, every failure a `ClientError`."""
 
-import socket
-
 import httpx
 import pytest
 
@@ -9,15 +7,9 @@ from orchestrator.client import Client, ClientError, ProblemError, Unreachable
 from orchestrator.contract.job import JobSpec
 from orchestrator.contract.views import Health, Problem, ProblemField
 from orchestrator.contract.vocabulary import RunState
+from tests.ports import free_port
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.cli.conftest import FakeCoordinator
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_what_the_coordinator_says_comes_out_as_it_went_in(coordinator: FakeCoordinator) -> None:

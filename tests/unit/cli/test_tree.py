@@ -15,6 +15,7 @@ from typing import IO
 
 import pytest
 
+from tests.ports import free_port
 from tests.unit.cli import samples
 
 COORDINATOR = """
@@ -57,13 +58,6 @@ BROKEN = """
     print("fitmatrix: there is no Chrome here, install one", file=sys.stderr)
     sys.exit(3)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Up:
