@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agents.attempt_page import AttemptPage
+from agents.attempt_page import AttemptPage, page_spec
 from agents.attempt_watch import AttemptWatch
 from agents.browsers.protocol import BrowserDriver, BrowserSession, LaunchPlan
 from agents.devices.journal import Journal
@@ -34,15 +34,12 @@ from agents.page_server import PageServer
 from agents.phase_clock import PhaseClock
 from orchestrator.contract.attempt import Artifact, AttemptReport, AttemptSpec, CgroupFigure, DownloadCount
 from orchestrator.contract.fault import Fault
-from orchestrator.contract.page import PageSpec
 from orchestrator.contract.vocabulary import Phase
 from orchestrator.contract.wire import attempt_id
 
 _LAUNCH_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
 _TIMED = (Phase.WARMUP, Phase.MEASURE)
-
-
 _BEFORE_THE_DEVICE = (Ending.STOPPED, Ending.DEVICE_UNREACHABLE, Ending.DEVICE_NOT_READY, Ending.STORAGE_FULL)
 """Endings that say all there is to say, without asking the device what has become of it."""
 _MEDIA_TYPES = {".png": "image/png", ".json": "application/json", ".txt": "text/plain"}
@@ -121,6 +118,7 @@ class _Attempt:
         self._news = threading.Event()
         self._death: _EndedError | None = None
         self._page: AttemptPage | None = None
+        self._heard = 0
         self._group: LimitedGroup | None = None
         self._oom_kills_before = 0
         self._session: BrowserSession | None = None
@@ -299,9 +297,13 @@ class _Attempt:
 
     def _await(self, page: AttemptPage, done: Callable[[], bool]) -> None:
         """Wait until `done`; raises whatever else ends an attempt."""
-        heard, heard_at = len(page.events), time.monotonic()
+        heard_at = time.monotonic()
         timeouts = self._spec.timeouts
-        while not done():
+        while True:
+            if self._hear(page):
+                heard_at = time.monotonic()
+            if done():
+                return
             if self._death is not None:
                 raise self._death
             if self._stop.is_set():
@@ -313,12 +315,16 @@ class _Attempt:
                 raise _EndedError(Ending.SILENCE, f"the page said nothing for {timeouts.silence:g} s")
             self._news.wait(_LOOK_SECONDS)
             self._news.clear()
-            events = page.events
-            if len(events) > heard:
-                heard, heard_at = len(events), time.monotonic()
-                self._watch.pause_while_timed(self._last_phase() in _TIMED)
-                # On disk too, so that the phase is known even if this process is killed in it.
-                self._leftovers.enter(self._last_phase())
+
+    def _hear(self, page: AttemptPage) -> bool:
+        """Take note of the phase the page is in; whether it has said anything since the last time."""
+        heard, self._heard = self._heard, len(page.events)
+        if heard == self._heard:
+            return False
+        self._watch.pause_while_timed(self._last_phase() in _TIMED)
+        # On disk too, so that the phase is known even if this process is killed in it.
+        self._leftovers.enter(self._last_phase())
+        return True
 
     def _check_phase(self, phase: Phase) -> None:
         overrun = self._clock.overrun(phase)
@@ -360,26 +366,6 @@ class _Attempt:
         folder.mkdir(parents=True)
         files = self._watch.write_artifacts(folder, self._page, tab_lives=self._death is None)
         self._artifacts = {file.name: file for file in files}
-
-
-def page_spec(spec: AttemptSpec) -> PageSpec:
-    """What the page of an attempt is told."""
-    variant = spec.variant
-    return PageSpec(
-        contract_version=spec.contract_version,
-        attempt=attempt_id(spec.run_id, spec.number),
-        variant=variant.id,
-        model=variant.model,
-        weights=variant.weights,
-        runtime=variant.runtime,
-        runtime_version=variant.runtime_version,
-        backend=spec.backend,
-        task=variant.task,
-        options=variant.options,
-        files=variant.files,
-        workload=spec.workload,
-        validation=variant.validation,
-    )
 
 
 def _download(page: AttemptPage, devtools_bytes: int | None) -> DownloadCount:

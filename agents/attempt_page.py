@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from orchestrator.contract.attempt import AttemptSpec
 from orchestrator.contract.page import PageEvent, PageReport, PageSpec
+from orchestrator.contract.wire import attempt_id
 
 MODEL_PREFIX: Final = "model/"
 """Below a page's address, where its variant's files lie."""
@@ -155,3 +157,23 @@ class Sending:
             lost = max(0, self._counted - max(0, self._taken - count))
             self._counted -= lost
             self._total[self._path] -= lost
+
+
+def page_spec(spec: AttemptSpec) -> PageSpec:
+    """What the page of an attempt is told."""
+    variant = spec.variant
+    return PageSpec(
+        contract_version=spec.contract_version,
+        attempt=attempt_id(spec.run_id, spec.number),
+        variant=variant.id,
+        model=variant.model,
+        weights=variant.weights,
+        runtime=variant.runtime,
+        runtime_version=variant.runtime_version,
+        backend=spec.backend,
+        task=variant.task,
+        options=variant.options,
+        files=variant.files,
+        workload=spec.workload,
+        validation=variant.validation,
+    )

@@ -18,8 +18,9 @@ import httpx
 import pytest
 
 from agents.attempt import AttemptOutcome, run_attempt
+from agents.attempt_page import AttemptPage
 from agents.attempt_watch import IDLE_MEMORY
-from agents.browsers.chrome import ChromeDriver
+from agents.browsers.chrome import ChromeDriver, ChromeSession
 from agents.browsers.discovery import find_browsers
 from agents.devices.declared import discover_devices
 from agents.devices.desktop import DesktopDevice
@@ -47,7 +48,7 @@ devices:
   - name: 64 MiB
     emulated: {memory_mib: 64}
 """
-RESERVE_SECONDS = 60.0
+RESERVE_SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")
@@ -423,6 +424,29 @@ def test_forged_events_do_not_touch_a_running_attempt(attempts: Attempts, device
     thread.join()
     assert answers == [403, 403]
     assert [seen["phase"] for seen in artifact(outcome, "events.json")] == ["warmup"]
+
+
+def test_a_page_that_is_quicker_than_the_agent_leaves_its_phase_on_disk(
+    attempts: Attempts, devices: dict[str, DesktopDevice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_page, open_attempt = ChromeSession.open, attempts.server.open_attempt
+    pages: list[AttemptPage] = []
+
+    def open_attempt_and_remember(*spec: Any, **parts: Any) -> AttemptPage:
+        pages.append(open_attempt(*spec, **parts))
+        return pages[-1]
+
+    def open_until_it_speaks(session: ChromeSession, url: str) -> None:
+        open_page(session, url)
+        wait_until(lambda: pages[-1].last_event is not None)
+
+    monkeypatch.setattr(attempts.server, "open_attempt", open_attempt_and_remember)
+    monkeypatch.setattr(ChromeSession, "open", open_until_it_speaks)
+    thread = attempts.while_running(attempts.stop.set)
+    outcome = attempts.run("hang", devices["this machine"])
+    thread.join()
+    assert outcome.report.fault is not None
+    assert (outcome.report.fault.code, outcome.report.phase) == (FaultCode.AGENT_STOPPED, Phase.WARMUP)
 
 
 def test_a_killed_workers_browser_is_swept_away(

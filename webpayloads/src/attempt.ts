@@ -65,7 +65,11 @@ export class Attempt {
       const errors =
         thrown instanceof RunFailure ? thrown.errors : toPageErrors(thrown, 'exception', record.phase);
       record.fail(errors);
-      for (const error of errors) this.#postError(error);
+      for (const error of errors) {
+        this.#postError(error);
+        // For whoever has opened the page by hand, and for the console that is kept of each attempt.
+        console.error(error.message);
+      }
     }
     this.#watcher.changed();
     await this.#agent.report(record.report, (reason) => record.bareReport(reason));
