@@ -17,7 +17,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-from agents.attempt import page_spec
+from agents.attempt_page import page_spec
 from agents.browsers.chrome import ChromeDriver
 from agents.page_server import PageServer
 from orchestrator.contract.attempt import AttemptSpec

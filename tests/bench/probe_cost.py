@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from agents.attempt import page_spec
+from agents.attempt_page import page_spec
 from agents.browsers.protocol import LaunchPlan
 from agents.devices.journal import Journal
 from agents.leftovers import AttemptRecord, Leftovers
