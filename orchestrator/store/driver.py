@@ -10,26 +10,30 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import psycopg
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql import ClauseElement, Select
+from sqlalchemy.sql import ClauseElement, Select, visitors
 
 Values = Mapping[str, Any]
 Conversion = Callable[[Any], Any]
+Tables = frozenset[str] | None
 _DOUBLE: Final = 701
 """PostgreSQL's number for double precision: only numbers ask what they are, and all with a fraction are such."""
 
 
 class DriverConnection(Protocol):
-    """What a driver's connection can do for a `Driver`."""
+    """What a driver's connection can do for a `Driver`.
 
-    def ask(self, text: str, values: Any) -> list[Any]:
-        """The rows of a statement, after all that was told before."""
+    Each statement comes with the tables that it reads or writes; None where that may be any.
+    """
+
+    def ask(self, text: str, values: Any, tables: Tables, /) -> list[Any]:
+        """The rows of a statement, after all that was told before of the tables it reads."""
         ...
 
-    def tell(self, text: str, values: Any) -> None:
+    def tell(self, text: str, values: Any, tables: Tables, /) -> None:
         """Runs a statement nobody waits for the answer of; what is wrong with it may be raised later, by the end of
-        `send`, of the transaction or of the next statement.
+        `send`, of the transaction or of another statement.
         """
         ...
 
@@ -45,10 +49,10 @@ class DriverConnection(Protocol):
 class PromptConnection(sqlite3.Connection):
     """There is nowhere to go: everything is done at once."""
 
-    def ask(self, text: str, values: Any) -> list[Any]:
+    def ask(self, text: str, values: Any, _tables: Tables) -> list[Any]:
         return self.execute(text, values).fetchall()
 
-    def tell(self, text: str, values: Any) -> None:
+    def tell(self, text: str, values: Any, _tables: Tables) -> None:
         self.execute(text, values)
 
     def send(self) -> None:
@@ -58,25 +62,32 @@ class PromptConnection(sqlite3.Connection):
         self.execute(f"ROLLBACK TO SAVEPOINT {savepoint}")
 
 
+class _Kept(NamedTuple):
+    text: str
+    values: Any
+    tables: Tables
+
+
 class PatientConnection(psycopg.Connection[Any]):
-    """Keeps what it is told until somebody waits for an answer, and sends all of it in one round trip."""
+    """Keeps what it is told until an answer depends on it, and sends all of it in one round trip."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.cursor_factory = _OrderlyCursor
-        self._kept: list[tuple[str, Any]] = []
+        self._kept: list[_Kept] = []
 
-    def ask(self, text: str, values: Any) -> list[Any]:
+    def ask(self, text: str, values: Any, tables: Tables) -> list[Any]:
         cursor = psycopg.Cursor(self)
-        if not self._kept and self.pgconn.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+        begins = self.pgconn.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        if not begins and not self._keeps_any_of(tables):
             return cursor.execute(text, values).fetchall()
         with self.pipeline():  # else the beginning of a transaction is a round trip of its own
             self._pass_on()
             cursor.execute(text, values)
         return cursor.fetchall()
 
-    def tell(self, text: str, values: Any) -> None:
-        self._kept.append((text, values))
+    def tell(self, text: str, values: Any, tables: Tables) -> None:
+        self._kept.append(_Kept(text, values, tables))
 
     def send(self) -> None:
         if self._kept:
@@ -85,8 +96,8 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def take_back(self, savepoint: str) -> None:
         kept, self._kept = self._kept, []
-        if (f"SAVEPOINT {savepoint}", ()) not in kept:  # else nothing was done since
-            self.tell(f"ROLLBACK TO SAVEPOINT {savepoint}", ())
+        if not any(one.text == f"SAVEPOINT {savepoint}" for one in kept):  # else nothing was done since
+            self.tell(f"ROLLBACK TO SAVEPOINT {savepoint}", (), None)
             self.send()
 
     def commit(self) -> None:
@@ -100,11 +111,16 @@ class PatientConnection(psycopg.Connection[Any]):
         self._kept.clear()
         super().rollback()
 
+    def _keeps_any_of(self, tables: Tables) -> bool:
+        if tables is None:
+            return bool(self._kept)
+        return any(one.tables is None or not tables.isdisjoint(one.tables) for one in self._kept)
+
     def _pass_on(self) -> None:
         kept, self._kept = self._kept, []
         cursor = psycopg.Cursor(self)
-        for text, values in kept:
-            cursor.execute(text, values)
+        for one in kept:
+            cursor.execute(one.text, one.values)
 
 
 class _OrderlyCursor(psycopg.Cursor[Any]):
@@ -149,8 +165,13 @@ class _Spelled(NamedTuple):
 class Statement:
     """Executed with any set of values; an insertion or update writes the columns that the values name."""
 
-    def __init__(self, clause: ClauseElement) -> None:
+    def __init__(self, clause: ClauseElement, table: Table | None = None) -> None:
+        """`table`: what a clause in words writes."""
         self._clause: Final = clause
+        named = {one.name for one in visitors.iterate(clause) if isinstance(one, Table)}
+        self.tables: Final = frozenset(named if table is None else {table.name})
+        if not self.tables:
+            raise ValueError(f"say which table is written by: {clause}")
         self._spelled: dict[tuple[str, tuple[str, ...]], _Spelled] = {}
 
     def spelled(self, dialect: Dialect, names: tuple[str, ...]) -> _Spelled:
@@ -188,33 +209,26 @@ class Driver:
 
     def rows(self, statement: Statement, values: Values) -> list[Any]:
         spelled = statement.spelled(self._dialect, tuple(values))
-        return [spelled.read(row) for row in self._ask(spelled.text, spelled.values(values))]
+        return [spelled.read(row) for row in self._ask(spelled.text, spelled.values(values), statement.tables)]
 
     def row(self, statement: Statement, values: Values) -> Any:
         """The first row; None where there is none."""
         return next(iter(self.rows(statement, values)), None)
 
     def write(self, statement: Statement, values: Values) -> None:
-        """It is done when anything is read, or the transaction ends; what is wrong with it may be raised then."""
+        """It is done when its table is read, or the transaction ends; what is wrong with it may be raised then."""
         spelled = statement.spelled(self._dialect, tuple(values))
-        self.say(spelled.text, spelled.values(values))
-
-    def say(self, text: str, values: Any = ()) -> None:
-        """`write` for a statement in the dialect's own words."""
-        try:
-            self._driver.tell(text, values)
-        except self._dialect.loaded_dbapi.Error as error:
-            raise self._failure(text, error) from error
+        self._tell(spelled.text, spelled.values(values), statement.tables)
 
     def demand(self, text: str) -> None:
-        """`say`, and returns when it is done."""
-        self._ask(text, ())
+        """Returns when a statement in the dialect's own words is done."""
+        self._ask(text, (), None)
 
     def begin(self, savepoint: str) -> None:
-        self.say(f"SAVEPOINT {savepoint}")
+        self._tell(f"SAVEPOINT {savepoint}", (), None)
 
     def release(self, savepoint: str) -> None:
-        self.say(f"RELEASE SAVEPOINT {savepoint}")
+        self._tell(f"RELEASE SAVEPOINT {savepoint}", (), None)
 
     def take_back(self, savepoint: str) -> None:
         """Undoes what was written since `begin`."""
@@ -230,9 +244,15 @@ class Driver:
         except self._dialect.loaded_dbapi.Error as error:
             raise self._failure("what was to be written", error) from error
 
-    def _ask(self, text: str, values: Any) -> list[Any]:
+    def _tell(self, text: str, values: Any, tables: Tables) -> None:
         try:
-            return self._driver.ask(text, values)
+            self._driver.tell(text, values, tables)
+        except self._dialect.loaded_dbapi.Error as error:
+            raise self._failure(text, error) from error
+
+    def _ask(self, text: str, values: Any, tables: Tables) -> list[Any]:
+        try:
+            return self._driver.ask(text, values, tables)
         except self._dialect.loaded_dbapi.Error as error:
             raise self._failure(text, error) from error
 

@@ -24,7 +24,8 @@ _PUT: Final = Statement(
         "VALUES (:variant_digest, :backend, :device_model, :variant_bytes, :seconds, :runs) "
         "ON CONFLICT (variant_digest, backend, device_model) DO UPDATE SET "
         "variant_bytes = excluded.variant_bytes, seconds = excluded.seconds, runs = excluded.runs"
-    )
+    ),
+    DURATIONS,
 )
 
 

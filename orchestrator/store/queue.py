@@ -88,7 +88,8 @@ _PUT_SUBMITTER: Final = Statement(
     text(
         "INSERT INTO submitters (name, used_seconds, as_of) VALUES (:name, :used_seconds, :as_of) "
         "ON CONFLICT (name) DO UPDATE SET used_seconds = excluded.used_seconds, as_of = excluded.as_of"
-    ).bindparams(bindparam("as_of", type_=UtcDateTime()))
+    ).bindparams(bindparam("as_of", type_=UtcDateTime())),
+    SUBMITTERS,
 )
 
 

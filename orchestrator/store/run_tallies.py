@@ -21,7 +21,8 @@ _COUNT: Final = Statement(
         "VALUES (:state, :verdict, :fault_code, :of_a_model, :device_id, :priority_class, :runs) "
         "ON CONFLICT (state, verdict, fault_code, of_a_model, device_id, priority_class) "
         "DO UPDATE SET runs = run_tallies.runs + excluded.runs"
-    )
+    ),
+    RUN_TALLIES,
 )
 
 _WITH_RESULT: Final = frozenset({RunState.FINISHED, RunState.INCONCLUSIVE})
