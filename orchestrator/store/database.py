@@ -23,7 +23,7 @@ from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
 from orchestrator.store.driver import Driver, PatientConnection, PromptConnection
 from orchestrator.store.durations import DurationRepository
-from orchestrator.store.events import ChangeNotes, Committed, EventRepository
+from orchestrator.store.events import ChangeNotes, Committed, EventRepository, Trail
 from orchestrator.store.health_history import HealthHistory
 from orchestrator.store.imports import ImportRepository
 from orchestrator.store.many_runs import EarlierRunRepository, WaitingRunRepository
@@ -58,11 +58,11 @@ class DatabaseError(Exception):
 class SqlTransaction:
     """The repositories over one session."""
 
-    def __init__(self, session: Session, driver: Driver, memory: Memory) -> None:
+    def __init__(self, session: Session, driver: Driver, memory: Memory, trail: Trail) -> None:
         self._session = session
         self._driver = driver
         self._memory = memory
-        self._notes = ChangeNotes(session, driver)
+        self._notes = ChangeNotes(session, trail)
 
     def write_notes(self) -> Committed:
         """Adds what the transaction changed to it, as its last act."""
@@ -237,8 +237,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        with _answering(), self._writing.session() as (session, driver):
-            tx = SqlTransaction(session, driver, self._memory)
+        with _answering(), self._writing.session() as (session, driver, trail):
+            tx = SqlTransaction(session, driver, self._memory, trail)
             yield tx
             committed = tx.write_notes()
         self.announce(committed)
@@ -262,7 +262,7 @@ class Database:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN")  # the driver begins none by itself: see _create_sqlite_engine
             with Session(connection) as session:
-                yield SqlTransaction(session, Driver(connection), self._memory)
+                yield SqlTransaction(session, Driver(connection), self._memory, Trail())
 
     def check(self) -> None:
         """Raises SQLAlchemyError when the database does not answer."""

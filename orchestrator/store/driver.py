@@ -49,6 +49,12 @@ class DriverConnection(Protocol):
 class PromptConnection(sqlite3.Connection):
     """There is nowhere to go: everything is done at once."""
 
+    def commit(self) -> None:
+        if not self.in_transaction:
+            # Some errors, such as a full disk, undo all of it; the library would call that a success.
+            raise sqlite3.OperationalError("the transaction was not committed: an error in it has undone it")
+        super().commit()
+
     def ask(self, text: str, values: Any, _tables: Tables) -> list[Any]:
         return self.execute(text, values).fetchall()
 

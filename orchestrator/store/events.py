@@ -45,16 +45,32 @@ class QueuedRun:
     of_a_model: bool
 
 
+class Trail:
+    """What writers who share a commit add to it at its end, all at once: most of them change the same tallies."""
+
+    def __init__(self) -> None:
+        self.tallies = TallyChanges()
+        self.events: list[dict[str, Any]] = []
+
+    def add(self, others: "Trail") -> None:
+        self.tallies.add(others.tallies)
+        self.events += others.events
+
+    def write(self, driver: Driver) -> None:
+        for event in self.events:
+            driver.write(_EVENT, event)
+        self.tallies.write(driver)
+
+
 class ChangeNotes:
     """One event for each subject that was written, its last state; notices for webhooks where it matters to them.
 
     The repositories tell it, so that no use case can forget to.
     """
 
-    def __init__(self, session: Session, driver: Driver) -> None:
+    def __init__(self, session: Session, trail: Trail) -> None:
         self._session = session
-        self._driver = driver
-        self._tallies = TallyChanges(driver)
+        self._trail = trail
         self._finished: list[Run] = []
         self._verdicts = VerdictChanges(session)
         self._events: dict[tuple[Topic, str], dict[str, Any]] = {}
@@ -72,7 +88,7 @@ class ChangeNotes:
         of_a_model = run.purpose is Purpose.MEASURE and run.variant_id != PROBE.id
         if of_a_model and before is not None and before.state is not run.state is RunState.FINISHED:
             self._finished.append(run)
-        self._tallies.moved(tally_key(before, priority) if before else None, tally_key(run, priority))
+        self._trail.tallies.moved(tally_key(before, priority) if before else None, tally_key(run, priority))
 
     def ended(self, runs: Iterable[QueuedRun], state: RunState) -> None:
         """Runs that ended together, in the queue."""
@@ -80,7 +96,7 @@ class ChangeNotes:
             self._note(Topic.RUN, run.id, state, job_id=run.job_id, device_id=run.device_id)
             of_a_model = run.of_a_model
             queued = queued_key(run.device_id, run.priority, of_a_model=of_a_model)
-            self._tallies.moved(queued, plain_key(state, of_a_model=of_a_model))
+            self._trail.tallies.moved(queued, plain_key(state, of_a_model=of_a_model))
 
     def device(self, before: DeviceRecord | None, device: DeviceRecord) -> None:
         """Only a change of what it may be used for is an event: a heartbeat is none."""
@@ -112,11 +128,9 @@ class ChangeNotes:
         self._notices.append((Notice.CELL_REGRESSED, lambda: data, ()))
 
     def write(self) -> Committed:
-        """Into the transaction that they are about; to be called last."""
+        """Into the transaction that they are about, and into its trail; to be called last."""
         now = datetime.now(UTC)
-        for event in self._events.values():
-            self._driver.write(_EVENT, event | {"at": now})
-        self._tallies.write()
+        self._trail.events += [event | {"at": now} for event in self._events.values()]
         self._verdicts.write(now)
         deliveries = sum(queue_notice(self._session, *notice, now) for notice in self._notices)
         return Committed(len(self._events), deliveries, tuple(self._finished))

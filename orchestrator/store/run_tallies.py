@@ -64,8 +64,7 @@ def plain_key(state: RunState, *, of_a_model: bool) -> TallyKey:
 class TallyChanges:
     """What a transaction changes in the tallies, written with it."""
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self) -> None:
         self._changes: Counter[TallyKey] = Counter()
 
     def moved(self, before: TallyKey | None, after: TallyKey | None) -> None:
@@ -76,10 +75,14 @@ class TallyChanges:
         if after is not None:
             self._changes[after] += 1
 
-    def write(self) -> None:
+    def add(self, others: "TallyChanges") -> None:
+        for key, runs in others._changes.items():
+            self._changes[key] += runs
+
+    def write(self, driver: Driver) -> None:
         for key, runs in sorted(self._changes.items()):
             if runs:
-                self._driver.write(_COUNT, {**key._asdict(), "runs": runs})
+                driver.write(_COUNT, {**key._asdict(), "runs": runs})
 
 
 class TallyReader:

@@ -9,13 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from orchestrator.store.driver import Driver
+from orchestrator.store.events import Trail
 
 _BEFORE: Final = "turn"
 """Savepoint of a writer who has others before it in its transaction."""
@@ -59,6 +60,7 @@ class _SharedCommit:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.driver = Driver(connection)
+        self.trail = Trail()
         self.writers = 0
         self._began = time.monotonic()
         self._ended = threading.Event()
@@ -75,9 +77,14 @@ class _SharedCommit:
 
     def end(self) -> None:
         try:
+            self.trail.write(self.driver)
             self.connection.commit()
         except Exception as error:  # noqa: BLE001 - whatever it is, all who share the transaction must hear of it
             self._error = error
+            with suppress(
+                Exception
+            ):  # a connection that is closed after a failed commit would be lent out again as it is
+                self.connection.rollback()
         finally:
             self.connection.close()
             self._ended.set()
@@ -100,8 +107,9 @@ class Writing:
         self._open: _SharedCommit | None = None
 
     @contextmanager
-    def session(self) -> Iterator[tuple[Session, Driver]]:
+    def session(self) -> Iterator[tuple[Session, Driver, Trail]]:
         """Whatever is raised inside undoes what this session wrote, and nothing that others did."""
+        trail = Trail()
         self._turn.take()
         goes_on = False
         try:
@@ -114,13 +122,14 @@ class Writing:
                     shared.driver.begin(_BEFORE)
                 # Its end has no effect on the connection's transaction.
                 with Session(shared.connection, join_transaction_mode="rollback_only") as session:
-                    yield session, shared.driver
+                    yield session, shared.driver, trail
                     session.flush()
                 goes_on = self._turn.is_wanted and shared.may_go_on
                 if not is_first:
                     shared.driver.release(_BEFORE)
                 if goes_on or not is_first:
                     shared.driver.send()  # what is wrong with it is nobody else's
+                shared.trail.add(trail)
             except BaseException:
                 self._undo(shared, everything=is_first)
                 goes_on = self._turn.is_wanted and shared.may_go_on

@@ -31,7 +31,7 @@ def test_writers_that_queue_up_share_a_commit_and_one_that_fails_takes_nobody_al
         with database.write() as tx:
             if name == "first":
                 begun.set()
-                everybody_waits.wait()
+                assert everybody_waits.wait(30)
             tx.agents.put(agent(name))
             if name == "bad":
                 raise RuntimeError("on the way")
@@ -40,7 +40,7 @@ def test_writers_that_queue_up_share_a_commit_and_one_that_fails_takes_nobody_al
     try:
         with ThreadPoolExecutor(len(names)) as pool:
             first = pool.submit(write, "first")
-            begun.wait()
+            assert begun.wait(30)
             others = [pool.submit(write, name) for name in names[1:]]
             wait_until(lambda: len(database._writing._turn._waiting) == 3, what="three writers that wait")
             everybody_waits.set()
@@ -81,7 +81,7 @@ def test_a_first_writer_that_fails_takes_nobody_along_who_waits_behind_it(databa
         with database.write() as tx:
             tx.agents.put(agent("bad"))
             begun.set()
-            others_wait.wait()
+            assert others_wait.wait(30)
             raise RuntimeError("on the way")
 
     def write(name: str) -> None:
@@ -91,7 +91,7 @@ def test_a_first_writer_that_fails_takes_nobody_along_who_waits_behind_it(databa
 
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(fail)
-        begun.wait()
+        assert begun.wait(30)
         others = [pool.submit(write, name) for name in ("one", "two")]
         wait_until(lambda: len(database._writing._turn._waiting) == 2, what="two writers that wait")
         others_wait.set()
@@ -114,12 +114,12 @@ def test_a_writer_whose_writes_the_database_refuses_fails_alone(database: Databa
         with database.write() as tx:
             if device_id == "first":
                 begun.set()
-                others_wait.wait()
+                assert others_wait.wait(30)
             tx.leases.add(lease(device_id, group))
 
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(write, "first", "shared")
-        begun.wait()
+        assert begun.wait(30)
         others = [pool.submit(write, "one", "alone"), pool.submit(write, "bad", "shared")]
         wait_until(lambda: len(database._writing._turn._waiting) == 2, what="two writers that wait")
         others.append(pool.submit(write, "two", "another"))
@@ -141,7 +141,7 @@ def test_a_first_writer_whose_writes_the_database_refuses_fails_alone(database: 
         with database.write() as tx:
             tx.leases.add(Lease("one", "group", "r-1", 1, NOW), Lease("other", "group", "r-2", 1, NOW))
             begun.set()
-            others_wait.wait()
+            assert others_wait.wait(30)
 
     def write() -> None:
         with database.write() as tx:
@@ -176,3 +176,39 @@ def test_a_transaction_that_failed_is_not_said_to_be_committed(database: Databas
         tx.leases.add(Lease("one", "group", "r-1", 1, NOW), Lease("other", "group", "r-2", 1, NOW))
         with suppress(IntegrityError):
             tx.leases.all()
+    with database.write() as tx:
+        assert not tx.leases.all()
+
+
+def test_a_transaction_that_an_error_has_undone_is_not_said_to_be_committed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite undoes everything where a disk is full: also what others wrote who share the commit."""
+    begun, others_wait = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with database.write() as tx:
+            begun.set()
+            assert others_wait.wait(30)
+            tx.agents.put(agent("one"))
+
+    def undo() -> None:
+        with database.write() as tx:
+            tx.agents.put(agent("bad"))
+            tx._driver.demand("ROLLBACK")
+            raise RuntimeError("the disk is full")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(write)
+        assert begun.wait(30)
+        second = pool.submit(undo)
+        wait_until(lambda: len(database._writing._turn._waiting) == 1, what="a writer that waits")
+        others_wait.set()
+        with pytest.raises(Exception, match=r"disk is full|savepoint|transaction"):
+            second.result()
+        with pytest.raises(Exception, match=r"was not committed|transaction"):
+            first.result()
+    with database.read() as tx:
+        assert tx.agents.get("one") is None
+    with database.write() as tx:
+        tx.agents.put(agent("one"))
