@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Dialect, select, update
+from sqlalchemy import ColumnElement, Dialect, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.contract.vocabulary import Mark, Purpose, RunState, Verdict
@@ -148,7 +148,8 @@ class WaitingRunRepository:
 
 
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return RunRow.expires_at <= now, RunRow.state == RunState.QUEUED, RunRow.attempts == 0
+    # The constant as ix_runs_state_expires_at says it: it has no other runs in it.
+    return RunRow.expires_at <= now, RunRow.state == RunState.QUEUED, RunRow.attempts == literal_column("0")
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

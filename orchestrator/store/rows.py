@@ -76,6 +76,13 @@ class RunRow(Base):
             sqlite_where=text("finished_at IS NOT NULL"),
             postgresql_where=text("finished_at IS NOT NULL"),
         ),
+        Index(
+            "ix_runs_state_expires_at",
+            "state",
+            "expires_at",
+            sqlite_where=text("attempts = 0"),
+            postgresql_where=text("attempts = 0"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -107,7 +114,7 @@ class RunRow(Base):
     validation: Mapped[dict[str, Any] | None]
     cell_key: Mapped[str | None]
     submitter: Mapped[str]
-    expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    expires_at: Mapped[datetime | None]
     reused_from: Mapped[str | None]
     browser_version: Mapped[str | None]
 

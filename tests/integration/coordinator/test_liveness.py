@@ -40,13 +40,13 @@ class Written:
 def written(inner: InnerLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     """Of SQLAlchemy's, and of those that go past it."""
     seen = Written()
-    say = Driver.say
+    tell = Driver._tell
 
-    def noted(driver: Driver, text: str, values: Any = ()) -> None:
+    def noted(driver: Driver, text: str, *more: Any) -> None:
         seen.note(text)
-        say(driver, text, values)
+        tell(driver, text, *more)
 
-    monkeypatch.setattr(Driver, "say", noted)
+    monkeypatch.setattr(Driver, "_tell", noted)
     event.listen(Engine, "before_cursor_execute", seen.on_statement)
     yield seen
     event.remove(Engine, "before_cursor_execute", seen.on_statement)

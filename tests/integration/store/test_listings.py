@@ -64,3 +64,11 @@ def test_runs_that_ended_are_read_along_their_ends(database: Database, plans: Pl
     assert [one.finished_at for one in found] == [ends[0], ends[2]]
     (plan,) = plans.told
     assert "ix_runs_state_finished_at" in plan
+
+
+def test_runs_that_are_due_to_expire_are_found_without_reading_the_queue(database: Database, plans: Plans) -> None:
+    """The dispatcher asks every few seconds, and dispatches nothing meanwhile."""
+    with database.read() as tx:
+        assert not tx.waiting_runs.are_due(NOW)
+    (plan,) = plans.told
+    assert "ix_runs_state_expires_at" in plan

@@ -189,7 +189,14 @@ def upgrade() -> None:
     op.create_index("ix_runs_job_id_state", "runs", ["job_id", "state"], unique=False)
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
     _let_devices_be_found()
-    op.create_index(op.f("ix_runs_expires_at"), "runs", ["expires_at"], unique=False)
+    op.create_index(
+        "ix_runs_state_expires_at",
+        "runs",
+        ["state", "expires_at"],
+        unique=False,
+        sqlite_where=sa.text("attempts = 0"),
+        postgresql_where=sa.text("attempts = 0"),
+    )
     _count_runs()
     _let_cells_be_counted()
     op.create_table(
