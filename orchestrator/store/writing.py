@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.store.driver import Driver
 from orchestrator.store.events import Trail
 
@@ -77,6 +78,8 @@ class _SharedCommit:
 
     def end(self) -> None:
         try:
+            if self.connection.invalidated:
+                raise UnavailableError("the database does not answer (its connection was lost): try again in a moment")
             self.trail.write(self.driver)
             self.connection.commit()
         except Exception as error:  # noqa: BLE001 - whatever it is, all who share the transaction must hear of it

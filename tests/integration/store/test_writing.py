@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.domain.records import Agent, Lease
 from orchestrator.store.database import Database
 from tests.unit.domain.builders import NOW
@@ -212,3 +213,31 @@ def test_a_transaction_that_an_error_has_undone_is_not_said_to_be_committed(
         assert tx.agents.get("one") is None
     with database.write() as tx:
         tx.agents.put(agent("one"))
+
+
+def test_all_who_share_a_commit_hear_that_the_connection_was_lost(database: Database) -> None:
+    if database._is_sqlite:
+        pytest.skip("SQLite has no connection to lose")
+    begun, others_wait = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with database.write() as tx:
+            begun.set()
+            assert others_wait.wait(30)
+            tx.agents.put(agent("one"))
+
+    def lose() -> None:
+        with database.write() as tx:
+            tx._driver.demand("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write)]
+        begun.wait()
+        writers.append(pool.submit(lose))
+        wait_until(lambda: len(database._writing._turn._waiting) == 1, what="a writer that waits")
+        others_wait.set()
+        for writer in writers:
+            with pytest.raises(UnavailableError):
+                writer.result()
+    with database.write() as tx:
+        assert tx.agents.get("one") is None
