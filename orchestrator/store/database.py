@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic_core import from_json, to_json
-from sqlalchemy import URL, Engine, create_engine, event, insert, inspect, text, update
+from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -21,7 +21,7 @@ from orchestrator.domain.errors import UnavailableError
 from orchestrator.store.audiences import AudienceRepository
 from orchestrator.store.cells import CellRepository, count_uncounted
 from orchestrator.store.devices import AgentRepository, DeviceRepository, LeaseRepository
-from orchestrator.store.driver import Driver, PatientConnection, PromptConnection
+from orchestrator.store.driver import Driver, PatientConnection, PromptConnection, is_farewell
 from orchestrator.store.durations import DurationRepository
 from orchestrator.store.events import ChangeNotes, Committed, EventRepository, Trail
 from orchestrator.store.health_history import HealthHistory
@@ -305,6 +305,10 @@ def _create_postgresql_engine(url: URL) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> PatientConnection:
         return PatientConnection.connect(*arguments, **options)
+
+    @event.listens_for(engine, "handle_error")
+    def hear(context: ExceptionContext) -> None:
+        context.is_disconnect = context.is_disconnect or is_farewell(context.original_exception)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

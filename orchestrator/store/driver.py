@@ -21,6 +21,10 @@ _DOUBLE: Final = 701
 """PostgreSQL's number for double precision: only numbers ask what they are, and all with a fraction are such."""
 
 
+_SHUTDOWN: Final = "57P"
+"""How PostgreSQL's codes for a shutdown begin."""
+
+
 class DriverConnection(Protocol):
     """What a driver's connection can do for a `Driver`.
 
@@ -201,6 +205,11 @@ class Statement:
         )
 
 
+def is_farewell(error: BaseException | None) -> bool:
+    """Whether PostgreSQL says with it that it ends the connection, which may look open for a moment more."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_SHUTDOWN)
+
+
 class Driver:
     """The driver below a connection."""
 
@@ -265,7 +274,7 @@ class Driver:
     def _failure(self, text: str, error: Exception) -> BaseException:
         """As SQLAlchemy would have it."""
         base: Any = self._dialect.loaded_dbapi.Error
-        is_away = self._dialect.is_disconnect(error, cast(Any, self._driver), None)  # type: ignore[arg-type]  # it is one of them
+        is_away = is_farewell(error) or self._dialect.is_disconnect(error, cast(Any, self._driver), None)  # type: ignore[arg-type]  # it is one of them
         if is_away:
             self._connection.invalidate(error)
         return cast(

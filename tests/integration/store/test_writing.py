@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection, Engine, event
@@ -11,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from orchestrator.domain.errors import UnavailableError
 from orchestrator.domain.records import Agent, Lease
 from orchestrator.store.database import Database
-from tests.unit.domain.builders import NOW
+from tests.unit.domain.builders import NOW, device_record
 from tests.waiting import wait_until
 
 
@@ -171,6 +172,17 @@ def test_what_is_written_is_read_by_the_same_writer(database: Database) -> None:
         assert tx.leases.of_attempt("r-1", 1) is None
 
 
+def test_what_is_written_is_read_where_it_is_joined(database: Database) -> None:
+    later = NOW + timedelta(seconds=1)
+    with database.write() as tx:
+        tx.agents.put(agent("lab"))
+        tx.devices.put(device_record())
+        tx.agents.touch("lab", later)
+        found = tx.devices.get("lab.desk")
+        assert found is not None
+        assert found.last_seen_at == later
+
+
 def test_a_transaction_that_failed_is_not_said_to_be_committed(database: Database) -> None:
     """PostgreSQL undoes one at its commit, and calls that a success."""
     with pytest.raises(DBAPIError), database.write() as tx:
@@ -215,7 +227,15 @@ def test_a_transaction_that_an_error_has_undone_is_not_said_to_be_committed(
         tx.agents.put(agent("one"))
 
 
-def test_all_who_share_a_commit_hear_that_the_connection_was_lost(database: Database) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        "SELECT pg_terminate_backend(pg_backend_pid())",
+        # The word of the end alone: the connection may be seen to break only later.
+        "DO $$ BEGIN RAISE EXCEPTION 'bye' USING ERRCODE = '57P01'; END $$",
+    ],
+)
+def test_all_who_share_a_commit_hear_that_the_connection_was_lost(database: Database, end: str) -> None:
     if database._is_sqlite:
         pytest.skip("SQLite has no connection to lose")
     begun, others_wait = threading.Event(), threading.Event()
@@ -228,7 +248,7 @@ def test_all_who_share_a_commit_hear_that_the_connection_was_lost(database: Data
 
     def lose() -> None:
         with database.write() as tx:
-            tx._driver.demand("SELECT pg_terminate_backend(pg_backend_pid())")
+            tx._driver.demand(end)
 
     with ThreadPoolExecutor(2) as pool:
         writers = [pool.submit(write)]
