@@ -186,6 +186,7 @@ JOB_PREVIEW: Final[dict[str, Any]] = {
 RUN_VIEW: Final[dict[str, Any]] = {
     "id": "r-7k2m9q4x0v1d",
     "job_id": "j-4f7k2m9q0x1v",
+    "job_name": "small models, both backends",
     "variant": "smollm2-135m-instruct.q8",
     "backend": "wasm",
     "device_id": "lab-1.low-end",

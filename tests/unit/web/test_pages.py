@@ -14,7 +14,7 @@ from orchestrator.contract.views import (
     Drain,
     Reservation,
 )
-from orchestrator.contract.vocabulary import Mark, Purpose, RunState
+from orchestrator.contract.vocabulary import CellVerdict, FaultCode, Mark, Phase, Purpose, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.assets import asset_address
 from orchestrator.web.matrix_form import CHOSEN_BY
@@ -175,8 +175,36 @@ def test_an_imported_cell_has_no_runs_here(web: TestClient, reads: HandMade) -> 
     read = page(web, f"/cells/{reads.matrix.cells[0].key}")
     assert "this lab did not measure it" in read.text
     assert "An imported cell has no runs here" in read.text
+    assert "/?origin=imported" in read.links()
     assert not [link for link in read.links() if link and link.startswith(("/runs/", "/devices/"))]
     assert "⇩ imported from field-2026" in page(web, f"/cells/{reads.matrix.cells[0].key}/card").text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "often"),
+    [
+        (CellVerdict.FAILS, "✘ out-of-memory @init", ""),
+        (CellVerdict.FITS, "✔ fits", "Runs that failed did so most often with out-of-memory @init."),
+        (CellVerdict.UNSETTLED, "? unsettled", "Runs that failed did so most often with out-of-memory @init."),
+    ],
+)
+def test_a_cell_says_what_its_fault_means_and_what_to_do(
+    web: TestClient, reads: HandMade, verdict: CellVerdict, outcome: str, often: str
+) -> None:
+    changes = {"verdict": verdict, "fault": FaultCode.OUT_OF_MEMORY, "phase": Phase.INIT, "successes": 4}
+    reads.matrix.shown = matrix_samples.matrix(matrix_samples.cell(**changes))
+    text = page(web, f"/cells/{reads.matrix.cells[0].key}").text
+    assert f"{outcome} 4 of 5" in text
+    assert f"{often} There was not enough memory".strip() in text
+    assert "What to do: Take a smaller variant" in text
+    assert ("@init" in page(web, "/").text) is (verdict is not CellVerdict.FITS)
+
+
+def test_runs_are_listed_with_the_names_of_their_jobs(web: TestClient, reads: HandMade) -> None:
+    assert "job nightly job-1 " in page(web, "/runs/run-1").text
+    assert "nightly job-1 " in page(web, f"/cells/{reads.matrix.cells[0].key}").text
+    read = page(web, "/devices/this-machine")
+    assert "/jobs/job-1" in read.links()
 
 
 def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> None:
