@@ -60,6 +60,7 @@
     return {
       width,
       height: HEIGHT,
+      padding: [null, 28, null, null], // the last tick's words are wider than half a point
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       cursor: { drag: { x: false, y: false } },
       legend: { live: true, markers: { dash: (_, index) => (index === 1 ? "solid" : index % 2 ? "dotted" : "dashed") } },

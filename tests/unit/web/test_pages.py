@@ -218,6 +218,7 @@ def test_a_slot_of_cells_that_no_layout_tells_apart_leads_to_each_of_them(web: T
     whole = page(web, "/")
     assert "The 2 cells of this slot" not in whole.text
     (slot,) = [link for link in whole.links() if link and link.startswith("/?") and "smollm2-135m-instruct-q8" in link]
+    assert "Σ several cells taken together" in whole.text
     read = page(web, slot)
     assert "The 2 cells of this slot" in read.text
     assert {f"/cells/{cell.key}" for cell in reads.matrix.cells[:2]} | {"#cells"} <= set(read.links())
@@ -227,7 +228,7 @@ def test_a_slot_of_cells_that_no_layout_tells_apart_leads_to_each_of_them(web: T
 
 def test_a_compact_matrix_says_what_is_emulated_and_synthetic(web: TestClient) -> None:
     told = web.get("/?density=compact").text
-    assert '<span class="name">Emulated 512 MB</span><span><em class="mark">⚙ emulated</em> · ' in told
+    assert '<span class="name">Emulated 512 MB</span><span><em class="mark">⚙ emulated</em>' in told
     assert '<span class="name">tiny-gemma-int8-bin</span><span><em class="mark">◇ synthetic</em> · ' in told
 
 
