@@ -88,7 +88,7 @@ from orchestrator.web.lab_reads import LabReads
 from orchestrator.web.login import create_login_router, install_login
 from orchestrator.web.matrix_pages import create_matrix_router
 from orchestrator.web.reads import ServiceMatrixReads
-from orchestrator.web.router import create_static_router
+from orchestrator.web.router import create_static_router, install_missing_page
 from orchestrator.web.run_pages import create_run_router
 
 log = logging.getLogger("fitmatrix")
@@ -301,6 +301,7 @@ def assemble(settings: CoordinatorSettings, stack: ExitStack) -> FastAPI:
         app.include_router(router, dependencies=[Depends(require_page_reader)])
     app.include_router(create_audience_router(state.audiences, require_page_reader, require_page(Role.SUBMITTER)))
     install_login(app)
+    install_missing_page(app)
     for thread in (feed, outbox, dispatcher):
         thread.start()
         stack.callback(thread.stop)

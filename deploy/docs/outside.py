@@ -12,6 +12,7 @@ from mkdocs.structure.pages import Page
 ROOT: Final = Path(__file__).parents[2]
 _DECISIONS: Final = "deploy/decisions"
 _INDEX: Final = "decisions/index.md"
+_STYLE: Final = "deploy/docs/site.css"
 _PAGES: Final = {
     "CHANGELOG.md": "changelog.md",
     "webpayloads/THIRD_PARTY.md": "third-party.md",
@@ -32,6 +33,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if place.startswith(_DECISIONS):
             title = text.partition("\n")[0].removeprefix("# ").replace(".", r"\.", 1)
             lines.append(f"- [{title}]({PurePosixPath(address).name})")
+    files.append(File.generated(config, "site.css", content=(ROOT / _STYLE).read_text(encoding="utf-8")))
     files.append(File.generated(config, _INDEX, content="\n".join([*lines, ""])))
     return files
 

@@ -186,6 +186,7 @@ JOB_PREVIEW: Final[dict[str, Any]] = {
 RUN_VIEW: Final[dict[str, Any]] = {
     "id": "r-7k2m9q4x0v1d",
     "job_id": "j-4f7k2m9q0x1v",
+    "job_name": "small models, both backends",
     "variant": "smollm2-135m-instruct.q8",
     "backend": "wasm",
     "device_id": "lab-1.low-end",
@@ -400,6 +401,7 @@ _ARM: Final[dict[str, Any]] = {
     "fault": None,
     "runs": 5,
     "successes": 5,
+    "completed": 5,
     "probability": 0.917,
     "interval": [0.621, 1.0],
     "last_run": "r-7k2m9q4x0v1d",
@@ -420,7 +422,14 @@ COMPARISON: Final[dict[str, Any]] = {
             "place": {"variant": "smollm2-135m-instruct.q8", "backend": "wasm", "device": "desk-a1b2c3"},
             "a": _ARM,
             "b": _ARM
-            | {"verdict": "too-slow", "runs": 2, "successes": 0, "probability": 0.167, "interval": [0.0, 0.667]},
+            | {
+                "verdict": "too-slow",
+                "runs": 2,
+                "successes": 0,
+                "completed": 2,
+                "probability": 0.167,
+                "interval": [0.0, 0.667],
+            },
             "change": "flipped-down",
             "p_value": 0.0476,
             "figures": {

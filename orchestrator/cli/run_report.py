@@ -62,7 +62,7 @@ def _head(run: RunDetail, server: str) -> Iterator[tuple[str, str | Text]]:
     yield "workload", workload_words(run.workload)
     if not isinstance(run.workload, ProbeWorkload):
         yield "fits when", run.criteria.words
-    yield "job", run.job_id
+    yield "job", f"{plain(run.job_name)} ({run.job_id})" if run.job_name else run.job_id
     if run.submitter:
         yield "submitter", plain(run.submitter)
     yield "created", moment(run.created_at)

@@ -16,10 +16,17 @@ class Arm(Answer):
     fault: FaultCode | None
     runs: int
     successes: int
+    completed: int = 0
+    """Runs that came to their end with the right output: those that fit, and those that were too slow."""
     probability: float
     interval: tuple[float, float]
     last_run: str
     updated_at: AwareDatetime
+
+    @property
+    def mostly_completed(self) -> bool:
+        """Whether its figures say what the model takes. A run that fails early takes little of everything."""
+        return 2 * self.completed > self.runs
 
 
 class FigureChange(Answer):
@@ -34,7 +41,8 @@ class FigureChange(Answer):
     significant: bool
     """The interval leaves out 1."""
     better: bool | None
-    """Whether b is better; null where they are the same."""
+    """Whether b is better; null where they are the same, and where half or more of an arm's runs did not complete:
+    what those took says how far they came."""
 
 
 class CellComparison(Answer):

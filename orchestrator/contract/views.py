@@ -156,6 +156,7 @@ class AttemptView(Answer):
 class RunView(Answer):
     id: str
     job_id: str
+    job_name: str = ""
     variant: str
     backend: Backend
     device_id: str

@@ -9,7 +9,7 @@ from scipy.stats import fisher_exact
 
 from orchestrator.contract.comparison import Arm, FigureChange
 from orchestrator.contract.matrix import Dimension
-from orchestrator.contract.vocabulary import CellVerdict, Change, Varied
+from orchestrator.contract.vocabulary import CellVerdict, Change, Varied, Verdict
 from orchestrator.domain.statistics import figure
 from orchestrator.domain.tallies import CellTally, Values
 
@@ -76,8 +76,9 @@ def paired_by(vary: Varied) -> tuple[Dimension, ...]:
 
 def arm_of(tally: CellTally, cells: Sequence[str]) -> Arm:
     said = tally.statistics(())
+    completed = tally.successes + tally.verdicts.get(Verdict.TOO_SLOW, 0)
     names = ("verdict", "fault", "runs", "successes", "probability", "interval", "last_run", "updated_at")
-    return Arm(cells=list(cells), **{name: said[name] for name in names})
+    return Arm(cells=list(cells), completed=completed, **{name: said[name] for name in names})
 
 
 def exact_test(a: Arm, b: Arm) -> float:
@@ -98,9 +99,9 @@ def flip(a: Arm, b: Arm) -> Change | None:
     return Change.FLIPPED_DOWN if a.verdict is CellVerdict.FITS else Change.FLIPPED_UP
 
 
-def compare_figures(a: CellTally, b: CellTally) -> dict[str, FigureChange]:
-    """Of every figure that both arms have."""
-    changes = {name: _change(name, a.samples.get(name, ()), b.samples.get(name, ())) for name in FIGURES}
+def compare_figures(a: CellTally, b: CellTally, *, judged: bool) -> dict[str, FigureChange]:
+    """Of every figure that both arms have; `judged` says whether more or less of one is better or worse."""
+    changes = {name: _change(name, a.samples.get(name, ()), b.samples.get(name, ()), judged=judged) for name in FIGURES}
     return {name: change for name, change in changes.items() if change is not None}
 
 
@@ -136,7 +137,7 @@ def difference(a: CellTally, b: CellTally) -> float:
     return max(found)
 
 
-def _change(name: str, a: Values, b: Values) -> FigureChange | None:
+def _change(name: str, a: Values, b: Values, *, judged: bool) -> FigureChange | None:
     before, after = figure(a), figure(b)
     if before is None or after is None:
         return None
@@ -149,7 +150,7 @@ def _change(name: str, a: Values, b: Values) -> FigureChange | None:
         ratio=ratio,
         interval=interval,
         significant=interval is not None and not interval[0] <= 1 <= interval[1],
-        better=None if same else (after.median > before.median) is FIGURES[name],
+        better=None if same or not judged else (after.median > before.median) is FIGURES[name],
     )
 
 

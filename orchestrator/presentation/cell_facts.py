@@ -52,7 +52,8 @@ def cell_facts(cell: Cell) -> Iterator[tuple[str, str]]:
     """What tells the cell from all others."""
     size = f"{quantities.parameter_count(cell.parameters)} parameters, size class {plain(cell.size_class)}"
     yield "model", f"{plain(cell.model)}, {size}"
-    yield "build", f"{plain(cell.variant)}, {plain(cell.quantization)}, {quantities.byte_count(cell.model_bytes)}"
+    model_bytes = f", {quantities.byte_count(cell.model_bytes)}" if cell.model_bytes else ""
+    yield "build", f"{plain(cell.variant)}, {plain(cell.quantization)}{model_bytes}"
     if cell.published_bytes is not None:
         yield "published", f"{quantities.byte_count(cell.published_bytes)}, says the model's publisher"
     for technique in cell.techniques:

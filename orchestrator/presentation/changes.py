@@ -65,6 +65,8 @@ class PairView:
     decided: list[FigureRow]
     """Figures that differ beyond chance."""
     others: list[FigureRow]
+    unjudged: str
+    """Why none of the figures is called better or worse; empty where they are."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def build_changes(found: Comparison) -> ChangesView:
 
 
 def change_words(change: Change, a: str, b: str, vary: Varied) -> str:
-    at = "on" if vary in (Varied.DEVICE, Varied.BACKEND) else "in" if vary is Varied.TIME else "with"
+    at = _at(vary)
     return {
         Change.FLIPPED_DOWN: f"fits {at} {a}, not {at} {b}",
         Change.FLIPPED_UP: f"fits {at} {b}, not {at} {a}",
@@ -123,6 +125,10 @@ def change_words(change: Change, a: str, b: str, vary: Varied) -> str:
         Change.BETTER: f"better {at} {b}",
         Change.NONE: "no difference that these runs show",
     }[change]
+
+
+def _at(vary: Varied) -> str:
+    return "on" if vary in (Varied.DEVICE, Varied.BACKEND) else "in" if vary is Varied.TIME else "with"
 
 
 def chance_words(p_value: float) -> str:
@@ -178,6 +184,7 @@ def _pair(number: int, one: CellComparison, found: Comparison, same_in_all: Mapp
         chance=chance_words(one.p_value),
         decided=[row for is_decided, row in rows if is_decided],
         others=[row for is_decided, row in rows if not is_decided],
+        unjudged=_unjudged_words(one, names, found.vary) if rows else "",
     )
 
 
@@ -201,6 +208,16 @@ def _figures(found: Mapping[str, FigureChange]) -> Iterator[tuple[bool, FigureRo
         yield one.significant, FigureRow(name, f"{write(one.a.median)} → {write(one.b.median)}", ratio, _judged(one))
 
 
+def _unjudged_words(one: CellComparison, names: tuple[str, str], vary: Varied) -> str:
+    failing = [name for name, arm in zip(names, (one.a, one.b), strict=True) if not arm.mostly_completed]
+    if not failing:
+        return ""
+    runs = f"the {failing[0]}" if vary is Varied.TIME else f"the runs {_at(vary)} {failing[0]}"
+    if len(failing) > 1:
+        runs = "the runs on either side"
+    return f"At least half of {runs} failed: their figures say how far they came, and none is called better or worse."
+
+
 def _ratio(value: float) -> str:
     """Two decimals, or as many as a small ratio needs to be one."""
     return f"{value:.2f}" if value >= 0.1 else quantities.significant(value, 2)
@@ -209,6 +226,8 @@ def _ratio(value: float) -> str:
 def _judged(one: FigureChange) -> str:
     if one.interval is None:
         return "too few runs to tell"
-    if not one.significant or one.better is None:
+    if not one.significant:
         return "may be chance"
+    if one.better is None:
+        return ""
     return "better" if one.better else "worse"

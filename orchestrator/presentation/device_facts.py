@@ -23,7 +23,7 @@ def why(device: DeviceView) -> str:
 
 def health_lines(health: DeviceHealth | None) -> list[str]:
     """The figures that decide whether a device measures, each short enough for a table."""
-    words = {"battery": "battery {}", "heat": "{}", "storage": "{}", "latency": "answers in {}"}
+    words = {"battery": "battery {}", "heat": "{}", "storage": "storage {}", "latency": "answers in {}"}
     return [words[name].format(value) for name, value in _vital_facts(health)] if health else []
 
 
@@ -33,7 +33,7 @@ def health_facts(health: DeviceHealth | None) -> Iterator[Fact]:
         return
     yield from _vital_facts(health)
     if health.network is not None:
-        yield "network", "has one of its own" if health.network else "none of its own"
+        yield "network", "has a connection of its own" if health.network else "no connection of its own"
     if health.screen_on is not None:
         yield "screen", "on" if health.screen_on else "off"
     offset = health.clock_offset_seconds

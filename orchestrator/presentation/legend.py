@@ -52,6 +52,8 @@ def heat_legend(heat_map: HeatMap) -> list[tuple[str, list[str], str]]:
     signs.append(("5/5 62–100 %", [], "runs that fit of all runs, and the 95 % interval of the chance that a run fits"))
     if heat_map.models_pooled:
         signs.append((POOLED, [], "medians over devices of several models: none of them need be like any one device"))
+    elif heat_map.cells > heat_map.slots:
+        signs.append((POOLED, [], "several cells taken together, such as those of a build that was built anew"))
     marks = {mark for head in (*heat_map.columns, *(head for head, _ in heat_map.rows)) for mark in head.marks}
     if EMULATED in marks:
         signs.append((EMULATED, [], _EMULATED))

@@ -76,12 +76,14 @@ def memory_rows(report: AttemptReport) -> Iterator[Row]:
         memory = report.memory
         above = byte_count(memory.above_baseline_bytes)
         split = f"peak {byte_count(memory.peak_bytes)} − idle browser {byte_count(memory.baseline_bytes)}"
-        yield "browser", above, f"{split}; {plain(memory.method)}, {memory.samples} samples"
-        for role, role_peak in memory.peak_by_role.items():
-            idle = memory.baseline_by_role.get(role, 0)
+        yield "all processes", above, f"{split}; {plain(memory.method)}, {memory.samples} samples"
+        idle_by_role = {role: memory.baseline_by_role.get(role, 0) for role in memory.peak_by_role}
+        above_by_role = {role: max(0, peak - idle_by_role[role]) for role, peak in memory.peak_by_role.items()}
+        for role in sorted(above_by_role, key=lambda role: -above_by_role[role]):
+            role_peak, idle = memory.peak_by_role[role], idle_by_role[role]
             yield (
                 f"· {plain(role)}",
-                byte_count(max(0, role_peak - idle)),
+                byte_count(above_by_role[role]),
                 f"its own peak {byte_count(role_peak)} − idle {byte_count(idle)}, whenever that was",
             )
     if report.gpu_memory:

@@ -28,7 +28,7 @@ _WASM_WORDS: Final = {
 def device_probe_facts(probe: DeviceProbe | None) -> list[Fact]:
     """Everything that is known of one browser of a device from its last probe."""
     if probe is None:
-        return [("probed", "never: fitmatrix devices probe")]
+        return [("probed", "never; to probe it: fitmatrix devices probe")]
     memory = f"{significant(probe.device_memory_gib)} GiB" if probe.device_memory_gib is not None else "not told"
     isolated = "yes" if probe.cross_origin_isolated else "no: no WASM threads"
     return [

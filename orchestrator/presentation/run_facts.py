@@ -108,8 +108,14 @@ def validation_words(result: ValidationResult) -> str:
     verdict = "passed" if result.passed else "did not pass"
     score = f", score {significant(result.score)}" if result.score is not None else ""
     threshold = f" of at least {significant(result.threshold)}" if result.threshold is not None else ""
-    detail = f". {plain(result.detail, limit=2000)}" if result.detail else ""
-    return f"{plain(result.check)}: {verdict}{score}{threshold}{detail}"
+    detail = f". {_sentence(result.detail)}" if result.detail else ""
+    return f"{_sentence(result.check)}: {verdict}{score}{threshold}{detail}"
+
+
+def _sentence(text: str) -> str:
+    """Begins with a capital: what follows is as it was said."""
+    shown = plain(text, limit=2000)
+    return shown[:1].upper() + shown[1:]
 
 
 def environment_facts(report: AttemptReport) -> Iterator[Fact]:
@@ -121,8 +127,9 @@ def environment_facts(report: AttemptReport) -> Iterator[Fact]:
     page = report.page
     if page:
         isolated = "" if page.environment.cross_origin_isolated else ", not cross-origin isolated"
-        threads = f", {page.environment.threads} WASM threads" if page.environment.threads is not None else ""
-        yield "page sees", f"{page.environment.hardware_concurrency} CPUs{threads}{isolated}"
+        threads, cpus = page.environment.threads, page.environment.hardware_concurrency
+        said = f", {threads} WASM thread{'' if threads == 1 else 's'}" if threads is not None else ""
+        yield "page sees", f"{cpus} CPU{'' if cpus == 1 else 's'}{said}{isolated}"
         if page.environment.adapter:
             yield "GPU adapter", adapter_words(page.environment.adapter)
     if report.phases_ms:

@@ -128,7 +128,8 @@ def lines_of(found: Cell | Slot) -> list[str]:
     else:
         if found.verdict.value == CellVerdict.UNSETTLED and found.fault is not None:
             lines.append(found.fault.value)
-        if found.fault is not None and found.phase is not None:
+        fits_at_times = found.verdict.value in (CellVerdict.FITS, CellVerdict.TOO_SLOW)
+        if found.fault is not None and found.phase is not None and not fits_at_times:
             lines.append(f"@{found.phase.value}")
     figure = key_figure(found)
     if figure is not None and found.verdict.value != CellVerdict.FAILS:

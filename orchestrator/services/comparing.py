@@ -156,7 +156,8 @@ def _pair(place: Place, first: Sequence[Entry], second: Sequence[Entry]) -> _Pai
 
 
 def _compared(pair: _Pair, dimensions: Sequence[Dimension]) -> CellComparison:
-    figures = compare_figures(pair.a, pair.b)
+    judged = pair.arm_a.mostly_completed and pair.arm_b.mostly_completed
+    figures = compare_figures(pair.a, pair.b, judged=judged)
     return CellComparison(
         place={dimension.value: value for dimension, value in zip(dimensions, pair.place, strict=True)},
         a=pair.arm_a,

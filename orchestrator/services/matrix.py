@@ -166,7 +166,8 @@ class MatrixReading:
             found = tx.cells.runs(key, page.limit + 1, page.place(_RUNS_OF_CELL))
             runs = paged(found, page, _RUNS_OF_CELL, lambda run: (run.finished_at or run.created_at, run.id))
             device = tx.devices.get(record.cell.device)
-            return CellDetail(cell=record.cell, runs=[run_view(run, device) for run in runs.items], next=runs.next)
+            views = [run_view(run, tx.jobs.spec(run.job_id).name, device) for run in runs.items]
+            return CellDetail(cell=record.cell, runs=views, next=runs.next)
 
     def _current(self, tx: Transaction) -> _Snapshot:
         newest = tx.cells.newest()

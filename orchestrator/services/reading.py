@@ -143,7 +143,10 @@ class Reading:
             devices = {run.device_id: tx.devices.get(run.device_id) for run in runs.items}
             seconds = tx.attempts.device_seconds([run.id for run in runs.items if run.attempts])
             return Listing(
-                items=[run_view(run, devices[run.device_id], seconds.get(run.id, 0)) for run in runs.items],
+                items=[
+                    run_view(run, tx.jobs.spec(run.job_id).name, devices[run.device_id], seconds.get(run.id, 0))
+                    for run in runs.items
+                ],
                 next=runs.next,
             )
 
@@ -154,7 +157,7 @@ class Reading:
                 raise NotFoundError(f"there is no run {run_id}")
             leases = {(lease.run_id, lease.number): lease.expires_at for lease in tx.leases.all()}
             seconds = tx.attempts.device_seconds([run_id]).get(run_id, 0)
-            view = run_view(run, tx.devices.get(run.device_id), seconds)
+            view = run_view(run, tx.jobs.spec(run.job_id).name, tx.devices.get(run.device_id), seconds)
             attempts = [
                 _attempt_view(attempt).model_copy(
                     update={"lease_expires_at": leases.get((attempt.run_id, attempt.number))}
@@ -315,10 +318,11 @@ def _reason(device: DeviceRecord, state: DeviceState, blocked: Mapping[WaitCode,
     return device.reason if code is None else blocked.get(code, device.reason)
 
 
-def run_view(run: Run, device: DeviceRecord | None, device_seconds: float | None = None) -> RunView:
+def run_view(run: Run, job_name: str, device: DeviceRecord | None, device_seconds: float | None = None) -> RunView:
     return RunView(
         id=run.id,
         job_id=run.job_id,
+        job_name=job_name,
         variant=run.variant_id,
         backend=run.backend,
         device_id=run.device_id,

@@ -1,6 +1,7 @@
 """The matrix at `/`, and the page of each of its cells. What they show comes from whoever implements `MatrixReads`."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from http import HTTPStatus
 from threading import Lock
 from typing import Annotated, Final, Protocol
@@ -9,16 +10,17 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from orchestrator.contract.matrix import CellDetail, MatrixView
+from orchestrator.contract.matrix import Cell, CellDetail, MatrixView
 from orchestrator.domain.errors import InvalidRequestError
 from orchestrator.presentation.heat_map import build_heat_map
-from orchestrator.services.matrix import MatrixQuery
+from orchestrator.services.matrix import CellFilter, MatrixQuery
 from orchestrator.web.matrix_form import Asked, Values, build_form, read_query
 from orchestrator.web.rendering import render
 from orchestrator.web.router import missing, send_page, show_page
 
 _RUNS_OF_CARD: Final = 1
 _MOST_KEPT: Final = 8
+_MOST_LISTED: Final = 100
 _EXPORTS: Final = (
     ("csv", "CSV"),
     ("parquet", "Parquet"),
@@ -34,6 +36,7 @@ class MatrixReads(Protocol):
         """Raises InvalidRequestError."""
         ...
 
+    def chosen(self, only: CellFilter) -> Sequence[Cell]: ...
     def values(self) -> Values:
         """What cells are in each dimension that a reader may choose by."""
         ...
@@ -85,6 +88,7 @@ def create_matrix_router(reads: MatrixReads) -> APIRouter:
                 form=form,
                 version=view.version,
                 error=None,
+                cells=_cells_to_list(reads, asked, view),
                 exports=_export_addresses(asked),
             )
             pages.put((str(request.query_params), view.version), page)
@@ -102,6 +106,14 @@ def create_matrix_router(reads: MatrixReads) -> APIRouter:
         return missing("cell", key) if detail is None else show_page("card.html", detail=detail, cell=detail.cell)
 
     return router
+
+
+def _cells_to_list(reads: MatrixReads, asked: Asked, view: MatrixView) -> Sequence[Cell]:
+    """Cells that no layout tells apart, such as those of a build and of what it was before it was built anew: their
+    slot leads here, and here each of them is a link."""
+    if len(view.slots) != 1 or view.slots[0].cells == 1:
+        return []
+    return reads.chosen(asked.query.only)[:_MOST_LISTED]
 
 
 def _export_addresses(asked: Asked) -> list[tuple[str, str]]:

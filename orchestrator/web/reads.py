@@ -1,12 +1,13 @@
 """The matrix's questions, answered by the reading use cases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.contract.matrix import CellDetail, Dimension, MatrixView
+from orchestrator.contract.matrix import Cell, CellDetail, Dimension, MatrixView
 from orchestrator.domain.dimensions import names_of, values_of
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.presentation.heat_map import SHORT_KEY
-from orchestrator.services.matrix import MatrixQuery, MatrixReading
+from orchestrator.services.matrix import CellFilter, MatrixQuery, MatrixReading
 from orchestrator.services.paging import Page
 from orchestrator.web.matrix_form import CHOSEN_BY, Values
 
@@ -20,6 +21,9 @@ class ServiceMatrixReads:
 
     def view(self, query: MatrixQuery) -> MatrixView:
         return self._matrix.view(query)
+
+    def chosen(self, only: CellFilter) -> Sequence[Cell]:
+        return self._matrix.cells(only)
 
     def values(self) -> Values:
         return self._current().values

@@ -19,6 +19,7 @@ from orchestrator.presentation import (
     run_facts,
     words,
 )
+from orchestrator.presentation.fault_words import FAULT_ADVICE, FAULT_MEANINGS
 from orchestrator.presentation.legend import heat_legend
 from orchestrator.web.assets import asset_address
 
@@ -111,6 +112,8 @@ _environment.globals.update(
     EMULATED=words.EMULATED,
     SYNTHETIC=words.SYNTHETIC,
     NO_RUN=words.NO_RUN,
+    FAULT_ADVICE=FAULT_ADVICE,
+    FAULT_MEANINGS=FAULT_MEANINGS,
     NAVIGATION=NAVIGATION,
     CURVE=reach_curve,
     CHANGE_SIGNS=changes.CHANGE_SIGNS,

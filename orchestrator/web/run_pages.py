@@ -16,7 +16,7 @@ from orchestrator.domain.run_states import ENDED
 from orchestrator.presentation import evidence
 from orchestrator.presentation.charts import Chart, memory_chart, repetition_charts
 from orchestrator.presentation.phases import PhaseBar, phase_bars
-from orchestrator.presentation.run_words import FAULT_MEANINGS, fault_page, state_words
+from orchestrator.presentation.run_words import state_words
 from orchestrator.web.forms import Desk
 from orchestrator.web.job_pages import may_end
 from orchestrator.web.router import COMMON_HEADERS, missing, show_page
@@ -86,8 +86,6 @@ def create_run_router(reads: RunReads, desk: Desk) -> APIRouter:
             said=state_words(run, cancelled_by),
             waits_for=reads.waits_for(run_id) if run.state in _NOT_BEGUN else None,
             parts=[_part(reads, attempt) for attempt in reversed(run.attempt_list)],
-            fault_meanings=FAULT_MEANINGS,
-            fault_page=fault_page,
             is_over=run.state in ENDED,
             may_cancel=run.state not in ENDED and may_end(who, run.submitter),
         )

@@ -32,6 +32,12 @@
     return time === "00:00" ? day : time;
   }
 
+  /** Ticks less than a minute apart need their seconds. */
+  function moments(ticks) {
+    const isFine = ticks.length > 1 && ticks[1] - ticks[0] < 60;
+    return ticks.map((tick) => (isFine ? new Date(tick * 1000).toISOString().slice(11, 19) : moment(tick, false)));
+  }
+
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // A canvas knows nothing of `light-dark()`: the browser resolves it on an element.
@@ -54,12 +60,13 @@
     return {
       width,
       height: HEIGHT,
+      padding: [null, 28, null, null], // the last tick's words are wider than half a point
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       cursor: { drag: { x: false, y: false } },
       legend: { live: true, markers: { dash: (_, index) => (index === 1 ? "solid" : index % 2 ? "dotted" : "dashed") } },
       scales: { x: { time: isTime }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), (most ?? 1) * 1.05 || 1] } },
       axes: [
-        isTime ? { ...axis, values: (_, ticks) => ticks.map((tick) => moment(tick, false)) } : { ...axis, values: (_, ticks) => ticks.map(across), incrs: told.across === "repetition" || told.across === "chunk" ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },
+        isTime ? { ...axis, values: (_, ticks) => moments(ticks) } : { ...axis, values: (_, ticks) => ticks.map(across), incrs: told.across === "repetition" || told.across === "chunk" ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },
         { ...axis, size: 68, values: (_, ticks) => ticks.map((value) => words(told.unit, value)) },
       ],
       series: [

@@ -1,8 +1,9 @@
 """A rejected request names what is wrong and changes nothing."""
 
-import socket
 import sqlite3
 import subprocess
+from contextlib import closing
+from http.client import HTTPConnection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -267,15 +268,21 @@ def test_another_sites_name_is_refused(coordinator: RunningCoordinator) -> None:
 
 
 def test_a_connection_that_a_client_may_use_again_is_not_closed(coordinator: RunningCoordinator) -> None:
-    ask = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{coordinator.port}\r\n\r\n".encode()
-    with socket.create_connection(("127.0.0.1", coordinator.port), timeout=20) as connection:
-        connection.sendall(ask)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
-        connection.settimeout(IDLE_CONNECTION_SECONDS + 0.5)
+    with closing(HTTPConnection("127.0.0.1", coordinator.port, timeout=20)) as connection:
+
+        def ask() -> int:
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            answer.read()  # head and body may come one after the other
+            return answer.status
+
+        assert ask() == 200
+        kept = connection.sock
+        kept.settimeout(IDLE_CONNECTION_SECONDS + 0.5)
         with pytest.raises(TimeoutError):
-            connection.recv(1)
-        connection.sendall(ask)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            kept.recv(1)
+        kept.settimeout(20)
+        assert (ask(), connection.sock) == (200, kept)
 
 
 def test_unknown_things_are_not_found(qa: Submitter, coordinator: RunningCoordinator) -> None:

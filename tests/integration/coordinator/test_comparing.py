@@ -7,9 +7,9 @@ import pytest
 
 from orchestrator.client import Client, ProblemError
 from orchestrator.contract.device import Browser
-from orchestrator.contract.events import Event
 from orchestrator.contract.fault import Fault
 from orchestrator.contract.vocabulary import Change, FaultCode, FaultOrigin, Phase, Topic
+from tests.integration.coordinator.follower import Follower
 from tests.integration.coordinator.lab import (
     ON_BOTH_DATABASES,
     VARIANT,
@@ -55,9 +55,9 @@ def test_what_fitted_before_an_update_is_first_and_told(
     data = notice["data"]
     assert (data["variant"], data["verdict"], data["fault"]) == (VARIANT, "fails", "out-of-memory")
     assert (data["browser"], data["since"]["browser"]) == (NEW.label, OLD.label)
-    told = next(one for one in client.events(topics=[Topic.REGRESSION], device=agent.device_id, after=0))
-    assert isinstance(told, Event)
-    assert (told.subject, told.state) == (data["key"], "fails")
+    regressions = Follower(coordinator.url, topics=[Topic.REGRESSION], device=agent.device_id, after=0)
+    regressions.wait_for(data["key"], "fails")
+    regressions.stop()
 
     found = client.compare("browser_version", "156", "157", device=agent.device_id)
     assert (found.pairs, found.counts[Change.FLIPPED_DOWN], found.only_a, found.only_b) == (1, 1, 0, 0)

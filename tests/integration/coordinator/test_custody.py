@@ -10,9 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.client import Client
 from orchestrator.contract.device import DeviceRegistration
-from orchestrator.contract.events import Event, EventsReset
+from tests.integration.coordinator.follower import Follower
 from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, running_coordinator
 from tests.unit.domain.builders import device
 from tests.waiting import wait_until
@@ -92,10 +91,6 @@ def let_it_run_out(coordinator: RunningCoordinator, agent: HandAgent) -> None:
     connection.close()
 
 
-def state_of(event: Event | EventsReset) -> str | None:
-    return event.state if isinstance(event, Event) else None
-
-
 def test_a_device_that_somebody_has_is_for_their_runs_alone(
     coordinator: RunningCoordinator, agent: HandAgent, qa: Submitter, http: httpx.Client
 ) -> None:
@@ -139,11 +134,12 @@ def test_the_end_of_a_reservation_is_an_event(
     coordinator: RunningCoordinator, agent: HandAgent, http: httpx.Client
 ) -> None:
     assert http.put(f"/devices/{agent.device_id}/reservation", json={"seconds": 60}).status_code == 200
-    with Client(coordinator.url) as client:
-        events = client.events(device=agent.device_id, topics=["device"], after=0)
-        assert "reserved" in (state_of(event) for event in events)
-        let_it_run_out(coordinator, agent)
-        assert state_of(next(events)) == "ready"
+    follower = Follower(coordinator.url, device=agent.device_id, topics=["device"], after=0)
+    follower.wait_for(agent.device_id, "reserved")
+    told = len(follower.states(agent.device_id))
+    let_it_run_out(coordinator, agent)
+    wait_until(lambda: follower.states(agent.device_id)[told:] == ["ready"], what="the reservation's end as an event")
+    follower.stop()
 
 
 def test_a_drained_device_ends_what_it_does_and_gets_nothing_more(

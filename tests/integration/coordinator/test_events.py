@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from orchestrator.api import events as events_api
 from orchestrator.api.problems import install_problem_handlers
-from orchestrator.client import AsyncClient, Client, ClientError, ProblemError
+from orchestrator.client import AsyncClient, Client, ProblemError
 from orchestrator.contract.events import Event, EventsReset
 from orchestrator.contract.vocabulary import JobState
 from orchestrator.domain.records import Caller
@@ -23,40 +23,10 @@ from orchestrator.services import events as events_service
 from orchestrator.services.authentication import Authentication
 from orchestrator.services.events import EventFeed
 from orchestrator.store.database import Database
+from tests.integration.coordinator.follower import Follower
 from tests.integration.coordinator.lab import HandAgent, RunningCoordinator, Submitter, running_coordinator
 from tests.integration.store.test_events import job
 from tests.waiting import wait_until
-
-
-class Follower:
-    """Keeps what it is told, on a thread of its own."""
-
-    def __init__(self, url: str, **wanted: object) -> None:
-        self.told: list[Event | EventsReset] = []
-        self.ended: ClientError | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._follow, args=(url, wanted), daemon=True)
-        self._thread.start()
-
-    def _follow(self, url: str, wanted: dict[str, object]) -> None:
-        with Client(url) as client:
-            try:
-                for told in client.events(**wanted):  # type: ignore[arg-type]  # of any of its parameters
-                    self.told.append(told)
-                    if self._stopped.is_set():
-                        return
-            except ClientError as error:
-                self.ended = error
-
-    def states(self, subject: str) -> list[str]:
-        return [one.state for one in self.told if isinstance(one, Event) and one.subject == subject]
-
-    @property
-    def ids(self) -> list[int]:
-        return [one.id for one in self.told]
-
-    def stop(self) -> None:
-        self._stopped.set()
 
 
 def kept(qa: Submitter) -> list[Event]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client import Client, ProblemError
-from orchestrator.contract.events import Event
 from orchestrator.contract.matrix import Origin
+from tests.integration.coordinator.follower import Follower
 from tests.integration.coordinator.lab import ON_BOTH_DATABASES, HandAgent, RunningCoordinator, Submitter
 from tests.unit.cli.conftest import fitmatrix
 from tests.unit.domain.test_importing import ludion, ours, run
@@ -44,7 +44,9 @@ def test_imported_cells_are_beside_measured_ones_in_columns_of_their_own(
     assert (detail.cell.imported_from, detail.runs) == ("field", [])
 
 
-def test_an_import_replaces_the_one_of_its_name_and_goes_as_a_whole(client: Client) -> None:
+def test_an_import_replaces_the_one_of_its_name_and_goes_as_a_whole(
+    coordinator: RunningCoordinator, client: Client
+) -> None:
     client.matrix_view(["variant"], ["origin"], origin=[Origin.IMPORTED])
     client.put_import("field", ours())
     client.put_import("other", ours())
@@ -56,9 +58,10 @@ def test_an_import_replaces_the_one_of_its_name_and_goes_as_a_whole(client: Clie
         ("another", "field"),
     ]
     (gone,) = [cell.key for cell in client.matrix(origin=[Origin.IMPORTED]).cells if cell.imported_from == "field"]
+    cells = Follower(coordinator.url, topics=["cell"], after=0)
     client.remove_import("field")
-    events = client.events(topics=["cell"], after=0)
-    assert any(isinstance(one, Event) and (one.subject, one.state) == (gone, "removed") for one in events)
+    cells.wait_for(gone, "removed")
+    cells.stop()
     assert [name for _, name, _ in _imported(client)] == ["other"]
     assert len(client.matrix_view(["variant"], ["origin"], origin=[Origin.IMPORTED]).slots) == 1
     with pytest.raises(ProblemError, match="there is no import field"):

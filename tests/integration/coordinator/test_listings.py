@@ -60,6 +60,7 @@ def test_ended_runs_come_by_their_end(agent: HandAgent, qa: Submitter) -> None:
     assert pages(qa, f"/api/v1/runs?job={job}&state=finished", 1) == [[name] for name in reversed(ended)]
     half_an_hour_ago = (datetime.now(UTC) - timedelta(minutes=30)).isoformat().replace("+", "%2B")
     soon = (datetime.now(UTC) + timedelta(minutes=30)).isoformat().replace("+", "%2B")
+    assert qa.get(f"/api/v1/runs?job={job}")["items"][0]["job_name"] == qa.job(job)["spec"]["name"]
     ((*recent,),) = pages(qa, f"/api/v1/runs?job={job}&since={half_an_hour_ago}", 9)
     assert sorted(recent) == sorted(ended)
     assert pages(qa, f"/api/v1/runs?job={job}&since={soon}", 9) == [[]]

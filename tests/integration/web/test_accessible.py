@@ -20,6 +20,10 @@ _PAGES = (
     *("/audiences", "/audiences/our-site", "/audiences/our-site?emulated=true"),
     *("/compare", "/compare?vary=backend", "/compare?vary=time", "/compare?vary=device&a=this-machine&b=low-end-a"),
     "/compare?vary=backend&a=webgpu&b=webgpu",
+    "/?density=compact",
+    "/?rows=weights&columns=origin&weights=trained&origin=physical",
+    "/devices?state=drained",
+    "/nothing",
 )
 
 

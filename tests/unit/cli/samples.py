@@ -215,6 +215,7 @@ def _run_values() -> dict[str, Any]:
     return {
         "id": "run-1",
         "job_id": "job-1",
+        "job_name": "nightly",
         "variant": "smollm2-135m-instruct-q8",
         "backend": Backend.WASM,
         "device_id": "this-machine",

@@ -347,7 +347,7 @@ def test_a_run_shows_loads_labels_repetitions_and_the_check_that_was_used(coordi
     for words in (
         "b1/len128 sustained, 20 repetitions",
         "keeps 80 % of its speed: last quarter ÷ first quarter",
-        "best label and scores against transformers: passed, score 0.99 of at least 0.95",
+        "Best label and scores against transformers: passed, score 0.99 of at least 0.95",
         "POSITIVE 0.98, NEGATIVE 0.02",
         "160 000 000 B from the network, 0 B from the cache",
         "0 B from the network, 137 000 000 B from the cache",

@@ -159,7 +159,7 @@ def test_a_device_in_quarantine_is_shown_with_everything(coordinator: FakeCoordi
         "the next one in 5 min",
         "3 in a row",
         "83 %, not charging",
-        "none of its own",
+        "no connection of its own",
         "3 d ahead of its host's",
         "chrome: chrome 156.0.1 (stable)",
         "Probe of webview 156",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from orchestrator.contract.comparison import FigureChange
 from orchestrator.contract.matrix import Dimension
 from orchestrator.contract.vocabulary import Change, FaultCode, Phase, Varied, Verdict
 from orchestrator.domain.comparison import arm_of, change_of, compare_figures, difference, exact_test, flip, paired_by
@@ -33,7 +34,11 @@ def tally(fitting: int, failing: int = 0, speeds: Any = ()) -> CellTally:
 
 def change(a: CellTally, b: CellTally) -> Change:
     arm_a, arm_b = arm_of(a, ["a"]), arm_of(b, ["b"])
-    return change_of(arm_a, arm_b, exact_test(arm_a, arm_b), compare_figures(a, b))
+    return change_of(arm_a, arm_b, exact_test(arm_a, arm_b), compared(a, b))
+
+
+def compared(a: CellTally, b: CellTally) -> dict[str, FigureChange]:
+    return compare_figures(a, b, judged=arm_of(a, []).mostly_completed and arm_of(b, []).mostly_completed)
 
 
 def test_flips_are_between_what_is_settled() -> None:
@@ -67,7 +72,7 @@ def test_a_slower_median_is_worse_and_a_change_below_five_percent_is_none() -> N
     assert change(tally(20, speeds=before), tally(20, speeds=slower)) is Change.WORSE
     assert change(tally(20, speeds=slower), tally(20, speeds=before)) is Change.BETTER
     assert change(tally(20, speeds=before), tally(20, speeds=hardly)) is Change.NONE
-    (figure,) = compare_figures(tally(20, speeds=before), tally(20, speeds=slower)).values()
+    (figure,) = compared(tally(20, speeds=before), tally(20, speeds=slower)).values()
     assert figure.ratio == pytest.approx(0.8)
     assert figure.interval is not None
     assert figure.interval[0] < 0.8 < figure.interval[1] < 1
@@ -75,15 +80,44 @@ def test_a_slower_median_is_worse_and_a_change_below_five_percent_is_none() -> N
     assert difference(tally(20, speeds=before), tally(20, speeds=slower)) == pytest.approx(abs(np.log(0.8)))
 
 
+def memory_of(verdict: Verdict, runs: int, memory_bytes: float) -> list[Result]:
+    fault = FaultCode.OUT_OF_MEMORY if verdict is Verdict.FAILS else None
+    figures = {"peak_memory_bytes": memory_bytes}
+    return [Result(f"r-{number}", NOW, verdict, fault, None, False, figures) for number in range(runs)]
+
+
+@pytest.mark.parametrize(
+    ("others", "better"),
+    [
+        ([(Verdict.FITS, 5)], True),
+        ([(Verdict.TOO_SLOW, 5)], True),
+        ([(Verdict.FITS, 3), (Verdict.FAILS, 2)], True),
+        ([(Verdict.FITS, 3), (Verdict.FAILS, 3)], None),
+        ([(Verdict.FITS, 1), (Verdict.FAILS, 9)], None),
+        ([(Verdict.WRONG_OUTPUT, 5)], None),
+        ([(Verdict.FAILS, 5)], None),
+    ],
+)
+def test_what_fails_early_takes_little_and_is_not_better_for_it(
+    others: list[tuple[Verdict, int]], better: bool | None
+) -> None:
+    a = CellTally().with_results(memory_of(Verdict.FITS, 5, 800e6))
+    b = CellTally().with_results(one for verdict, runs in others for one in memory_of(verdict, runs, 100e6))
+    (there,), (back,) = compared(a, b).values(), compared(b, a).values()
+    assert there.significant
+    assert there.ratio == pytest.approx(1 / 8)
+    assert (there.better, back.better) == (better, None if better is None else not better)
+
+
 def test_two_runs_say_nothing_of_a_median() -> None:
-    (figure,) = compare_figures(tally(2, speeds=[20, 20]), tally(2, speeds=[10, 10])).values()
+    (figure,) = compared(tally(2, speeds=[20, 20]), tally(2, speeds=[10, 10])).values()
     assert (figure.ratio, figure.interval, figure.significant) == (0.5, None, False)
 
 
 def test_the_bootstrap_agrees_with_scipys() -> None:
     generator = np.random.default_rng(11)
     a, b = generator.lognormal(3, 0.2, 40), generator.lognormal(2.9, 0.2, 40)
-    (figure,) = compare_figures(tally(40, speeds=a), tally(40, speeds=b)).values()
+    (figure,) = compared(tally(40, speeds=a), tally(40, speeds=b)).values()
 
     def ratio(x: Any, y: Any, axis: int = -1) -> Any:
         return np.median(y, axis=axis) / np.median(x, axis=axis)

@@ -20,7 +20,7 @@ from orchestrator.web.audience_pages import create_audience_router
 from orchestrator.web.compare_pages import create_compare_router
 from orchestrator.web.matrix_form import CHOSEN_BY, Values
 from orchestrator.web.matrix_pages import create_matrix_router
-from orchestrator.web.router import create_static_router
+from orchestrator.web.router import create_static_router, install_missing_page
 from tests.unit.cli import matrix_samples, samples
 from tests.unit.web.hand_made_lab import HandMadeLab
 from tests.unit.web.readers import CSV, HandMadeAudiences
@@ -89,6 +89,9 @@ class HandMadeMatrix:
     def measured(self, only: CellFilter) -> list[Entry]:
         return [one for one in map(entry, self.cells) if only.passes(one)]
 
+    def chosen(self, only: CellFilter) -> list[Cell]:
+        return [one.cell for one in self.measured(only)]
+
     def values(self) -> Values:
         names = names_of(self.cells)
         found = {dimension: {values_of(cell)[dimension] for cell in self.cells} for dimension in CHOSEN_BY}
@@ -122,6 +125,7 @@ def hand_made_app(reads: HandMade) -> FastAPI:
     comparing = Comparing(cast("MatrixReading", reads.matrix))
     app.include_router(create_compare_router(comparing.compare, reads.matrix.values))
     app.include_router(create_audience_router(reads.audiences, reads.audiences.caller, reads.audiences.caller))
+    install_missing_page(app)
     return app
 
 

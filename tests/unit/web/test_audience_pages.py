@@ -88,7 +88,7 @@ def test_the_page_says_how_many_visitors_each_variant_fits(web: TestClient) -> N
     read = page(web, "/audiences/our-site")
     for words in (
         "tiny-gemma-int8-bin ◇ synthetic reaches most: it fits for 55 % (38 to 60) of your visitors, unknown for 40 %",
-        "3 kinds of device name 80 % of the visitors",
+        "The file names 3 kinds of device, which 80 % of the visitors have",
         "nothing was measured for them",
         "✔ fits, 62–100 %, 5 runs",
         "◇ synthetic",

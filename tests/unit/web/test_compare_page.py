@@ -67,6 +67,18 @@ def test_flips_come_first_then_what_is_worse_with_counts_on_top(web: TestClient)
 
 
 @pytest.mark.usefixtures("updated")
+def test_figures_of_what_fails_are_shown_and_not_judged(web: TestClient, reads: HandMade) -> None:
+    early = {"peak_memory_bytes": matrix_samples.figure(20e6, 9)}
+    reads.matrix.shown = matrix_samples.matrix(*both(FITS, FAILS | early, variant="broken-q8"))
+    read = page(web, ASKED)
+    assert "At least half of the runs with 157 failed: their figures say how far they came" in read.text
+    figures = read.text.partition("Medians that differ beyond chance")[2]
+    assert "memory 612 MB → 20 MB × 0.033" in figures
+    assert "better" not in figures
+    assert "worse" not in figures
+
+
+@pytest.mark.usefixtures("updated")
 def test_every_pair_leads_to_both_of_its_cells(web: TestClient, reads: HandMade) -> None:
     leads = {link for link in page(web, ASKED).links() if link and link.startswith("/cells/")}
     paired = [cell for cell in reads.matrix.cells if cell.variant != "gone-q8"]

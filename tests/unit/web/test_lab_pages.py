@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,7 +12,7 @@ from fastapi.testclient import TestClient
 from orchestrator.contract.attempt import Artifact
 from orchestrator.contract.views import Drain, Reservation, RunCounts
 from orchestrator.contract.vocabulary import DeviceState, FaultCode, JobState, RunState
-from orchestrator.presentation.run_words import FAULT_MEANINGS
+from orchestrator.presentation.fault_words import FAULT_ADVICE, FAULT_MEANINGS
 from orchestrator.services.histories import TimeLeft
 from orchestrator.services.reading import RunQuery
 from tests.unit.cli import samples
@@ -279,7 +280,7 @@ def test_a_fault_is_explained_with_what_the_classifier_saw(web: TestClient) -> N
         "There was not enough memory",
         "It came from the device; another attempt would not help",
         "What the classifier saw: cgroup oom_kill went from 0 to 1",
-        "docs/faults.md#out-of-memory",
+        "What to do: Take a smaller variant",
         "Attempt 2: reported",
         "Attempt 1: lost",
     ):
@@ -287,8 +288,12 @@ def test_a_fault_is_explained_with_what_the_classifier_saw(web: TestClient) -> N
     assert read.text.index("Attempt 2") < read.text.index("Attempt 1"), "the newest first"
 
 
-def test_every_fault_has_a_meaning() -> None:
-    assert set(FAULT_MEANINGS) == set(FaultCode)
+def test_every_fault_has_a_meaning_and_the_docs_advise_the_same() -> None:
+    assert set(FAULT_MEANINGS) == set(FAULT_ADVICE) == set(FaultCode)
+    sections = Path("docs/faults.md").read_text(encoding="utf-8").replace("`", "").split("\n### ")
+    said = {section.split("\n", 1)[0]: " ".join(section.split()) for section in sections}
+    for code, advice in FAULT_ADVICE.items():
+        assert f"*Do:* {advice[0].lower()}{advice[1:]}" in said[code]
 
 
 @pytest.mark.parametrize(

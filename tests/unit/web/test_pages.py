@@ -14,7 +14,7 @@ from orchestrator.contract.views import (
     Drain,
     Reservation,
 )
-from orchestrator.contract.vocabulary import Mark, Purpose, RunState
+from orchestrator.contract.vocabulary import CellVerdict, FaultCode, Mark, Phase, Purpose, RunState
 from orchestrator.presentation.words import plain
 from orchestrator.web.assets import asset_address
 from orchestrator.web.matrix_form import CHOSEN_BY
@@ -175,8 +175,36 @@ def test_an_imported_cell_has_no_runs_here(web: TestClient, reads: HandMade) -> 
     read = page(web, f"/cells/{reads.matrix.cells[0].key}")
     assert "this lab did not measure it" in read.text
     assert "An imported cell has no runs here" in read.text
+    assert "/?origin=imported" in read.links()
     assert not [link for link in read.links() if link and link.startswith(("/runs/", "/devices/"))]
     assert "⇩ imported from field-2026" in page(web, f"/cells/{reads.matrix.cells[0].key}/card").text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "often"),
+    [
+        (CellVerdict.FAILS, "✘ out-of-memory @init", ""),
+        (CellVerdict.FITS, "✔ fits", "Runs that failed did so most often with out-of-memory @init."),
+        (CellVerdict.UNSETTLED, "? unsettled", "Runs that failed did so most often with out-of-memory @init."),
+    ],
+)
+def test_a_cell_says_what_its_fault_means_and_what_to_do(
+    web: TestClient, reads: HandMade, verdict: CellVerdict, outcome: str, often: str
+) -> None:
+    changes = {"verdict": verdict, "fault": FaultCode.OUT_OF_MEMORY, "phase": Phase.INIT, "successes": 4}
+    reads.matrix.shown = matrix_samples.matrix(matrix_samples.cell(**changes))
+    text = page(web, f"/cells/{reads.matrix.cells[0].key}").text
+    assert f"{outcome} 4 of 5" in text
+    assert f"{often} There was not enough memory".strip() in text
+    assert "What to do: Take a smaller variant" in text
+    assert ("@init" in page(web, "/").text) is (verdict is not CellVerdict.FITS)
+
+
+def test_runs_are_listed_with_the_names_of_their_jobs(web: TestClient, reads: HandMade) -> None:
+    assert "job nightly job-1 " in page(web, "/runs/run-1").text
+    assert "nightly job-1 " in page(web, f"/cells/{reads.matrix.cells[0].key}").text
+    read = page(web, "/devices/this-machine")
+    assert "/jobs/job-1" in read.links()
 
 
 def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> None:
@@ -184,9 +212,49 @@ def test_an_empty_matrix_says_what_to_do(web: TestClient, reads: HandMade) -> No
     assert "fitmatrix submit JOB.yaml --wait" in page(web, "/").text
 
 
+def test_a_slot_of_cells_that_no_layout_tells_apart_leads_to_each_of_them(web: TestClient, reads: HandMade) -> None:
+    twice = [matrix_samples.cell(model_bytes=size) for size in (170_000_000, 142_000_000)]
+    reads.matrix.shown = matrix_samples.matrix(*twice, matrix_samples.cell(variant="another"))
+    whole = page(web, "/")
+    assert "The 2 cells of this slot" not in whole.text
+    (slot,) = [link for link in whole.links() if link and link.startswith("/?") and "smollm2-135m-instruct-q8" in link]
+    assert "Σ several cells taken together" in whole.text
+    read = page(web, slot)
+    assert "The 2 cells of this slot" in read.text
+    assert {f"/cells/{cell.key}" for cell in reads.matrix.cells[:2]} | {"#cells"} <= set(read.links())
+    for words in ("smollm2-135m-instruct-q8 wasm, 170 MB ✔ fits", "smollm2-135m-instruct-q8 wasm, 142 MB ✔ fits"):
+        assert words in read.text, words
+
+
+def test_a_compact_matrix_says_what_is_emulated_and_synthetic(web: TestClient) -> None:
+    told = web.get("/?density=compact").text
+    assert '<span class="name">Emulated 512 MB</span><span><em class="mark">⚙ emulated</em>' in told
+    assert '<span class="name">tiny-gemma-int8-bin</span><span><em class="mark">◇ synthetic</em> · ' in told
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"), [("/runs/x", "/jobs"), ("/jobs/x", "/jobs"), ("/devices/x", "/devices"), ("/cells/x", "/")]
+)
+def test_what_is_not_there_leads_to_what_is(web: TestClient, path: str, leads_to: str) -> None:
+    kind = path.split("/")[1].removesuffix("s")
+    read = page(web, path, 404)
+    assert f"There is no {kind} x" in read.text
+    assert leads_to in read.links()[-2:]
+
+
+def test_an_address_that_leads_nowhere_is_told_by_a_page_to_readers_alone(web: TestClient) -> None:
+    for path in ("/nothing/here", "/api/v1/nothing"):
+        told = web.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+        assert told.status_code == 404
+        assert told.headers["content-type"].startswith("text/html") is path.startswith("/nothing")
+    read = Page(web.get("/nothing/<b>", headers={"Accept": "text/html"}).text)
+    assert "There is no page /nothing/<b>" in read.text
+    assert web.get("/nothing").headers["content-type"] == "application/json"
+
+
 def test_empty_lists_say_what_to_do(web: TestClient, reads: HandMade) -> None:
     reads.the_devices, reads.the_jobs = [], []
-    assert "fitmatrix up" in page(web, "/devices").text
+    assert "fitmatrix-agent run --coordinator ADDRESS" in page(web, "/devices").text
     assert "fitmatrix submit JOB.yaml --wait" in page(web, "/jobs").text
 
 
