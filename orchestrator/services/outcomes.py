@@ -106,16 +106,20 @@ def conclude(
     if variant.task is Task.PROBE and judgement.verdict is Verdict.FITS:
         device = with_probe(device, run.browser, report, now)
     tx.devices.put(device)
+    # Asked before the run is written: so its answer does not wait for that.
+    goes_on = tx.runs.is_job_unfinished(run.job_id, besides=run.id)
     if variant.task is Task.PROBE or run.purpose is Purpose.HEALTH:
         tx.runs.update(done)
-    else:
-        _enter_cell(tx, done, variant, device.registration, report, now)
-    finish_job_if_done(tx, run.job_id, now)
+    elif _enter_cell(tx, done, variant, device.registration, report, now):
+        goes_on = True
+    if not goes_on:
+        _finish_job(tx, run.job_id, now)
 
 
 def _enter_cell(
     tx: Transaction, run: Run, variant: Variant, registration: DeviceRegistration, report: AttemptReport, now: datetime
-) -> None:
+) -> bool:
+    """Whether the cell needs another run, which is queued then."""
     used = report.browser or find_browser(registration, run.browser)
     browser = used.label if used else run.browser
     key = cell_key(run, registration, browser)
@@ -126,18 +130,18 @@ def _enter_cell(
     since = regressed_from(record.cell, before.verdict, lambda: tx.cells.of(variant.id, registration.id))
     if since is not None:
         tx.cells.note_regression(record, since)
-    _repeat_until_settled(tx, run, record, now)
+    return _repeat_until_settled(tx, run, record, now)
 
 
-def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: datetime) -> None:
+def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: datetime) -> bool:
     spec = tx.jobs.spec(run.job_id)
     if spec.repeats != "auto":
-        return
+        return False
     cell = record.cell
     settled = sequential_test(cell.successes, cell.runs - cell.successes) is not Settlement.OPEN
     done = run.repeat + 1  # each of them was made by the end of the one before
     if settled or done >= MAX_AUTO_RUNS:
-        return
+        return False
     gives_up_at = expires_at(spec, now)
     expired = gives_up_at is not None and gives_up_at <= now
     again = Run(
@@ -159,12 +163,16 @@ def _repeat_until_settled(tx: Transaction, run: Run, record: CellRecord, now: da
         expires_at=gives_up_at,
     )
     tx.runs.add([again])
+    return not expired
 
 
 def finish_job_if_done(tx: Transaction, job_id: str, now: datetime) -> None:
     """Ends a job none of whose runs has anything left to do."""
-    if tx.runs.is_job_unfinished(job_id):
-        return
+    if not tx.runs.is_job_unfinished(job_id):
+        _finish_job(tx, job_id, now)
+
+
+def _finish_job(tx: Transaction, job_id: str, now: datetime) -> None:
     job = tx.jobs.get(job_id)
     if job is not None and job.state is JobState.ACTIVE:
         tx.jobs.update(replace(job, state=JobState.FINISHED, finished_at=now))

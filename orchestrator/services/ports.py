@@ -113,7 +113,9 @@ class Runs(Protocol):
         """Where the run's job has runs of the same variant and backend, this one included, that are not given up."""
         ...
 
-    def is_job_unfinished(self, job_id: str) -> bool: ...
+    def is_job_unfinished(self, job_id: str, *, besides: str = "") -> bool:
+        """Whether any of its runs, besides this one, has something left to do."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -105,10 +105,9 @@ class PatientConnection(psycopg.Connection[Any]):
                 self._pass_on()
 
     def take_back(self, savepoint: str) -> None:
-        kept, self._kept = self._kept, []
-        if not any(one.text == f"SAVEPOINT {savepoint}" for one in kept):  # else nothing was done since
-            self.tell(f"ROLLBACK TO SAVEPOINT {savepoint}", (), None)
-            self.send()
+        self._kept.clear()
+        self.tell(f"ROLLBACK TO SAVEPOINT {savepoint}", (), None)
+        self.send()
 
     def commit(self) -> None:
         self.send()

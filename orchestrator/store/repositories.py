@@ -67,7 +67,11 @@ _SPEC: Final = select(JOBS.c.spec).where(JOBS.c.id == bindparam("of"))
 _RUN: Final = Statement(select(RUNS).where(RUNS.c.id == bindparam("of")))
 _CHANGED_RUN: Final = Statement(update(RUNS).where(RUNS.c.id == bindparam("of")))
 _JOB_UNFINISHED: Final = Statement(
-    select(exists().where(RUNS.c.job_id == bindparam("of"), RUNS.c.state.in_(_UNFINISHED)).label("is_unfinished"))
+    select(
+        exists()
+        .where(RUNS.c.job_id == bindparam("of"), RUNS.c.state.in_(_UNFINISHED), RUNS.c.id != bindparam("besides"))
+        .label("is_unfinished")
+    )
 )
 _SAME_ATTEMPT: Final = (ATTEMPTS.c.run_id == bindparam("of"), ATTEMPTS.c.number == bindparam("of_number"))
 _ATTEMPT: Final = Statement(select(ATTEMPTS).where(*_SAME_ATTEMPT))
@@ -255,8 +259,8 @@ class RunRepository:
         )
         return {(device, browser) for device, browser in self._session.execute(query)}
 
-    def is_job_unfinished(self, job_id: str) -> bool:
-        return bool(self._driver.row(_JOB_UNFINISHED, {"of": job_id}).is_unfinished)
+    def is_job_unfinished(self, job_id: str, *, besides: str = "") -> bool:
+        return bool(self._driver.row(_JOB_UNFINISHED, {"of": job_id, "besides": besides}).is_unfinished)
 
 
 class AttemptRepository:

@@ -121,8 +121,6 @@ class Writing:
             is_first = not shared.writers
             shared.writers += 1
             try:
-                if not is_first:
-                    shared.driver.begin(_BEFORE)
                 # Its end has no effect on the connection's transaction.
                 with Session(shared.connection, join_transaction_mode="rollback_only") as session:
                     yield session, shared.driver, trail
@@ -130,6 +128,8 @@ class Writing:
                 goes_on = self._turn.is_wanted and shared.may_go_on
                 if not is_first:
                     shared.driver.release(_BEFORE)
+                if goes_on:
+                    shared.driver.begin(_BEFORE)  # for whoever is next
                 if goes_on or not is_first:
                     shared.driver.send()  # what is wrong with it is nobody else's
                 shared.trail.add(trail)

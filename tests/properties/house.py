@@ -24,6 +24,7 @@ from orchestrator.services.ports import QuarantinedBy
 from orchestrator.services.submission import Submission
 from orchestrator.store.columns import Base
 from orchestrator.store.database import Database
+from orchestrator.store.driver import Driver
 from orchestrator.store.mapping import to_lease, to_run
 from orchestrator.store.rows import AttemptRow, CellRow, JobRow, LeaseRow, RunRow
 from tests.unit.domain.builders import NOW, variant
@@ -43,6 +44,7 @@ class MemoryDatabase(Database):
 
     def clear(self) -> None:
         with self._engine.begin() as connection:
+            self._lock(Driver(connection))
             for table in reversed(Base.metadata.sorted_tables):
                 connection.execute(table.delete())
 
