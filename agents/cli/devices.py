@@ -38,6 +38,8 @@ _COLOURS: Final = {
     Condition.QUARANTINED: "magenta",
 }
 _GIB: Final = 2**30
+_ROOMY: Final = 100
+"""Characters in a line, from which on every column has room."""
 
 
 @app.command(
@@ -62,19 +64,19 @@ def show_devices(
         running = _running_agent(settings)
         if running is not None:
             if not watch:
-                console.print(_of_agent(running.read()))
+                console.print(_of_agent(running.read(), console.width))
                 return
-            _watch(console, lambda: _of_agent(running.read()))
+            _watch(console, lambda: _of_agent(running.read(), console.width))
             return
         notices: list[str] = []
         with looked_at(settings, notices) as fleet:
             opened: dict[str, Device] = {}
             if not watch:
-                console.print(_of_host(fleet, opened))
+                console.print(_of_host(fleet, opened, console.width))
             for notice in notices:
                 console.print(f"note: {notice}", style="yellow", highlight=False, markup=False)
             if watch:
-                _watch(console, lambda: _of_host(fleet, opened))
+                _watch(console, lambda: _of_host(fleet, opened, console.width))
 
 
 def _running_agent(settings: AgentSettings) -> StatusFile | None:
@@ -99,31 +101,28 @@ def _watch(console: Console, draw: Callable[[], RenderableType]) -> None:
             return
 
 
-def _of_agent(status: HostStatus | None) -> RenderableType:
+def _of_agent(status: HostStatus | None, width: int) -> RenderableType:
     if status is None:
         return Text("The running agent has said nothing of its devices yet.")
-    table = _new_table("now", [device.registration for device in status.devices])
-    for device in status.devices:
-        _add(table, device)
-    rows: list[RenderableType] = [table]
+    rows: list[RenderableType] = [_table("now", status.devices, width)]
     rows += [Text(f"phone {one.serial} ({one.state}): {one.explanation}", "yellow") for one in status.strangers]
     reached = "answers" if status.reached else "does not answer"
     rows.append(Text(f"The coordinator at {status.coordinator} {reached}.", "dim"))
     return Group(*rows)
 
 
-def _of_host(fleet: HostFleet, opened: dict[str, Device]) -> RenderableType:
+def _of_host(fleet: HostFleet, opened: dict[str, Device], width: int) -> RenderableType:
     roll = fleet.roll()
-    table = _new_table("limits and flags", [member.registration for member in roll.members])
-    for member in roll.members:
-        view = DeviceView(
+    views = [
+        DeviceView(
             registration=member.registration,
             serial=member.phone.serial if member.phone else None,
             status=_asked(fleet, member, opened),
             doing=_limits(member.registration),
         )
-        _add(table, view)
-    rows: list[RenderableType] = [table]
+        for member in roll.members
+    ]
+    rows: list[RenderableType] = [_table("limits and flags", views, width)]
     rows += [Text(f"phone {one.serial} ({one.state}): {one.explanation}", "yellow") for one in roll.strangers]
     return Group(*rows)
 
@@ -144,28 +143,34 @@ def _asked(fleet: HostFleet, member: Member, opened: dict[str, Device]) -> Devic
     return DeviceStatus(id=device_id, condition=condition, reason=reason or "", health=health)
 
 
-def _new_table(last: str, devices: Sequence[DeviceRegistration]) -> Table:
+def _table(last: str, views: Sequence[DeviceView], width: int) -> Table:
+    """With a column for each thing where there is room."""
+    is_narrow = width < _ROOMY
     table = Table(box=None, pad_edge=False, header_style="bold")
     # Ids are copied into other commands: they are not broken.
-    table.add_column("device", overflow="fold", min_width=max((len(device.id) for device in devices), default=0))
-    for column in ("is", "browsers", "health", last):
+    whole_id = max((len(view.registration.id) for view in views), default=0)
+    table.add_column("device", overflow="fold", width=whole_id if is_narrow else None, min_width=whole_id)
+    for column in ("is", "what it has") if is_narrow else ("is", "browsers", "health", last):
         table.add_column(column, overflow="fold")
+    for view in views:
+        cells = _cells(view)
+        table.add_row(*cells[:2], *([Text("\n").join(cells[2:])] if is_narrow else cells[2:]))
     return table
 
 
-def _add(table: Table, view: DeviceView) -> None:
+def _cells(view: DeviceView) -> list[Text]:
     device, status = view.registration, view.status
     condition = Text(str(status.condition), _COLOURS[status.condition])
     if status.reason:
         condition.append(f"\n{status.reason}", "default")
     serial = f"\nserial {view.serial}" if view.serial else ""
-    table.add_row(
+    return [
         Text(f"{device.name} ({device.kind})\n{device.id}{serial}\n{device.model}; {device.device_class}"),
         condition,
         Text("\n".join(f"{browser.id} {browser.version}" for browser in device.facts.browsers) or "none"),
         Text(_words(status.health)),
         Text(view.doing or "idle"),
-    )
+    ]
 
 
 def _words(health: DeviceHealth | None) -> str:
