@@ -125,6 +125,8 @@ def test_a_wrong_selector_is_refused_in_the_words_of_the_page(page: str, reader:
     (shown_there,) = (block.text for block in shell_blocks(page) if block.text.startswith(f"$ {REFUSED}"))
     words = " ".join(shown_there.partition("\n")[2].split())
     selector = words.partition("value: ")[2].partition(" allowed:")[0]
-    (reader.directory / "job.yaml").write_text(f"name: x\nvariants: [{FORCED}]\ndevices: '{selector}'\n")
+    (reader.directory / "job.yaml").write_text(
+        f"name: x\nvariants: [{FORCED}]\ndevices: '{selector}'\nbackends: [wasm]\n"
+    )
     answer = reader.types(REFUSED)
     assert (answer.code, answer.words.startswith(words.removesuffix("…"))) == (2, True), answer.words

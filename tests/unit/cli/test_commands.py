@@ -156,7 +156,7 @@ def test_a_dry_run_shows_what_would_be_and_creates_nothing(coordinator: FakeCoor
     assert [(method, path) for method, path, *_ in coordinator.requests] == [("POST", "/api/v1/jobs/preview")]
     said = " ".join(result.stdout.split())
     assert "4 would be queued, in 5 cells" in said
-    assert "1 cells are answered by earlier results" in said
+    assert "1 cell is answered by earlier results" in said
     assert "about 4 min 50 s together" in said
     assert "about 4 min 10 s if every device is free" in said
     assert "x on wasm: no" in said

@@ -167,3 +167,23 @@ def test_what_a_sentence_mentions_is_there(command: Command) -> None:
         elif hasattr(found, "commands"):
             assert word in found.commands, command
             found = found.commands[word]
+
+
+NO_COMMANDS: Final = {"again", "agent", "broker", "is", "keeps", "needs"}
+"""What follows the name in sentences that name no command."""
+SOURCES = [
+    path
+    for folder in ("orchestrator", "agents", "deploy")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".sh", ".html", ".yml", ".yaml", ".service", ".example")
+    and "node_modules" not in path.parts
+]
+
+
+def test_every_command_that_our_programs_name_is_there() -> None:
+    unknown = []
+    for path in SOURCES:
+        for program, word in re.findall(r"\b(fitmatrix(?:-agent)?) ([a-z][a-z-]*)\b", path.read_text(encoding="utf-8")):
+            if word not in OURS[program].commands and word not in NO_COMMANDS:
+                unknown.append(f"{path.relative_to(ROOT)}: {program} {word}")
+    assert unknown == []
