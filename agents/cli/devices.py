@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -38,8 +39,8 @@ _COLOURS: Final = {
     Condition.QUARANTINED: "magenta",
 }
 _GIB: Final = 2**30
-_ROOMY: Final = 100
-"""Characters in a line, from which on every column has room."""
+_WHY_WIDTH: Final = 40
+"""Most characters in a line of a device's reason where everything else has a column of its own."""
 
 
 @app.command(
@@ -145,16 +146,23 @@ def _asked(fleet: HostFleet, member: Member, opened: dict[str, Device]) -> Devic
 
 def _table(last: str, views: Sequence[DeviceView], width: int) -> Table:
     """With a column for each thing where there is room."""
-    is_narrow = width < _ROOMY
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    wide = _new_table("is", "browsers", "health", last)
+    narrow = _new_table("is", "what it has")
     # Ids are copied into other commands: they are not broken.
-    whole_id = max((len(view.registration.id) for view in views), default=0)
-    table.add_column("device", overflow="fold", width=whole_id if is_narrow else None, min_width=whole_id)
-    for column in ("is", "what it has") if is_narrow else ("is", "browsers", "health", last):
-        table.add_column(column, overflow="fold")
+    narrow.columns[0].width = max(30, *(len(view.registration.id) for view in views))
+    wide.columns[1].max_width = _WHY_WIDTH
     for view in views:
-        cells = _cells(view)
-        table.add_row(*cells[:2], *([Text("\n").join(cells[2:])] if is_narrow else cells[2:]))
+        device, condition, *rest = _cells(view)
+        wide.add_row(device, condition, *rest)
+        narrow.add_row(device, condition, Text("\n").join(rest))
+    console = Console(width=10_000)
+    return wide if Measurement.get(console, console.options, wide).maximum <= width else narrow
+
+
+def _new_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("device", *columns):
+        table.add_column(column, overflow="fold")
     return table
 
 

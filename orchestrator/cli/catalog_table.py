@@ -10,7 +10,7 @@ from rich.text import Text
 
 from orchestrator.cli.fitting import Fitting
 from orchestrator.contract.catalog import Distillation, LowRankAdapter, ParameterSharing, Pruning, Technique, Variant
-from orchestrator.contract.quantities import byte_count, parameter_count
+from orchestrator.contract.quantities import byte_count, parameter_count, percent
 from orchestrator.contract.vocabulary import Weights
 from orchestrator.presentation.words import SYNTHETIC, plain
 
@@ -87,7 +87,7 @@ def shrinking(technique: Technique) -> str:
         case LowRankAdapter(rank=rank):
             return f"LoRA, rank {rank}"
         case Pruning(removed=removed, original=original):
-            return f"{removed:.0%} pruned from {plain(original)}"
+            return f"{percent(removed)} pruned from {plain(original)}"
         case Distillation(teacher=teacher):
             return f"distilled from {plain(teacher)}"
         case ParameterSharing(shared=shared):

@@ -14,7 +14,7 @@ from orchestrator.contract.vocabulary import RunState
 from tests.integration.coordinator.lab import FORCED, RunningCoordinator, Submitter
 from tests.integration.docs.played import DESK, PHONE, PlayedLab, answering, played_lab
 from tests.integration.docs.reader import ROOT, Reader, lines_of, shell_blocks
-from tests.integration.docs.typed import PLAYED
+from tests.integration.docs.typed import MENTIONED, PLAYED
 from tests.unit.docs.shell_blocks import blocks
 from tests.unit.domain.builders import device
 
@@ -117,6 +117,14 @@ def test_a_page_can_be_typed_line_by_line(
             continue
         with queued(coordinator, reader) if line.startswith("fitmatrix cancel") else nullcontext():
             reader.does(line, known[line])
+
+
+@pytest.mark.parametrize("page", ["README.md"])
+def test_what_sentences_mention_can_be_typed(page: str, reader: Reader, lab: PlayedLab) -> None:
+    with Client(lab.coordinator.url) as client:
+        reader.meant["JOB"] = client.jobs()[-1].id
+    for line, said in MENTIONED.items():
+        reader.does(line, reader.typed(said))
 
 
 @pytest.mark.parametrize("page", ["docs/jobs.md"])

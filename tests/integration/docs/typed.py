@@ -133,6 +133,18 @@ PLAYED: Final[Mapping[str, Said]] = {
 }
 """In a lab with a played desktop and phone, which have measured with two versions of their browsers."""
 
+MENTIONED: Final[Said] = {
+    "fitmatrix agents list": r"agent host version last seen devices .*lab-pixel",
+    "fitmatrix audit": r"when who what of detail .*job\.submit j-\w+ name nightly",
+    "fitmatrix devices show DEVICE": _DEVICE,
+    "fitmatrix job JOB --wait --gate ci/gate.yaml --junit again.xml": r"Gate ci/gate\.yaml",
+    "fitmatrix jobs --all": r"nightly finished",
+    "fitmatrix runs --device DEVICE": r"✔ fits .*this machine, chromium",
+    "fitmatrix tokens create prometheus --role reader": r"prometheus, role reader, until .* fm_\S+$",
+    "fitmatrix why RUN": r"^RUN waits for nothing: it is finished",
+}
+"""What sentences mention and no page shows as a line, typed in the same lab, with what stands for its placeholders."""
+
 MACHINE: Final[Mapping[str, Said]] = {
     "README.md": {
         "fitmatrix-agent doctor": r"ok disk .* free below .*ok \S+\.this-machine \w+ [\d.]+ with its chromedriver",

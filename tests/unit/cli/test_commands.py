@@ -404,7 +404,7 @@ def test_models_say_what_they_are_made_of(coordinator: FakeCoordinator) -> None:
     text = " ".join(fitmatrix("models", "list", server=coordinator.url).stdout.split())
     built, unbuilt = text.split("tiny.unbuilt")
     assert built.count("134 M parameters") + built.count("135 M parameters") == 1
-    for words in ("✔ 137 MB", "85% pruned from Big 8B", "published 140 MB"):
+    for words in ("✔ 137 MB", "85 % pruned from Big 8B", "published 140 MB"):
         assert words in built, words
     assert "to accept" not in built
     for words in ("not built", "distilled from Big 70B", "Some Terms (to accept)"):

@@ -9,7 +9,7 @@ import typer.main
 
 from agents.cli.main import app as agent_app
 from orchestrator.cli.main import app
-from tests.integration.docs.typed import TYPED
+from tests.integration.docs.typed import MENTIONED, TYPED
 from tests.unit.docs.shell_blocks import SHELLS, Block, Command, blocks, commands, lines, outside_of_blocks
 
 ROOT = Path(__file__).parents[3]
@@ -167,6 +167,32 @@ def test_what_a_sentence_mentions_is_there(command: Command) -> None:
         elif hasattr(found, "commands"):
             assert word in found.commands, command
             found = found.commands[word]
+
+
+NOT_TYPED: Final = {
+    "fitmatrix up": "tests/integration/docs/test_this_machine.py runs it as `make up` does",
+    "fitmatrix-agent install-appium": "downloads Appium; `make test` does so before phones are simulated",
+    "fitmatrix-agent": "`--help` alone",
+}
+
+
+def called(words: tuple[str, ...]) -> str:
+    """The program with its command, without what the command is given."""
+    found: Any = OURS[words[0].rpartition("/")[2]]
+    path = [words[0].rpartition("/")[2]]
+    for word in words[1:]:
+        if word.startswith("-") or not hasattr(found, "commands"):
+            break
+        found = found.commands[word]
+        path.append(word)
+    return " ".join(path)
+
+
+def test_every_command_that_a_sentence_mentions_is_typed_somewhere() -> None:
+    typed = [line for lab in TYPED for said in lab.values() for line in said]
+    ran = [command for line in [*typed, *MENTIONED] for command in commands(Block("", "sh", line))]
+    known = {called(command.words) for command in ran if command.program in OURS}
+    assert {called(command.words) for command in mentioned()} - known == NOT_TYPED.keys()
 
 
 NO_COMMANDS: Final = {"again", "agent", "broker", "is", "keeps", "needs"}
