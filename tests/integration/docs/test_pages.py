@@ -121,8 +121,8 @@ def test_a_page_can_be_typed_line_by_line(
 
 @pytest.mark.parametrize("page", ["README.md"])
 def test_what_sentences_mention_can_be_typed(page: str, reader: Reader, lab: PlayedLab) -> None:
-    with Client(lab.coordinator.url) as client:
-        reader.meant["JOB"] = client.jobs()[-1].id
+    with closing(Submitter(lab.coordinator, f'id == "{DESK}"')) as qa:
+        reader.meant["JOB"] = qa.submit(variants=[FORCED])
     for line, said in MENTIONED.items():
         reader.does(line, reader.typed(said))
 

@@ -137,7 +137,7 @@ MENTIONED: Final[Said] = {
     "fitmatrix agents list": r"agent host version last seen devices .*lab-pixel",
     "fitmatrix audit": r"when who what of detail .*job\.submit j-\w+ name nightly",
     "fitmatrix devices show DEVICE": _DEVICE,
-    "fitmatrix job JOB --wait --gate ci/gate.yaml --junit again.xml": r"Gate ci/gate\.yaml",
+    "fitmatrix job JOB --wait --gate ci/gate.yaml --junit again.xml": r"Gate ci/gate\.yaml holds\.",
     "fitmatrix jobs --all": r"nightly finished",
     "fitmatrix runs --device DEVICE": r"✔ fits .*this machine, chromium",
     "fitmatrix tokens create prometheus --role reader": r"prometheus, role reader, until .* fm_\S+$",
