@@ -39,6 +39,7 @@ _COLOURS: Final = {
     Condition.QUARANTINED: "magenta",
 }
 _GIB: Final = 2**30
+_NOTHING: Final = "none"
 _WHY_WIDTH: Final = 40
 """Most characters in a line of a device's reason where everything else has a column of its own."""
 
@@ -154,7 +155,7 @@ def _table(last: str, views: Sequence[DeviceView], width: int) -> Table:
     for view in views:
         device, condition, *rest = _cells(view)
         wide.add_row(device, condition, *rest)
-        narrow.add_row(device, condition, Text("\n").join(rest))
+        narrow.add_row(device, condition, Text("\n").join(part for part in rest if part.plain != _NOTHING))
     console = Console(width=10_000)
     return wide if Measurement.get(console, console.options, wide).maximum <= width else narrow
 
@@ -175,7 +176,7 @@ def _cells(view: DeviceView) -> list[Text]:
     return [
         Text(f"{device.name} ({device.kind})\n{device.id}{serial}\n{device.model}; {device.device_class}"),
         condition,
-        Text("\n".join(f"{browser.id} {browser.version}" for browser in device.facts.browsers) or "none"),
+        Text("\n".join(f"{browser.id} {browser.version}" for browser in device.facts.browsers) or "no browser"),
         Text(_words(status.health)),
         Text(view.doing or "idle"),
     ]
@@ -203,7 +204,7 @@ def _limits(device: DeviceRegistration) -> str:
     emulation = device.facts.emulation
     limits = list(device.facts.chrome_flags)
     if emulation is not None:
-        limits += [f"{emulation.memory_bytes / 2**20:.0f} MiB"] if emulation.memory_bytes else []
+        limits += [f"{emulation.memory_bytes / 2**20:.0f} MiB of memory"] if emulation.memory_bytes else []
         limits += [f"{emulation.cpu_quota:g} CPU"] if emulation.cpu_quota else []
         limits += [] if emulation.webgpu else ["no WebGPU"]
-    return "\n".join(limits) or "none"
+    return "\n".join(limits) or _NOTHING
