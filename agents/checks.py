@@ -243,7 +243,7 @@ def _coordinator(url: str, ca: Path | None) -> Iterator[Finding]:
             check="coordinator",
             grade=Grade.FAIL,
             text=f"{url} cannot be reached: {said}",
-            mend="check the address, and on that machine: fitmatrix serve",
+            mend="check the address, and on that machine: fitmatrix coordinator",
         )
         return
     took = time.monotonic() - began
@@ -252,7 +252,7 @@ def _coordinator(url: str, ca: Path | None) -> Iterator[Finding]:
             check="coordinator",
             grade=Grade.FAIL,
             text=f"{url} answers, but not as a coordinator that is ready: {answer.status_code} {answer.text[:200]}",
-            mend="check the address, and on that machine the log of: fitmatrix serve",
+            mend="check the address, and on that machine the log of: fitmatrix coordinator",
         )
         return
     yield Finding(check="coordinator", grade=Grade.OK, text=f"{url} answers in {took * 1000:.0f} ms")

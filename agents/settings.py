@@ -19,7 +19,7 @@ class AgentSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     coordinator: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", strip_whitespace=True)]
-    """Where the coordinator answers, such as `http://lab:8000`."""
+    """Where the coordinator answers, such as `http://lab:8600`."""
     data: Path = Field(default_factory=lambda: platformdirs.user_data_path("fitmatrix") / "agent")
     """Identity, model cache and unsent reports of this host."""
     devices: Path | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -38,6 +39,9 @@ _COLOURS: Final = {
     Condition.QUARANTINED: "magenta",
 }
 _GIB: Final = 2**30
+_NOTHING: Final = "none"
+_WHY_WIDTH: Final = 40
+"""Most characters in a line of a device's reason where everything else has a column of its own."""
 
 
 @app.command(
@@ -62,19 +66,19 @@ def show_devices(
         running = _running_agent(settings)
         if running is not None:
             if not watch:
-                console.print(_of_agent(running.read()))
+                console.print(_of_agent(running.read(), console.width))
                 return
-            _watch(console, lambda: _of_agent(running.read()))
+            _watch(console, lambda: _of_agent(running.read(), console.width))
             return
         notices: list[str] = []
         with looked_at(settings, notices) as fleet:
             opened: dict[str, Device] = {}
             if not watch:
-                console.print(_of_host(fleet, opened))
+                console.print(_of_host(fleet, opened, console.width))
             for notice in notices:
                 console.print(f"note: {notice}", style="yellow", highlight=False, markup=False)
             if watch:
-                _watch(console, lambda: _of_host(fleet, opened))
+                _watch(console, lambda: _of_host(fleet, opened, console.width))
 
 
 def _running_agent(settings: AgentSettings) -> StatusFile | None:
@@ -99,31 +103,28 @@ def _watch(console: Console, draw: Callable[[], RenderableType]) -> None:
             return
 
 
-def _of_agent(status: HostStatus | None) -> RenderableType:
+def _of_agent(status: HostStatus | None, width: int) -> RenderableType:
     if status is None:
         return Text("The running agent has said nothing of its devices yet.")
-    table = _new_table("now", [device.registration for device in status.devices])
-    for device in status.devices:
-        _add(table, device)
-    rows: list[RenderableType] = [table]
+    rows: list[RenderableType] = [_table("now", status.devices, width)]
     rows += [Text(f"phone {one.serial} ({one.state}): {one.explanation}", "yellow") for one in status.strangers]
     reached = "answers" if status.reached else "does not answer"
     rows.append(Text(f"The coordinator at {status.coordinator} {reached}.", "dim"))
     return Group(*rows)
 
 
-def _of_host(fleet: HostFleet, opened: dict[str, Device]) -> RenderableType:
+def _of_host(fleet: HostFleet, opened: dict[str, Device], width: int) -> RenderableType:
     roll = fleet.roll()
-    table = _new_table("limits and flags", [member.registration for member in roll.members])
-    for member in roll.members:
-        view = DeviceView(
+    views = [
+        DeviceView(
             registration=member.registration,
             serial=member.phone.serial if member.phone else None,
             status=_asked(fleet, member, opened),
             doing=_limits(member.registration),
         )
-        _add(table, view)
-    rows: list[RenderableType] = [table]
+        for member in roll.members
+    ]
+    rows: list[RenderableType] = [_table("limits and flags", views, width)]
     rows += [Text(f"phone {one.serial} ({one.state}): {one.explanation}", "yellow") for one in roll.strangers]
     return Group(*rows)
 
@@ -144,28 +145,41 @@ def _asked(fleet: HostFleet, member: Member, opened: dict[str, Device]) -> Devic
     return DeviceStatus(id=device_id, condition=condition, reason=reason or "", health=health)
 
 
-def _new_table(last: str, devices: Sequence[DeviceRegistration]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def _table(last: str, views: Sequence[DeviceView], width: int) -> Table:
+    """With a column for each thing where there is room."""
+    wide = _new_table("is", "browsers", "health", last)
+    narrow = _new_table("is", "what it has")
     # Ids are copied into other commands: they are not broken.
-    table.add_column("device", overflow="fold", min_width=max((len(device.id) for device in devices), default=0))
-    for column in ("is", "browsers", "health", last):
+    narrow.columns[0].width = max(30, *(len(view.registration.id) for view in views))
+    wide.columns[1].max_width = _WHY_WIDTH
+    for view in views:
+        device, condition, *rest = _cells(view)
+        wide.add_row(device, condition, *rest)
+        narrow.add_row(device, condition, Text("\n").join(part for part in rest if part.plain != _NOTHING))
+    console = Console(width=10_000)
+    return wide if Measurement.get(console, console.options, wide).maximum <= width else narrow
+
+
+def _new_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("device", *columns):
         table.add_column(column, overflow="fold")
     return table
 
 
-def _add(table: Table, view: DeviceView) -> None:
+def _cells(view: DeviceView) -> list[Text]:
     device, status = view.registration, view.status
     condition = Text(str(status.condition), _COLOURS[status.condition])
     if status.reason:
         condition.append(f"\n{status.reason}", "default")
     serial = f"\nserial {view.serial}" if view.serial else ""
-    table.add_row(
+    return [
         Text(f"{device.name} ({device.kind})\n{device.id}{serial}\n{device.model}; {device.device_class}"),
         condition,
-        Text("\n".join(f"{browser.id} {browser.version}" for browser in device.facts.browsers) or "none"),
+        Text("\n".join(f"{browser.id} {browser.version}" for browser in device.facts.browsers) or "no browser"),
         Text(_words(status.health)),
         Text(view.doing or "idle"),
-    )
+    ]
 
 
 def _words(health: DeviceHealth | None) -> str:
@@ -190,7 +204,7 @@ def _limits(device: DeviceRegistration) -> str:
     emulation = device.facts.emulation
     limits = list(device.facts.chrome_flags)
     if emulation is not None:
-        limits += [f"{emulation.memory_bytes / 2**20:.0f} MiB"] if emulation.memory_bytes else []
+        limits += [f"{emulation.memory_bytes / 2**20:.0f} MiB of memory"] if emulation.memory_bytes else []
         limits += [f"{emulation.cpu_quota:g} CPU"] if emulation.cpu_quota else []
         limits += [] if emulation.webgpu else ["no WebGPU"]
-    return "\n".join(limits) or "none"
+    return "\n".join(limits) or _NOTHING

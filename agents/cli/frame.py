@@ -72,6 +72,9 @@ def read_settings(**given: Any) -> AgentSettings:
         first = error.errors()[0]
         option = f"--{first['loc'][0]}".replace("_", "-")
         problem = "is missing" if first["type"] == "missing" else f"{first['input']!r}: {first['msg']}"
+        if option == "--coordinator":
+            missing_or_wrong = "is missing" if first["type"] == "missing" else f"{first['input']!r} is no address"
+            problem = f"{missing_or_wrong}: give one such as http://lab:8600"
         raise typer.BadParameter(f"{option} {problem}") from error
     paths = {name: getattr(settings, name) for name in ("data", "devices", "chrome", "appium", "ca")}
     return settings.model_copy(update={name: path and path.expanduser().absolute() for name, path in paths.items()})
@@ -90,8 +93,12 @@ def friendly_errors() -> Iterator[None]:
     except CoordinatorRefusedError as error:
         typer.echo(f"fitmatrix-agent: the coordinator refused this agent: {error}", err=True)
         raise typer.Exit(ExitCode.REFUSED) from error
-    except (AgentError, OSError) as error:
+    except AgentError as error:
         typer.echo(f"fitmatrix-agent: {error}", err=True)
+        raise typer.Exit(ExitCode.ENVIRONMENT) from error
+    except OSError as error:
+        said = f"{error.filename} cannot be used: {error.strerror}" if error.filename else str(error)
+        typer.echo(f"fitmatrix-agent: {said}", err=True)
         raise typer.Exit(ExitCode.ENVIRONMENT) from error
 
 

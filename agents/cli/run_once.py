@@ -42,13 +42,13 @@ from orchestrator.contract.attempt import AttemptReport, AttemptSpec
 from orchestrator.contract.catalog import Variant
 from orchestrator.contract.job import Timeouts, Workloads
 from orchestrator.contract.page import PageSpec
+from orchestrator.contract.quantities import byte_count
 from orchestrator.contract.vocabulary import Backend
 
 PAGES: Final = Path(orchestrator.__file__).parent.parent / "webpayloads" / "dist"
 """The pages of this very installation."""
 _MEDIA_TYPES: Final = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 _LOOK_SECONDS: Final = 0.1
-_MIB: Final = 2**20
 
 
 @app.command(
@@ -219,9 +219,9 @@ def told(report: AttemptReport) -> list[str]:
         latencies = [one.latency_ms for one in page.inference_samples]
         lines += [_seconds("one pass", latencies)] if latencies else []
     if report.memory is not None:
-        lines.append(f"memory {report.memory.above_baseline_bytes / _MIB:.0f} MiB above the idle browser")
+        lines.append(f"memory {byte_count(report.memory.above_baseline_bytes)} above the idle browser")
     if report.download is not None:
-        lines.append(f"downloaded {report.download.page_server_bytes / _MIB:.1f} MiB")
+        lines.append(f"downloaded {byte_count(report.download.page_server_bytes)}")
     fault = report.fault
     if fault is None:
         lines.insert(0, "it ran")

@@ -1,7 +1,10 @@
 """Lists of tokens, agents and changes, for the terminal."""
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Final
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -9,6 +12,8 @@ from rich.text import Text
 from orchestrator.cli.listings import listing, moment
 from orchestrator.contract.users import AgentView, AuditEntry, TokenView
 from orchestrator.presentation.words import plain
+
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:")
 
 
 def tokens_table(tokens: Sequence[TokenView]) -> RenderableType:
@@ -44,12 +49,20 @@ def agents_table(agents: Sequence[AgentView]) -> RenderableType:
     return table
 
 
+def _said(value: object) -> str:
+    """A moment as everywhere else; anything else as it was noted."""
+    if isinstance(value, str) and _MOMENT.match(value):
+        with suppress(ValueError):
+            return moment(datetime.fromisoformat(value))
+    return str(value)
+
+
 def audit_table(entries: Sequence[AuditEntry]) -> RenderableType:
     if not entries:
         return Text("Nobody has changed anything yet.")
     table = listing(["when", "who", "what", "of", "detail"])
     for entry in entries:
-        detail = ", ".join(f"{name} {value}" for name, value in entry.detail.items() if value is not None)
+        detail = ", ".join(f"{name} {_said(value)}" for name, value in entry.detail.items() if value is not None)
         row = (entry.actor, entry.action, entry.subject, detail)
         table.add_row(Text(moment(entry.at)), *(Text(plain(value)) for value in row))
     return table

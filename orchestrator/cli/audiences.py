@@ -49,6 +49,8 @@ def put(
     """Upload the mix of your visitors' devices, in the place of the audience of this name."""
     from orchestrator.cli.connection import connected
     from orchestrator.contract.audience import MOST_AUDIENCE_BYTES
+    from orchestrator.contract.quantities import percent
+    from orchestrator.presentation.words import counted
 
     try:
         content = file.read_bytes()
@@ -62,9 +64,9 @@ def put(
     if answer_format is AnswerFormat.JSON:
         print_json(made)
     else:
-        kinds = f"{len(made.segments)} kinds of device"
+        kinds = f"{counted(len(made.segments), 'kind')} of device"
         typer.echo(
-            f"{made.name}: {kinds}, {made.named_share:.0%} of the visitors\nSee: fitmatrix audiences show {name}"
+            f"{made.name}: {kinds}, {percent(made.named_share)} of the visitors\nSee: fitmatrix audiences show {name}"
         )
 
 
@@ -105,19 +107,21 @@ def remove(name: Name, server: Server = DEFAULT_SERVER) -> None:
 
     with connected(server) as client:
         client.remove_audience(name)
+    typer.echo(f"{name} is removed")
 
 
 def _table(audiences: "Sequence[AudienceView]") -> "RenderableType":
     from rich.text import Text
 
     from orchestrator.cli.listings import listing, moment
+    from orchestrator.contract.quantities import percent
     from orchestrator.presentation.words import plain
 
     if not audiences:
         return Text("No audiences yet. Upload one: fitmatrix audiences put NAME FILE.csv")
     table = listing(["audience", "kinds of device", "visitors", "by", "since"])
     for one in audiences:
-        share = f"{one.named_share:.0%}"
+        share = percent(one.named_share)
         table.add_row(
             *map(Text, (one.name, str(len(one.segments)), share, plain(one.created_by), moment(one.created_at)))
         )
@@ -128,7 +132,7 @@ def _coverage(found: "Coverage", *, emulated: bool) -> "list[RenderableType]":
     from rich.text import Text
 
     from orchestrator.cli.listings import listing
-    from orchestrator.contract.quantities import byte_count
+    from orchestrator.contract.quantities import byte_count, percent
     from orchestrator.presentation.words import SYNTHETIC, plain, reach_words
 
     if not found.variants:
@@ -143,13 +147,13 @@ def _coverage(found: "Coverage", *, emulated: bool) -> "list[RenderableType]":
             plain(one.variant),
             byte_count(one.model_bytes),
             reach_words(one),
-            f"{one.unknown:.0%}",
+            percent(one.unknown),
             ", ".join(notes),
         )
         reach.add_row(*map(Text, cells))
     best = listing(["visitors", "share", "best variant", "backend"])
     for choice in found.choices:
         named = plain(choice.variant) if choice.variant else "none that is known to fit"
-        best.add_row(*map(Text, (plain(choice.segment), f"{choice.share:.1%}", named, choice.backend or "–")))
+        best.add_row(*map(Text, (plain(choice.segment), f"{choice.share * 100:.1f} %", named, choice.backend or "–")))
     note = "frontier: no other variant reaches as many with as small a download; fits: with a 95 % interval"
     return [reach, best, Text(note, style="dim")]

@@ -8,12 +8,15 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestrator.cli.fitting import Fitting
 from orchestrator.contract.catalog import Distillation, LowRankAdapter, ParameterSharing, Pruning, Technique, Variant
-from orchestrator.contract.quantities import byte_count, parameter_count
+from orchestrator.contract.quantities import byte_count, parameter_count, percent
 from orchestrator.contract.vocabulary import Weights
 from orchestrator.presentation.words import SYNTHETIC, plain
 
-DETAILS_INDENT: Final = 4
+_INDENT: Final = 2
+_GAP: Final = 2
+_STATUS_WIDTH: Final = len("not built")
 
 
 def models_table(variants: Sequence[Variant], only_built: bool = False) -> RenderableType:
@@ -26,16 +29,22 @@ def models_table(variants: Sequence[Variant], only_built: bool = False) -> Rende
         max(len(_backends(variant)) for variant in variants),
     ]
     ordered = sorted(variants, key=lambda one: (one.parameters, one.model, one.id))
-    lines: list[RenderableType] = []
+    wide: list[RenderableType] = []
+    narrow: list[RenderableType] = []
     for _, group in groupby(ordered, key=lambda one: (one.parameters, one.model)):
         builds = list(group)
-        if lines:
-            lines.append(Text())
-        lines.append(_heading(builds[0]))
+        heading = [*([Text()] if wide else []), _heading(builds[0])]
+        wide += heading
+        narrow += heading
         for variant in builds:
-            lines.append(_line(variant, widths))
-            lines.append(Padding(Text(_details(variant), style="dim"), (0, 0, 0, DETAILS_INDENT), expand=False))
-    return Group(*lines)
+            runs_on = f"{variant.runtime} on {_backends(variant)}"
+            wide += [_line(variant, widths), _below(_details(variant))]
+            narrow += [_line(variant, widths[:1]), _below(f"{runs_on} · {_details(variant)}")]
+    return Fitting(Group(*wide), Group(*narrow), needs=_INDENT + sum(width + _GAP for width in widths) + _STATUS_WIDTH)
+
+
+def _below(details: str) -> Padding:
+    return Padding(Text(details, style="dim"), (0, 0, 0, 2 * _INDENT), expand=False)
 
 
 def _heading(variant: Variant) -> Text:
@@ -46,8 +55,9 @@ def _heading(variant: Variant) -> Text:
 
 
 def _line(variant: Variant, widths: list[int]) -> Text:
-    cells = zip((variant.id, variant.runtime, _backends(variant)), widths, strict=True)
-    line = Text("  " + "  ".join(cell.ljust(width) for cell, width in cells) + "  ")
+    """The status behind as many columns as there are widths."""
+    cells = zip((variant.id, variant.runtime, _backends(variant)), widths, strict=False)
+    line = Text(" " * _INDENT + "".join(cell.ljust(width + _GAP) for cell, width in cells))
     if variant.is_built:
         return line.append(f"✔ {byte_count(variant.total_bytes)}", style="green")
     return line.append("not built", style="dim")
@@ -77,7 +87,7 @@ def shrinking(technique: Technique) -> str:
         case LowRankAdapter(rank=rank):
             return f"LoRA, rank {rank}"
         case Pruning(removed=removed, original=original):
-            return f"{removed:.0%} pruned from {plain(original)}"
+            return f"{percent(removed)} pruned from {plain(original)}"
         case Distillation(teacher=teacher):
             return f"distilled from {plain(teacher)}"
         case ParameterSharing(shared=shared):

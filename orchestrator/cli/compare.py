@@ -12,7 +12,8 @@ from orchestrator.contract.vocabulary import Change, Varied
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from orchestrator.contract.comparison import Arm, CellComparison, Comparison
+    from orchestrator.contract.comparison import Comparison
+    from orchestrator.presentation.changes import PairView
 
 _STYLES: Final = {
     Change.FLIPPED_DOWN: "bold red",
@@ -21,13 +22,6 @@ _STYLES: Final = {
     Change.BETTER: "green",
     Change.NONE: "dim",
 }
-_SHOWN: Final = (
-    ("decode", "decode_tokens_per_second"),
-    ("first token", "ttft_seconds"),
-    ("latency", "latency_seconds"),
-    ("inferences", "inferences_per_second"),
-    ("memory", "peak_memory_bytes"),
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    vary: Annotated[Varied, typer.Argument(help="What the two matrices differ in.")],
+    vary: Annotated[Varied, typer.Argument(metavar="WHAT", help="What the two matrices differ in.")],
     a: Annotated[str, typer.Argument(metavar="A", help="Its first value; for `time` the moment that parts them.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Its second value; left out for `time`.")] = "",
     only: Annotated[
@@ -73,45 +67,39 @@ def _report(found: "Comparison", *, everything: bool) -> "list[RenderableType]":
     from rich.text import Text
 
     from orchestrator.cli.listings import listing
-    from orchestrator.presentation.changes import arm_names, called
+    from orchestrator.presentation.changes import build_changes
+    from orchestrator.presentation.words import counted
 
     parts: list[RenderableType] = []
-    shown = [one for one in found.comparisons if everything or one.change is not Change.NONE]
+    view = build_changes(found)
+    shown = [*view.flips, *view.changed, *(view.same if everything else [])]
     if shown:
-        differing = [
-            name for name in shown[0].place if everything or len({one.place.get(name) for one in found.comparisons}) > 1
-        ] or ["variant" if "variant" in shown[0].place else next(iter(shown[0].place))]
-        table = listing([*differing, "change", *arm_names(found), "what changed"])
-        for one in shown:
-            words = [called(found, name, one.place.get(name, "")) for name in differing]
-            table.add_row(
-                *map(Text, words),
-                Text(one.change.value, style=_STYLES[one.change]),
-                Text(_arm_words(one.a)),
-                Text(_arm_words(one.b)),
-                Text("\n".join(_figure_words(one))),
-            )
+        table = listing(["change", "where", view.a, view.b, "what changed"])
+        for pair in shown:
+            a, b = (f"{side.arm.verdict.value} {side.arm.successes}/{side.arm.runs}" for side in pair.sides)
+            where = Text(" · ".join(filter(None, (pair.title, pair.mark))))
+            if pair.rest:
+                where.append(f"\n{pair.rest}", style="dim")
+            change = Text(pair.change.value, style=_STYLES[pair.change])
+            p_value = found.comparisons[pair.number - 1].p_value
+            table.add_row(change, where, a, b, "\n".join(_figure_words(pair, p_value)))
         parts.append(table)
-    said = ", ".join(f"{found.counts[change]} {change.value}" for change in Change if found.counts.get(change))
+        if view.common:
+            parts.append(Text(f"in all of them: {', '.join(view.common)}", style="dim"))
+    said = ", ".join(f"{count} {_counted(change)}" for change, count, _ in view.counts)
+    hint = " (--all shows them)" if found.counts.get(Change.NONE) and not everything else ""
     alone = f"; measured on one side alone: {found.only_a} and {found.only_b}" if found.only_a or found.only_b else ""
-    parts.append(Text(f"{found.pairs} pairs{': ' + said if said else ''}{alone}", style="dim"))
+    parts.append(Text(f"{counted(found.pairs, 'pair')}{': ' + said if said else ''}{hint}{alone}", style="dim"))
     if not found.pairs:
         parts.append(Text("Nothing was measured on both sides: see `fitmatrix matrix` for what there is."))
     return parts
 
 
-def _arm_words(arm: "Arm") -> str:
-    return f"{arm.verdict.value} {arm.successes}/{arm.runs}"
+def _counted(change: Change) -> str:
+    return "without a change" if change is Change.NONE else change.value
 
 
-def _figure_words(one: "CellComparison") -> "list[str]":
-    lines = []
-    for word, name in _SHOWN:
-        change = one.figures.get(name)
-        if change is None or change.ratio is None:
-            continue
-        spread = f" ({change.interval[0]:.2f} to {change.interval[1]:.2f})" if change.interval else ""
-        lines.append(f"{word} × {change.ratio:.2f}{spread}")
-    if one.p_value < 1:
-        lines.append(f"p = {one.p_value:.2g}")
-    return lines
+def _figure_words(pair: "PairView", p_value: float) -> "list[str]":
+    """The figures that differ beyond chance; without any, the one that a reader asks for first."""
+    lines = [f"{row.name} {row.ratio or row.judged}" for row in pair.decided or pair.others[:1]]
+    return [*lines, f"p = {p_value:.2g}"] if p_value < 1 else lines

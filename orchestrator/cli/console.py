@@ -29,7 +29,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-ANSWERED: Final = ("0 done", "2 bad input or unknown id", "3 the coordinator cannot be reached or has failed")
+ANSWERED: Final = (
+    "0 done",
+    "2 bad input, unknown id or no right to it",
+    "3 the coordinator cannot be reached or has failed",
+)
 
 
 def screen(*, stderr: bool = False) -> "Console":

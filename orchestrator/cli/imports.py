@@ -31,6 +31,7 @@ def put(
 ) -> None:
     """Import a document, in the place of what had this name before."""
     from orchestrator.cli.connection import connected
+    from orchestrator.presentation.words import counted
 
     try:
         document = json.loads(file.read_bytes())
@@ -43,8 +44,8 @@ def put(
     if answer_format is AnswerFormat.JSON:
         print_json(made)
         return
-    left_out = f"; {made.left_out} runs that do not say enough were left out" if made.left_out else ""
-    typer.echo(f"{made.name}: {made.cells} cells of {made.runs} runs{left_out}")
+    left_out = f"; left out, since they do not say enough: {counted(made.left_out, 'run')}" if made.left_out else ""
+    typer.echo(f"{made.name}: {counted(made.cells, 'cell')} of {counted(made.runs, 'run')}{left_out}")
 
 
 def list_all(server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:
@@ -75,3 +76,4 @@ def remove(name: Name, server: Server = DEFAULT_SERVER) -> None:
 
     with connected(server) as client:
         client.remove_import(name)
+    typer.echo(f"{name} is removed")

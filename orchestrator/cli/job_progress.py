@@ -18,7 +18,7 @@ from orchestrator.client import Client, Unreachable
 from orchestrator.client.following import SILENCE_SECONDS
 from orchestrator.contract.views import DeviceView, JobView, RunView
 from orchestrator.contract.vocabulary import JobState, RunState
-from orchestrator.presentation.words import plain
+from orchestrator.presentation.words import counted, plain
 
 POLL_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 60.0
@@ -173,7 +173,7 @@ def _activity(device: DeviceView, runs: dict[str, RunView]) -> Text:
     if device.state in DEVICE_STYLES:
         return Text(f"{device.state.value} {plain(device.reason)}".rstrip(), style=DEVICE_STYLES[device.state])
     if device.attempt is None:
-        waiting = f", {device.queued_runs} runs wait for it" if device.queued_runs else ""
+        waiting = f", {counted(device.queued_runs, 'run waits', 'runs wait')} for it" if device.queued_runs else ""
         return Text(f"idle{waiting}", style="dim")
     run = runs.get(device.attempt.run_id)
     if run is None:

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.fitting import fitting
 from orchestrator.cli.matrix_table import VERDICT_STYLES
 from orchestrator.contract.custody import DeviceClassView
 from orchestrator.contract.quantities import rate, seconds
@@ -38,8 +39,8 @@ DEVICE_SYMBOLS: Final[dict[DeviceState, str]] = {
     DeviceState.DRAINED: "–",
     DeviceState.MAINTENANCE: "◷",
 }
-_WHY_WIDTH: Final = 26
-"""Least characters for a device's reason: narrower, its sentences become columns of single words."""
+_WHY_WIDTH: Final = 40
+"""Most characters in a line of a device's reason where everything else has a column of its own."""
 DEVICE_STYLES: Final = {
     DeviceState.RESTING: "yellow",
     DeviceState.OFFLINE: "red",
@@ -70,24 +71,19 @@ def listing(headers: Sequence[str]) -> Table:
 def jobs_table(jobs: Sequence[JobView]) -> RenderableType:
     if not jobs:
         return Text("No jobs yet. Submit one: fitmatrix submit JOB.yaml --wait")
-    table = listing(["job", "name", "state", "settled cells", "runs", "submitter", "created"])
+    wide = listing(["job", "name", "state", "settled cells", "runs", "submitter", "created"])
+    narrow = listing(["job", "name", "state", "runs", "created"])
+    narrow.columns[-1].no_wrap = True
     for job in jobs:
-        cells = f"{job.settled_cells}/{job.cells}" if job.cells else "–"
-        table.add_row(
-            *map(
-                Text,
-                (
-                    job.id,
-                    plain(job.spec.name),
-                    job.state.value,
-                    cells,
-                    counts(job.runs),
-                    plain(job.submitter) or "–",
-                    _short_moment(job.created_at),
-                ),
-            )
-        )
-    return table
+        settled = f"{job.settled_cells}/{job.cells}" if job.cells else "–"
+        name, runs, submitter = plain(job.spec.name), counts(job.runs), plain(job.submitter)
+        created = _short_moment(job.created_at)
+        row = (job.id, name, job.state.value, settled, runs, submitter or "–", created)
+        wide.add_row(*map(Text, row))
+        named = f"{name}\nby {submitter}" if submitter else name
+        counted = f"{runs}\n{settled} cells settled" if job.cells else runs
+        narrow.add_row(*map(Text, (job.id, named, job.state.value, counted, created)))
+    return fitting(wide, narrow)
 
 
 def counts(runs: RunCounts) -> str:
@@ -124,12 +120,16 @@ def job_summary(job: JobView, server: str) -> RenderableType:
 def runs_table(runs: Sequence[RunView]) -> RenderableType:
     if not runs:
         return Text("No runs match.")
-    table = listing(["run", "outcome", "figure", "variant", "backend", "device", "browser", "finished"])
+    wide = listing(["run", "outcome", "figure", "variant", "backend", "device", "browser", "finished"])
+    narrow = listing(["run", "outcome", "what was run, and where", "finished"])
+    narrow.columns[-1].no_wrap = True
     for run in runs:
-        table.add_row(
-            Text(run.id), outcome(run), Text(run_figure(run.figures)), *_what(run), _short_moment(run.finished_at)
-        )
-    return table
+        came, figure, finished = outcome(run), run_figure(run.figures), _short_moment(run.finished_at)
+        what = variant, backend, device, browser = _what(run)
+        wide.add_row(Text(run.id), came, Text(figure), *what, finished)
+        place = Text.assemble(variant, " on ", backend, "\n", device, ", ", browser)
+        narrow.add_row(Text(run.id), Text("\n").join([came, *([Text(figure)] if figure else [])]), place, finished)
+    return fitting(wide, narrow)
 
 
 def _what(run: RunView) -> list[Text]:
@@ -138,7 +138,7 @@ def _what(run: RunView) -> list[Text]:
         device.append(f" {EMULATED}", style="yellow")
     variant = Text(plain(run.variant))
     if run.purpose is Purpose.HEALTH:
-        variant.append("\nhealth run", style="dim")
+        variant.append(" (health run)", style="dim")
     return [variant, Text(run.backend.value), device, Text(plain(run.browser))]
 
 
@@ -166,11 +166,17 @@ def run_figure(figures: RunFigures) -> str:
 def devices_table(devices: Sequence[DeviceView]) -> RenderableType:
     if not devices:
         return Text("No devices yet. Start an agent: fitmatrix up, or fitmatrix-agent run --coordinator URL")
-    table = listing(["device", "state", "health", "hardware", "browsers", "queued"])
-    table.columns[1].min_width = _WHY_WIDTH
+    wide = listing(["device", "state", "health", "hardware", "browsers", "queued"])
+    wide.columns[1].max_width = _WHY_WIDTH
+    narrow = listing(["device", "state", "what it has"])
     for device in devices:
-        table.add_row(*_device_row(device))
-    return table
+        name, state, health, hardware, browsers = _device_row(device)
+        queued = device.queued_runs
+        wide.add_row(name, state, health or "–", hardware, browsers, str(queued))
+        if queued:
+            state = state + Text(f"\n{queued} queued")
+        narrow.add_row(name, state, Text("\n").join(part for part in (health, hardware, browsers) if part))
+    return fitting(wide, narrow)
 
 
 def classes_table(classes: Sequence[DeviceClassView]) -> RenderableType:
@@ -193,10 +199,9 @@ def _device_row(device: DeviceView) -> list[Text]:
     return [
         name,
         device_state(device),
-        Text("\n".join(health_lines(device.health)) or "–"),
+        Text("\n".join(health_lines(device.health))),
         Text("\n".join(hardware_lines(facts))),
         _browsers(device),
-        Text(str(device.queued_runs)),
     ]
 
 

@@ -112,6 +112,7 @@ def verify(
 ) -> None:
     """Check that a fits.json is as its signer wrote it."""
     from orchestrator.cli.console import needing_extra
+    from orchestrator.presentation.words import counted
 
     with needing_extra("coordinator"):
         from orchestrator.signing import SigningError
@@ -120,7 +121,7 @@ def verify(
         signature, cells = check(file.read_bytes(), key)
     except SigningError as error:
         fail(str(error), ExitCode.INCONCLUSIVE)
-    typer.echo(f"{cells} cells, unchanged, signed with the key {signature.key_id}")
+    typer.echo(f"{counted(cells, 'cell')}, unchanged, signed with the key {signature.key_id}")
     if key is None:
         typer.echo("Whose key that is has not been checked: give the id that you know with --key.", err=True)
 

@@ -14,7 +14,7 @@ from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.vocabulary import SlotVerdict
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, counted, marked_lines
 
 VERDICT_STYLES: Final[Mapping[str, str]] = {
     SlotVerdict.FITS: "bold green",
@@ -50,7 +50,7 @@ def matrix_renderable(matrix: Matrix, width: int) -> RenderableType:
             parts.append(Text(f"{which} of {len(grid.columns)}", style="bold"))
         parts.append(_table(grid, columns, build_width))
     parts += [Text(), _legend(grid)]
-    parts.append(Text(f"{len(matrix.cells)} cells, {matrix.generated_at:%Y-%m-%d %H:%M} UTC", style="dim"))
+    parts.append(Text(f"{counted(len(matrix.cells), 'cell')}, {matrix.generated_at:%Y-%m-%d %H:%M} UTC", style="dim"))
     return Group(*parts)
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from orchestrator.cli.listings import listing
 from orchestrator.contract.quantities import seconds
 from orchestrator.contract.views import JobPreview
-from orchestrator.presentation.words import plain
+from orchestrator.presentation.words import counted, plain
 
 
 def preview_report(preview: JobPreview) -> RenderableType:
@@ -18,8 +18,12 @@ def preview_report(preview: JobPreview) -> RenderableType:
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
     rows = [
-        ("runs", f"{preview.runs} would be queued, in {preview.cells} cells"),
-        *([("reused", f"{preview.reused} cells are answered by earlier results")] if preview.reused else []),
+        ("runs", f"{preview.runs} would be queued, in {counted(preview.cells, 'cell')}"),
+        *(
+            [("reused", f"{counted(preview.reused, 'cell is', 'cells are')} answered by earlier results")]
+            if preview.reused
+            else []
+        ),
         ("device time", f"about {seconds(total)} together"),
         ("done in", f"about {seconds(longest)} if every device is free"),
         *(("left out", plain(reason)) for reason in preview.left_out),

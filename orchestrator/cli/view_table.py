@@ -7,7 +7,7 @@ from rich.text import Text
 
 from orchestrator.cli.matrix_table import VERDICT_STYLES
 from orchestrator.contract.matrix import Heading, MatrixView, Slot
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines, plain
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, counted, marked_lines, plain
 
 
 def view_renderable(view: MatrixView) -> RenderableType:
@@ -21,7 +21,7 @@ def view_renderable(view: MatrixView) -> RenderableType:
     slots = {(slot.row, slot.column): slot for slot in view.slots}
     for row, heading in enumerate(view.rows):
         table.add_row(_heading(heading), *(_slot(slots.get((row, column))) for column in range(len(view.columns))))
-    words = f"{sum(slot.cells for slot in view.slots)} cells, {view.generated_at:%Y-%m-%d %H:%M} UTC"
+    words = f"{counted(sum(slot.cells for slot in view.slots), 'cell')}, {view.generated_at:%Y-%m-%d %H:%M} UTC"
     return Group(
         table, Text(), Text(f"{', '.join(view.rows_by)} by {', '.join(view.columns_by)}; {words}", style="dim")
     )

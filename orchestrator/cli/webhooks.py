@@ -85,6 +85,7 @@ def remove(name: Name, server: Server = DEFAULT_SERVER) -> None:
 
     with connected(server) as client:
         client.remove_webhook(name)
+    typer.echo(f"{name} is removed")
 
 
 def ping(name: Name, server: Server = DEFAULT_SERVER, answer_format: Format = AnswerFormat.TEXT) -> None:

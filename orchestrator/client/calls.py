@@ -24,8 +24,6 @@ from orchestrator.contract.users import (
     AuditEntry,
     CreatedCode,
     CreatedToken,
-    NewCode,
-    NewToken,
     TokenView,
 )
 from orchestrator.contract.views import (
@@ -317,8 +315,9 @@ def _as(model: type[Model]) -> Callable[[httpx.Response], Model]:
 
 def create_token(name: str, role: Role, lifetime: timedelta | None) -> Call[CreatedToken]:
     """A new bearer token; one without a lifetime works until it is revoked."""
-    wanted = NewToken(name=name, role=role, lifetime_seconds=int(lifetime.total_seconds()) if lifetime else None)
-    return Call("POST", f"{API_PREFIX}/tokens", _as(CreatedToken), json=wanted.model_dump(mode="json"))
+    # Sent as it is given: what is wrong with it the coordinator says, field by field.
+    wanted = {"name": name, "role": role, "lifetime_seconds": int(lifetime.total_seconds()) if lifetime else None}
+    return Call("POST", f"{API_PREFIX}/tokens", _as(CreatedToken), json=wanted)
 
 
 def tokens() -> Call[Listing[TokenView]]:
@@ -331,8 +330,8 @@ def revoke_token(name: str) -> Call[TokenView]:
 
 def create_code(lifetime: timedelta) -> Call[CreatedCode]:
     """A code that lets one agent enrol once."""
-    wanted = NewCode(lifetime_seconds=int(lifetime.total_seconds()))
-    return Call("POST", f"{API_PREFIX}/agents/codes", _as(CreatedCode), json=wanted.model_dump(mode="json"))
+    wanted = {"lifetime_seconds": int(lifetime.total_seconds())}
+    return Call("POST", f"{API_PREFIX}/agents/codes", _as(CreatedCode), json=wanted)
 
 
 def agents() -> Call[Listing[AgentView]]:

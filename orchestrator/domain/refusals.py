@@ -3,14 +3,25 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from orchestrator.contract.base import Slug
+from orchestrator.contract.users import UserName
 from orchestrator.contract.views import ProblemField
+from orchestrator.contract.webhooks import WebhookUrl
 
 MAX_FIELDS: Final = 50
 _UNION_MEMBER: Final = re.compile(r"^(constrained-)?(int|str|float|list)(\[.*\])?$|^literal\[")
 """What Pydantic adds to a field's path to say which member of a union it tried."""
 _SOURCES: Final = ("body", "query", "path", "header")
+
+_NAME: Final = "letters{}, digits, dots, underscores and hyphens{}, the first and the last of them a letter or a digit"
+_SHAPES: Final = {
+    get_args(Slug)[1].pattern: f"up to 100 {_NAME.format(' from a to z', '')}",
+    get_args(UserName)[1].pattern: f"up to 100 {_NAME.format('', ', and @')}",
+    get_args(WebhookUrl)[1].pattern: "an address such as https://ci.example.org/hook, without name, password and #",
+}
+"""What a pattern asks for, in words."""
 
 
 def problem_fields(errors: Iterable[Mapping[str, Any]]) -> list[ProblemField]:
@@ -57,4 +68,6 @@ def _allowed(item: Mapping[str, Any]) -> str:
         return "a value: this field is required"
     if item["type"] == "extra_forbidden":
         return "no such field: remove it or correct its name"
+    if item["type"] == "string_pattern_mismatch" and (words := _SHAPES.get(item["ctx"]["pattern"])):
+        return words
     return str(item["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")

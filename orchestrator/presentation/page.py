@@ -8,7 +8,7 @@ from orchestrator.contract.matrix import Cell, Matrix
 from orchestrator.contract.vocabulary import CellVerdict
 from orchestrator.presentation.grid import Column, Grid, Row, build_grid
 from orchestrator.presentation.legend import legend
-from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, marked_lines
+from orchestrator.presentation.words import EMULATED, NO_RUN, SYNTHETIC, counted, marked_lines
 
 _STYLE: Final = """
 :root{color-scheme:light dark;font:15px/1.45 system-ui,sans-serif}
@@ -36,7 +36,8 @@ def to_html(matrix: Matrix) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<title>Fits on device, {moment}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<main>\n<h1>Fits on device</h1>\n<p>{len(matrix.cells)} cells, as of {moment}.</p>\n{body}\n</main>\n"
+        f"<main>\n<h1>Fits on device</h1>\n<p>{counted(len(matrix.cells), 'cell')}, as of {moment}.</p>\n{body}\n"
+        "</main>\n"
         "</body>\n</html>\n"
     )
 

@@ -62,6 +62,11 @@ def plain(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def counted(count: int, thing: str, things: str = "") -> str:
+    """`1 cell`, `2 cells`; `things` where an `s` does not make many of one."""
+    return f"{count} {thing if count == 1 else things or thing + 's'}"
+
+
 def technique_words(technique: Technique) -> str:
     """How a build became smaller, such as `4 bits: symmetric, blocks of 32` or `LoRA of rank 8`."""
     match technique:

@@ -174,7 +174,7 @@ def test_the_doctor_says_what_is_in_the_way_and_what_mends_it(bench: Bench) -> N
     grades = {check: [one["grade"] for one in findings] for check, findings in found.items()}
     assert grades["adb"] == grades["appium"] == ["ok"]
     assert grades["coordinator"] == ["fail"]
-    assert "fitmatrix serve" in found["coordinator"][0]["mend"]
+    assert "fitmatrix coordinator" in found["coordinator"][0]["mend"]
     assert grades["ports"] == ["fail", "warn"]
     assert all(str(port) in finding["text"] for finding in found["ports"])
     (phone,) = (check for check in found if check.startswith("android.sim0001"))

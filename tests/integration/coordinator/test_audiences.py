@@ -75,7 +75,7 @@ def test_from_the_command_line(coordinator: RunningCoordinator, measured: HandAg
     file = tmp_path / "visitors.csv"
     file.write_text(f"id,share\n{measured.device_id},60\n")
     made = _run(coordinator, "put", "our-site", str(file))
-    assert (made.exit_code, "1 kinds of device, 60% of the visitors" in made.output) == (0, True)
+    assert (made.exit_code, "1 kind of device, 60 % of the visitors" in made.output) == (0, True)
     shown = _run(coordinator, "show", "our-site")
     assert "45 % (" in shown.output
     assert "frontier" in shown.output

@@ -85,7 +85,7 @@ def test_from_the_command_line(coordinator: RunningCoordinator, client: Client, 
     made = fitmatrix("imports", "put", "ludion-pixel", str(file), server=coordinator.url)
     assert (made.exit_code, made.stdout) == (
         0,
-        "ludion-pixel: 1 cells of 1 runs; 1 runs that do not say enough were left out\n",
+        "ludion-pixel: 1 cell of 1 run; left out, since they do not say enough: 1 run\n",
     )
     assert "ludion.bench.v0" in fitmatrix("imports", "list", server=coordinator.url).stdout
     assert "imported" in fitmatrix("matrix", "--rows", "variant", "--columns", "origin", server=coordinator.url).stdout

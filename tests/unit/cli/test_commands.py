@@ -156,7 +156,7 @@ def test_a_dry_run_shows_what_would_be_and_creates_nothing(coordinator: FakeCoor
     assert [(method, path) for method, path, *_ in coordinator.requests] == [("POST", "/api/v1/jobs/preview")]
     said = " ".join(result.stdout.split())
     assert "4 would be queued, in 5 cells" in said
-    assert "1 cells are answered by earlier results" in said
+    assert "1 cell is answered by earlier results" in said
     assert "about 4 min 50 s together" in said
     assert "about 4 min 10 s if every device is free" in said
     assert "x on wasm: no" in said
@@ -404,7 +404,7 @@ def test_models_say_what_they_are_made_of(coordinator: FakeCoordinator) -> None:
     text = " ".join(fitmatrix("models", "list", server=coordinator.url).stdout.split())
     built, unbuilt = text.split("tiny.unbuilt")
     assert built.count("134 M parameters") + built.count("135 M parameters") == 1
-    for words in ("✔ 137 MB", "85% pruned from Big 8B", "published 140 MB"):
+    for words in ("✔ 137 MB", "85 % pruned from Big 8B", "published 140 MB"):
         assert words in built, words
     assert "to accept" not in built
     for words in ("not built", "distilled from Big 70B", "Some Terms (to accept)"):

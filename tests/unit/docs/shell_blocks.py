@@ -8,6 +8,7 @@ from pathlib import Path
 
 _FENCE = re.compile(r"^ *```(?P<language>[a-z]*)\n(?P<text>.*?)^ *```", re.MULTILINE | re.DOTALL)
 _HEREDOC = re.compile(r"<<'?(\w+)'?")
+_COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _ENDS_COMMAND = {"&&", "||", "|", ";"}
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
 SHELLS = ("console", "sh", "bash")
@@ -42,25 +43,30 @@ def outside_of_blocks(path: Path) -> str:
     return _FENCE.sub("", path.read_text(encoding="utf-8"))
 
 
-def commands(block: Block) -> Iterator[Command]:
-    """Of a block with prompts those behind a prompt; what is left is what the commands wrote."""
-    lines = block.text.splitlines()
-    if any(line.startswith("$ ") for line in lines):
-        lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-    for line in _without_heredocs(lines):
-        yield from (Command(block.page, words) for words in _split(line))
+def lines(block: Block) -> list[str]:
+    """As they are typed one after the other, without comments; a here-document belongs to its line.
 
-
-def _without_heredocs(lines: list[str]) -> Iterator[str]:
+    Of a block with prompts those behind a prompt; what is left is what the commands wrote.
+    """
+    text = block.text.replace("\\\n", " ")
+    rows = [row.removeprefix("$ ") for row in text.splitlines() if "\n$ " not in f"\n{text}" or row.startswith("$ ")]
+    found: list[str] = []
     end: str | None = None
-    for line in "\n".join(lines).replace("\\\n", " ").split("\n"):
-        if end is None:
-            found = _HEREDOC.search(line)
-            end = found and found[1]
-            yield _HEREDOC.sub("", line)
-        elif line.strip() == end:
-            end = None
+    for row in rows:
+        if end is not None:
+            found[-1] += f"\n{row}"
+            end = None if row.strip() == end else end
+        elif line := _COMMENT.sub("", row).strip():
+            document = _HEREDOC.search(line)
+            end = document and document[1]
+            found.append(line)
     assert end is None, f"a heredoc without its {end}"
+    return found
+
+
+def commands(block: Block) -> Iterator[Command]:
+    for line in lines(block):
+        yield from (Command(block.page, words) for words in _split(_HEREDOC.sub("", line.split("\n")[0])))
 
 
 def _split(line: str) -> Iterator[tuple[str, ...]]:
