@@ -53,7 +53,8 @@ class CdpConnection:
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._closing = False
         self._pages: list[str] = []
-        self._sessions: set[str] = set()
+        self._sessions: dict[str, str] = {}
+        """The targets of those that may still answer."""
         self._equipping: list[Future[dict[str, Any]]] = []
         try:
             # Without an Origin header: Chrome refuses foreign origins. Its text need not be checked byte by byte, which
@@ -109,7 +110,7 @@ class CdpConnection:
         return answer
 
     def catch_up(self, timeout_s: float) -> None:
-        """Hear what every target has said until now; one that is busy or dead is waited for no longer than that."""
+        """Hear what every target that lives has said until now; one that is busy is waited for no longer than that."""
         with suppress(CdpError):
             # A target answers after what it said before.
             probe = {"expression": "0"}
@@ -167,10 +168,13 @@ class CdpConnection:
             return
         method, parameters, session = message["method"], message.get("params", {}), message.get("sessionId")
         if method == "Target.attachedToTarget":
-            self._sessions.add(parameters["sessionId"])
+            self._sessions[parameters["sessionId"]] = parameters["targetInfo"]["targetId"]
             self._prepare(parameters["sessionId"], parameters["targetInfo"]["type"])
         elif method == "Target.detachedFromTarget":
-            self._sessions.discard(parameters["sessionId"])
+            self._sessions.pop(parameters["sessionId"], None)
+        elif method == "Target.targetCrashed":
+            crashed = parameters["targetId"]
+            self._sessions = {one: target for one, target in self._sessions.items() if target != crashed}
         for listener in self._listeners:
             listener.hear(method, parameters, session)
 

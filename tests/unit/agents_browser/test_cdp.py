@@ -10,8 +10,10 @@ import pytest
 from aiohttp import web
 
 from agents.probes.cdp import CdpConnection, Parameters
+from tests.waiting import wait_until
 
 Message = dict[str, Any]
+TARGET = "the worker"
 
 
 class Browser:
@@ -48,7 +50,7 @@ class Browser:
     async def _talk(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        attached = {"sessionId": "w", "targetInfo": {"type": "worker"}}
+        attached = {"sessionId": "w", "targetInfo": {"type": "worker", "targetId": TARGET}}
         await socket.send_json({"method": "Target.attachedToTarget", "params": attached})
         async for text in socket:
             for message in self._answers(json.loads(text.data)):
@@ -99,6 +101,22 @@ def test_what_a_target_said_before_is_heard(connect: Opener) -> None:
     ears = Ears()
     connect(answers, ears).catch_up(10)
     assert ears.heard[-1] == "Runtime.exceptionThrown"
+
+
+def test_a_target_that_has_crashed_is_not_asked(connect: Opener) -> None:
+    ears = Ears()
+    asked: list[str] = []
+
+    def answers(command: Message) -> list[Message]:
+        asked.append(command["method"])
+        crashed = {"method": "Target.targetCrashed", "params": {"targetId": TARGET, "status": "killed", "errorCode": 9}}
+        return [{"id": command["id"], "result": {}}, crashed]
+
+    connection = connect(answers, ears)
+    connection.call("Browser.getVersion")
+    wait_until(lambda: "Target.targetCrashed" in ears.heard)
+    connection.catch_up(10)
+    assert "Runtime.evaluate" not in asked
 
 
 def test_a_target_that_is_busy_is_not_waited_for(connect: Opener) -> None:
