@@ -84,9 +84,8 @@ class _SharedCommit:
             self.connection.commit()
         except Exception as error:  # noqa: BLE001 - whatever it is, all who share the transaction must hear of it
             self._error = error
-            with suppress(
-                Exception
-            ):  # a connection that is closed after a failed commit would be lent out again as it is
+            # A connection that is closed after a failed commit would be lent out again as it is.
+            with suppress(Exception):
                 self.connection.rollback()
         finally:
             self.connection.close()
