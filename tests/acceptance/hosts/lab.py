@@ -27,7 +27,7 @@ from tests.waiting import wait_until
 from tests.workbench import ROOT
 
 COORDINATOR: Final = "lab"
-LEASE_SECONDS: Final = 3.0
+LEASE_SECONDS: Final = 5.0
 _CLOCK: Final = Path(__file__).parent / "clock"
 _NOBODY: Final = ("nobody", "nogroup")
 _STOP_SECONDS: Final = 40.0
