@@ -3,7 +3,6 @@
 import os
 import queue
 import signal
-import socket
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from orchestrator.cli.options import DEFAULT_SERVER
 from orchestrator.cli.processes import Child, ChildEnded, Events, StopAsked
 from orchestrator.client import Client, ClientError, ProblemError
 from orchestrator.contract.vocabulary import DeviceState
+from orchestrator.loopback import is_free
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
@@ -84,7 +84,8 @@ class _Tree:
         self._ended: set[str] = set()
 
     def start(self) -> None:
-        if _is_taken(self._plan.port):
+        # Asked before anything starts: otherwise another server's answers would pass for our coordinator's.
+        if not is_free(self._plan.port):
             raise _Ended(
                 ExitCode.UNAVAILABLE,
                 f"fitmatrix: port {self._plan.port} is taken: stop what uses it, or choose another with --port",
@@ -195,17 +196,6 @@ def _has_device(client: Client) -> bool:
         if error.problem.status == HTTPStatus.UNAUTHORIZED:
             return True
         raise
-
-
-def _is_taken(port: int) -> bool:
-    """Asked before anything starts: otherwise another server's answers would pass for our coordinator's."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
 
 
 @contextmanager

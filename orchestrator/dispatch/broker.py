@@ -16,6 +16,8 @@ from typing import Final
 
 import redis
 
+from orchestrator.loopback import is_free
+
 START_SECONDS: Final = 10.0
 RELEASE_SECONDS: Final = 3.0
 PR_SET_PDEATHSIG: Final = 1
@@ -76,7 +78,7 @@ class EmbeddedBroker:
         try:
             self._launch(server, config)
         except BrokerError:
-            if _is_free(self._port):
+            if is_free(self._port):
                 raise
             # Somebody took it after it was seen free.
             self._take_another_port()
@@ -159,20 +161,10 @@ def _becomes_free(port: int) -> bool:
     """Waits for the broker of a coordinator that was killed to let go of its port."""
     deadline = time.monotonic() + RELEASE_SECONDS
     while time.monotonic() < deadline:
-        if _is_free(port):
+        if is_free(port):
             return True
         time.sleep(0.05)
     return False
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def _free_port() -> int:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from orchestrator.contract.fault import Fault
 from orchestrator.contract.page import GenerationSample, ValidationOutput
 from orchestrator.contract.vocabulary import FaultCode, FaultOrigin, Phase
 from tests.integration.coordinator.lab import FORCED, FORCED_IDS, HandAgent, RunningCoordinator, Submitter
+from tests.integration.coordinator.playing import playing
 from tests.unit.domain.builders import device, page_report
 from tests.waiting import wait_until
 
@@ -77,30 +77,8 @@ def answering(agent: HandAgent, decode_ms: float = 5000, **report: Any) -> Itera
     """Runs whatever comes, decoding 127 tokens in so many milliseconds, until the block ends."""
     sample = GenerationSample(tokens_in=512, tokens_out=128, ttft_ms=500, decode_ms=decode_ms)
     page = page_report(validation=RIGHT, generation_samples=[sample] * 5)
-    over = threading.Event()
-    trouble: list[BaseException] = []
-
-    def work() -> None:
-        while not over.is_set():
-            try:
-                spec = agent.receive(seconds=1)
-            except AssertionError:
-                continue
-            try:
-                if agent.start(spec) == 200:
-                    agent.report(spec, **({"page": page} | report)).raise_for_status()
-            except Exception as error:  # noqa: BLE001 - told to the test below
-                trouble.append(error)
-                return
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with playing([agent], lambda _spec: {"page": page} | report):
         yield
-    finally:
-        over.set()
-        thread.join()
-    assert trouble == []
 
 
 def own_job(build: Path, agent: HandAgent, **changes: Any) -> None:

@@ -1,6 +1,5 @@
 """A lab whose devices are played: whatever comes is answered at once, so that pages can be typed in seconds."""
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from tests.integration.coordinator.lab import (
     Submitter,
     running_coordinator,
 )
+from tests.integration.coordinator.playing import playing
 from tests.integration.docs.reader import ROOT
 from tests.unit.domain.builders import GIB, adapter, device, page_report, probe_result
 
@@ -62,39 +62,20 @@ def played_devices(version: str) -> list[DeviceRegistration]:
 @contextmanager
 def answering(coordinator: RunningCoordinator, devices: Sequence[DeviceRegistration]) -> Iterator[None]:
     """The devices are there, each an agent's own, until the block ends."""
-    over = threading.Event()
-    trouble: list[BaseException] = []
+    browsers = {(one.id, browser.id): browser for one in devices for browser in one.facts.browsers}
 
-    def work(agent: HandAgent) -> None:
-        browsers = {browser.id: browser for browser in agent.devices[0].facts.browsers}
-        while not over.is_set():
-            try:
-                spec = agent.receive(seconds=1)
-            except AssertionError:
-                continue
-            try:
-                if agent.start(spec) == 200:
-                    told: dict[str, Any] = {"page": page_of(spec), "browser": browsers[spec.browser], "memory": _MEMORY}
-                    agent.report(spec, **told).raise_for_status()
-            except Exception as error:  # noqa: BLE001 - told to the test below
-                trouble.append(error)
-                return
+    def told(spec: AttemptSpec) -> dict[str, Any]:
+        return {"page": page_of(spec), "browser": browsers[spec.device_id, spec.browser], "memory": _MEMORY}
 
     with ExitStack() as stack:
-        threads = []
-        for one in devices:
-            agent = stack.enter_context(closing(HandAgent(coordinator, one, agent_id=one.id.replace(".", "-"))))
+        agents = [
+            stack.enter_context(closing(HandAgent(coordinator, one, agent_id=one.id.replace(".", "-"))))
+            for one in devices
+        ]
+        for agent in agents:
             agent.enrol().raise_for_status()
-            threads.append(threading.Thread(target=work, args=[agent]))
-        for thread in threads:
-            thread.start()
-        try:
+        with playing(agents, told):
             yield
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
-    assert trouble == []
 
 
 @dataclass(frozen=True)
